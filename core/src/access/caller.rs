@@ -1,0 +1,105 @@
+//! From a token's identity to a caller who may use chat.
+
+use jid::DomainRef;
+
+use super::Identity;
+use crate::address::{AddressError, MUC_LABEL, UserJid};
+
+/// Someone with a valid token, the `chat` capability and an address of her own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Her bare JID.
+    pub jid: UserJid,
+}
+
+/// Why a valid token does not open chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// `chat` is not among the capabilities.
+    #[error("the capability \"chat\" is required; ask the platform's administrator to grant it")]
+    CapabilityRequired,
+    /// The token does not say who it is for.
+    #[error("the access token names no {0}; see the issuer's claims and [auth] usernameClaim, domainClaim")]
+    Nameless(&'static str),
+    /// The name would become another one on the XMPP server.
+    #[error("the user name cannot be used for chat: {0}; choose one in lower case, without compatibility characters")]
+    UsernameNotCanonical(AddressError),
+    /// The domain cannot be a tenant.
+    #[error("the domain is not served: it is no tenant of the chat service")]
+    DomainNotServed,
+}
+
+/// Which domains can be tenants.
+#[derive(Debug, Clone)]
+pub struct Tenancy {
+    admin: UserJid,
+}
+
+impl Tenancy {
+    /// All but the domain of `admin`, which is the service's own, and rooms' domains.
+    #[must_use]
+    pub fn new(admin: UserJid) -> Self {
+        Self { admin }
+    }
+
+    /// The caller that `identity` is, with the capability looked at first.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn admit(&self, identity: &Identity) -> Result<Caller, Denied> {
+        if !identity.may_chat {
+            return Err(Denied::CapabilityRequired);
+        }
+        let username = identity.username.as_deref().ok_or(Denied::Nameless("user name"))?;
+        let domain = identity.domain.as_deref().ok_or(Denied::Nameless("domain"))?;
+        let jid = UserJid::of_username(username, domain).map_err(|error| match error {
+            AddressError::DomainNotCanonical => Denied::DomainNotServed,
+            error => Denied::UsernameNotCanonical(error),
+        })?;
+        if self.is_reserved(jid.domain()) {
+            return Err(Denied::DomainNotServed);
+        }
+        Ok(Caller { jid })
+    }
+
+    /// Whether `domain` can never be a tenant.
+    #[must_use]
+    pub fn is_reserved(&self, domain: &DomainRef) -> bool {
+        domain == self.admin.domain() || domain.as_str().starts_with(MUC_LABEL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admit(username: Option<&str>, domain: Option<&str>, may_chat: bool) -> Result<String, Denied> {
+        let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+        let identity = Identity { username: username.map(str::to_owned), domain: domain.map(str::to_owned), may_chat };
+        tenancy.admit(&identity).map(|caller| caller.jid.to_string())
+    }
+
+    #[test]
+    fn the_capability_comes_before_everything_else() {
+        assert_eq!(admit(None, None, false), Err(Denied::CapabilityRequired));
+        assert_eq!(admit(Some("Alice"), Some("sippo-admin.internal"), false), Err(Denied::CapabilityRequired));
+    }
+
+    #[test]
+    fn only_tenants_are_served() {
+        assert_eq!(admit(Some("alice"), Some("example.test"), true).unwrap(), "alice@example.test");
+        for domain in [
+            "sippo-admin.internal",
+            "SIPPO-ADMIN.internal",
+            "conference.example.test",
+            "Conference.example.test",
+            "a b",
+            "",
+        ] {
+            assert_eq!(admit(Some("sippo"), Some(domain), true), Err(Denied::DomainNotServed), "{domain}");
+        }
+        assert_eq!(admit(None, Some("example.test"), true), Err(Denied::Nameless("user name")));
+        assert_eq!(admit(Some("alice"), None, true), Err(Denied::Nameless("domain")));
+        assert!(matches!(admit(Some("ALICE"), Some("example.test"), true), Err(Denied::UsernameNotCanonical(_))));
+    }
+}

@@ -1,0 +1,216 @@
+//! The issuer's public keys (RFC 7517): fetched when needed, kept, and refreshed with restraint.
+
+use std::{
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, SystemTime},
+};
+
+use jsonwebtoken::{
+    Algorithm, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::TokenError;
+use crate::{
+    http::{HttpClient, root_cause},
+    tls::Tls,
+};
+
+/// How long one fetch may take; leaves a REST call time for its own work.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// A key set of a thousand keys is far below this.
+const MAX_SIZE: usize = 1 << 20;
+
+/// How often the issuer is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Keys older than this are fetched anew.
+    pub(super) refresh_after: Duration,
+    /// Keys that could not be refreshed are used no longer than this.
+    pub(super) expire_after: Duration,
+    /// Least time between two fetches for an unknown `kid`, or after a failure.
+    pub(super) cool_down: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            refresh_after: Duration::from_mins(10),
+            expire_after: Duration::from_hours(24),
+            cool_down: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The key set of one issuer.
+#[derive(Debug)]
+pub(super) struct Jwks {
+    url: Url,
+    http: HttpClient,
+    pace: Pace,
+    current: RwLock<Option<Arc<KeySet>>>,
+    /// Held during a fetch: one at a time. When the last one began, and what kept it from succeeding.
+    fetching: Mutex<Option<(SystemTime, Option<String>)>>,
+}
+
+#[derive(Debug)]
+struct KeySet {
+    keys: Vec<Key>,
+    fetched: SystemTime,
+}
+
+#[derive(Debug)]
+struct Key {
+    kid: Option<String>,
+    algorithm: Algorithm,
+    public: DecodingKey,
+}
+
+impl Jwks {
+    pub(super) fn new(url: Url, tls: Tls, pace: Pace) -> Self {
+        Self { url, http: HttpClient::new(tls, TIMEOUT), pace, current: RwLock::new(None), fetching: Mutex::new(None) }
+    }
+
+    /// The keys that may have signed a token with this header. Without `kid`, all of the algorithm;
+    /// empty when there is none, even after a refresh.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`] when there are no keys to look at.
+    pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, TokenError> {
+        if let Some(set) = self.current()
+            && age(set.fetched) < self.pace.refresh_after
+        {
+            let keys = set.find(kid, algorithm);
+            if !keys.is_empty() {
+                return Ok(keys);
+            }
+        }
+        self.refresh(kid, algorithm).await?;
+        match self.current() {
+            Some(set) if age(set.fetched) < self.pace.expire_after => Ok(set.find(kid, algorithm)),
+            _ => Err(TokenError::Unavailable("it has published no keys yet".to_owned())),
+        }
+    }
+
+    fn current(&self) -> Option<Arc<KeySet>> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Fetches the keys unless another call just did. A failure matters only when there are no keys.
+    async fn refresh(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<(), TokenError> {
+        let mut last = self.fetching.lock().await;
+        let known = self.current();
+        let usable = known.as_ref().is_some_and(|set| age(set.fetched) < self.pace.expire_after);
+        if let Some(set) = &known
+            && age(set.fetched) < self.pace.refresh_after
+            && !set.find(kid, algorithm).is_empty()
+        {
+            return Ok(()); // somebody else's fetch brought it while we waited
+        }
+        if let Some((began, failure)) = &*last
+            && age(*began) < self.pace.cool_down
+        {
+            return match failure {
+                Some(cause) if !usable => Err(TokenError::Unavailable(cause.clone())),
+                _ => Ok(()),
+            };
+        }
+        let began = SystemTime::now();
+        // Noted before the fetch: if the caller gives up in the middle, the next one still waits its turn.
+        *last = Some((began, Some("an earlier request for its keys was given up".to_owned())));
+        match self.fetch().await {
+            Ok(keys) => {
+                *last = Some((began, None));
+                let set = Arc::new(KeySet { keys, fetched: SystemTime::now() });
+                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
+                Ok(())
+            }
+            Err(cause) => {
+                tracing::warn!(
+                    error = cause,
+                    url = %self.url,
+                    keys_kept = usable,
+                    "Failed to fetch the token issuer's keys; see that [auth] jwksUrl is right and answers"
+                );
+                *last = Some((began, Some(cause.clone())));
+                if usable { Ok(()) } else { Err(TokenError::Unavailable(cause)) }
+            }
+        }
+    }
+
+    async fn fetch(&self) -> Result<Vec<Key>, String> {
+        let body = match self.url.to_file_path() {
+            Ok(path) if self.url.scheme() == "file" => std::fs::read(path).map_err(|error| error.to_string())?,
+            _ => self.download().await?,
+        };
+        let set: Published = serde_json::from_slice(&body).map_err(|error| format!("not a JWK set: {error}"))?;
+        let keys: Vec<_> = set.keys.into_iter().filter_map(Key::from_json).collect();
+        if keys.is_empty() { Err("the JWK set holds no key for RS256, ES256 or EdDSA".to_owned()) } else { Ok(keys) }
+    }
+
+    async fn download(&self) -> Result<Vec<u8>, String> {
+        let http = self.http.get().map_err(|error| error.to_string())?;
+        let answer = http.get(self.url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+        let mut answer = answer.map_err(|error| root_cause(&error))?;
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|error| root_cause(&error))? {
+            body.extend_from_slice(&chunk);
+            if body.len() > MAX_SIZE {
+                return Err(format!("the JWK set is larger than {MAX_SIZE} bytes"));
+            }
+        }
+        Ok(body)
+    }
+}
+
+fn age(of: SystemTime) -> Duration {
+    // A clock that was set back makes everything look new; one cool-down later it is fetched again.
+    of.elapsed().unwrap_or_default()
+}
+
+/// Keys one by one, so that one the library does not know cannot spoil the others.
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<Value>,
+}
+
+impl KeySet {
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
+        self.keys
+            .iter()
+            .filter(|key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid))
+            .map(|key| key.public.clone())
+            .collect()
+    }
+}
+
+impl Key {
+    /// `None` for a key that is not for signatures of an accepted algorithm. The algorithm is the
+    /// key's, never the token's.
+    fn from_json(value: Value) -> Option<Self> {
+        let jwk: Jwk = serde_json::from_value(value).ok()?;
+        let algorithm = match (&jwk.algorithm, jwk.common.key_algorithm) {
+            (AlgorithmParameters::RSA(_), None | Some(KeyAlgorithm::RS256)) => Algorithm::RS256,
+            (AlgorithmParameters::EllipticCurve(ec), None | Some(KeyAlgorithm::ES256))
+                if ec.curve == EllipticCurve::P256 =>
+            {
+                Algorithm::ES256
+            }
+            (AlgorithmParameters::OctetKeyPair(okp), None | Some(KeyAlgorithm::EdDSA))
+                if okp.curve == EllipticCurve::Ed25519 =>
+            {
+                Algorithm::EdDSA
+            }
+            _ => return None,
+        };
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+            return None;
+        }
+        let public = DecodingKey::from_jwk(&jwk).ok()?;
+        Some(Self { kid: jwk.common.key_id, algorithm, public })
+    }
+}

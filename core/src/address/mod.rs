@@ -1,0 +1,196 @@
+//! Addresses: who is who on the XMPP server (RFC 7622, XEP-0106).
+//!
+//! Prosody prepares every JID it sees (nodeprep, nameprep): it folds case, width and ligatures. Two
+//! names that differ to the token issuer could so become one to the server, and one user get
+//! another's messages. Hence nothing is ever prepared on the way in: a name that preparation would
+//! change is refused.
+
+mod escape;
+
+use std::fmt;
+
+use jid::{BareJid, DomainPart, DomainRef, Jid, NodePart};
+
+pub use self::escape::escape_localpart;
+
+/// Longest escaped localpart, in bytes.
+pub const MAX_LOCALPART: usize = 200;
+
+/// The MUC service of a tenant is this name in front of its domain.
+pub const MUC_LABEL: &str = "conference.";
+
+/// Why a name cannot be an address here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No localpart, as in `example.test`.
+    #[error("it has no localpart")]
+    NoLocalpart,
+    /// Not a JID at all.
+    #[error("it is not a JID")]
+    Malformed,
+    /// Preparation would change the localpart, or cannot take it.
+    #[error("the XMPP server would take it for another name")]
+    LocalpartNotCanonical,
+    /// The escaped localpart is longer than [`MAX_LOCALPART`].
+    #[error("its localpart is longer than {MAX_LOCALPART} bytes when escaped")]
+    LocalpartTooLong,
+    /// The domain is no canonical host name.
+    #[error("its domain is not a host name in its canonical form")]
+    DomainNotCanonical,
+}
+
+/// The bare JID of a user: canonical, with a localpart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserJid(BareJid);
+
+impl UserJid {
+    /// The JID of `username` (as the platform knows it, unescaped) at `domain`.
+    ///
+    /// # Errors
+    /// [`AddressError`] when preparation would change either part, or one is too long.
+    pub fn of_username(username: &str, domain: &str) -> Result<Self, AddressError> {
+        let domain = canonical_domain(domain)?;
+        Ok(Self(BareJid::from_parts(Some(&*canonical_localpart(&escape_localpart(username))?), &domain)))
+    }
+
+    /// The JID written as `text`, which has to be bare and canonical already.
+    ///
+    /// # Errors
+    /// [`AddressError`] when it is not.
+    pub fn canonical(text: &str) -> Result<Self, AddressError> {
+        let (localpart, domain) = text.split_once('@').ok_or(AddressError::NoLocalpart)?;
+        let domain = canonical_domain(domain)?;
+        Ok(Self(BareJid::from_parts(Some(&*canonical_localpart(localpart)?), &domain)))
+    }
+
+    /// The contact that a user named as `text`: prepared as the server would, reduced to the bare JID.
+    ///
+    /// # Errors
+    /// [`AddressError::Malformed`] or [`AddressError::NoLocalpart`].
+    pub fn of_contact(text: &str) -> Result<Self, AddressError> {
+        let jid = Jid::new(text).map_err(|_| AddressError::Malformed)?.into_bare();
+        if jid.node().is_none() {
+            return Err(AddressError::NoLocalpart);
+        }
+        canonical_domain(jid.domain().as_str()).map_err(|_| AddressError::Malformed)?;
+        Ok(Self(jid))
+    }
+
+    /// The domain: the tenant.
+    #[must_use]
+    pub fn domain(&self) -> &DomainRef {
+        self.0.domain()
+    }
+
+    /// The escaped localpart.
+    #[must_use]
+    pub fn localpart(&self) -> &str {
+        self.0.node().map_or("", |node| node.as_str())
+    }
+
+    /// The JID as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// As the XMPP libraries want it.
+    #[must_use]
+    pub fn as_bare(&self) -> &BareJid {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserJid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn canonical_localpart(localpart: &str) -> Result<NodePart, AddressError> {
+    if localpart.len() > MAX_LOCALPART {
+        return Err(AddressError::LocalpartTooLong);
+    }
+    let prepared = NodePart::new(localpart).map_err(|_| AddressError::LocalpartNotCanonical)?;
+    if prepared.as_str() != localpart {
+        return Err(AddressError::LocalpartNotCanonical);
+    }
+    Ok(prepared.into_owned())
+}
+
+/// Checks that `domain` is a host name that preparation leaves as it is. Upper-case ASCII is the one
+/// liberty: host names are compared without regard to it everywhere, so it cannot name another tenant.
+///
+/// # Errors
+/// [`AddressError::DomainNotCanonical`].
+pub fn canonical_domain(domain: &str) -> Result<DomainPart, AddressError> {
+    let lower = domain.to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c == '-' || c.is_alphanumeric())
+    };
+    if lower.len() > 253 || !lower.split('.').all(label) {
+        return Err(AddressError::DomainNotCanonical);
+    }
+    let prepared = DomainPart::new(&lower).map_err(|_| AddressError::DomainNotCanonical)?;
+    if prepared.as_str() != lower {
+        return Err(AddressError::DomainNotCanonical);
+    }
+    Ok(prepared.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_username_is_escaped_into_the_localpart() {
+        let jid = UserJid::of_username("d'artagnan@gascony", "musketeers.test").unwrap();
+        assert_eq!(jid.as_str(), r"d\27artagnan\40gascony@musketeers.test");
+    }
+
+    #[test]
+    fn a_name_that_preparation_would_change_is_refused() {
+        for name in ["Alice", "ａｌｉｃｅ", "ﬁona", "al\u{ad}ice", "Straße", "ΑΛΙΚΗ", "a\u{301}lice"] {
+            let refused = UserJid::of_username(name, "example.test");
+            assert_eq!(refused, Err(AddressError::LocalpartNotCanonical), "{name}");
+        }
+        for name in ["", "a\u{0}b", "a\nb", "a\u{7f}", "a\u{202e}b", "a\u{e000}b"] {
+            assert!(UserJid::of_username(name, "example.test").is_err(), "{name:?}");
+        }
+        assert!(UserJid::of_username("alice", "example.test").is_ok());
+        assert!(UserJid::of_username("straße", "example.test").is_err(), "ß folds to ss");
+        assert!(UserJid::of_username("josé", "example.test").is_ok());
+    }
+
+    #[test]
+    fn a_localpart_may_be_as_long_as_it_says() {
+        assert!(UserJid::of_username(&"a".repeat(MAX_LOCALPART), "example.test").is_ok());
+        let longer = UserJid::of_username(&"a".repeat(MAX_LOCALPART + 1), "example.test");
+        assert_eq!(longer, Err(AddressError::LocalpartTooLong));
+        assert!(UserJid::of_username(&"@".repeat(67), "example.test").is_err(), "67 escapes of three bytes");
+    }
+
+    #[test]
+    fn domains_are_host_names() {
+        for bad in
+            ["", ".", "a..b", "example.test.", "exa mple.test", "a@b", "a/b", "ｅxample.test", "-a.test", "a\u{0}b"]
+        {
+            assert_eq!(UserJid::of_username("alice", bad), Err(AddressError::DomainNotCanonical), "{bad:?}");
+        }
+        assert_eq!(UserJid::of_username("alice", "Example.TEST").unwrap().as_str(), "alice@example.test");
+    }
+
+    #[test]
+    fn a_contact_counts_as_its_bare_jid() {
+        assert_eq!(UserJid::of_contact("Bob@Example.test/phone").unwrap().as_str(), "bob@example.test");
+        for bad in ["", "example.test", "@example.test", "bob@", "bob@exa mple", "b\u{0}b@example.test", "..", "a@b@c"]
+        {
+            assert!(UserJid::of_contact(bad).is_err(), "{bad:?}");
+        }
+        assert!(UserJid::of_contact(&format!("{}@example.test", "b".repeat(1024))).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! The border to the XMPP server's rosters.
+//!
+//! Groups are changed by an operation of our own (`mod_sippo_rosters`), not by reading and setting an
+//! item: between the two another change would be lost, and it would take two round trips.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jid::BareJid;
+use tokio::time::Instant;
+use xmpp_parsers::{
+    iq::IqSetPayload,
+    roster::{Group, Roster},
+};
+use xso::{AsXml, FromXml};
+
+use crate::{
+    address::UserJid,
+    xmpp::{Request, RequestError, XmppClient},
+};
+
+const NS: &str = "urn:quobis:sippo:roster-group:0";
+
+/// A change of which items are in a group.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// The contact's item is in the group afterwards, all else about it as before.
+    Add {
+        /// Whose item.
+        contact: &'a UserJid,
+        /// Refused when the group has that many items already and this would be another.
+        max: u32,
+    },
+    /// The contact's item is not in the group afterwards; it goes if nothing else holds it.
+    Remove {
+        /// Whose item.
+        contact: &'a UserJid,
+    },
+}
+
+/// Every user's roster, as the XMPP server's admin sees it.
+pub trait Rosters {
+    /// The bare JIDs of the items in `group`, in no particular order.
+    fn in_group(
+        &self,
+        user: &UserJid,
+        group: &str,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<String>, RequestError>> + Send;
+
+    /// Applies `change` to `group` at once; idempotent.
+    fn change_group(
+        &self,
+        user: &UserJid,
+        group: &str,
+        change: Change<'_>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(), RequestError>> + Send;
+}
+
+/// `<group xmlns='urn:quobis:sippo:roster-group:0' name='…' max='…'><add jid='…'/></group>`
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = NS, name = "group")]
+struct GroupChange {
+    #[xml(attribute)]
+    name: String,
+    #[xml(attribute(default))]
+    max: Option<u32>,
+    #[xml(child)]
+    change: AddOrRemove,
+}
+
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = NS)]
+enum AddOrRemove {
+    #[xml(name = "add")]
+    Add {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+    #[xml(name = "remove")]
+    Remove {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+}
+
+impl IqSetPayload for GroupChange {}
+
+impl Rosters for XmppClient {
+    async fn in_group(&self, user: &UserJid, group: &str, deadline: Instant) -> Result<Vec<String>, RequestError> {
+        let all = Roster { ver: None, items: Vec::new() };
+        let answer = self.request(&Request::get(user.as_bare().clone(), all), deadline).await?;
+        let Some(answer) = answer else { return Ok(Vec::new()) };
+        let roster = Roster::try_from(answer).map_err(|error| RequestError::Protocol(Arc::from(error.to_string())))?;
+        let group = Group(group.to_owned());
+        let members: BTreeSet<_> =
+            roster.items.into_iter().filter(|item| item.groups.contains(&group)).map(|item| item.jid).collect();
+        Ok(members.into_iter().map(BareJid::into_inner).collect())
+    }
+
+    async fn change_group(
+        &self,
+        user: &UserJid,
+        group: &str,
+        change: Change<'_>,
+        deadline: Instant,
+    ) -> Result<(), RequestError> {
+        let (max, change) = match change {
+            Change::Add { contact, max } => (Some(max), AddOrRemove::Add { jid: contact.as_bare().clone() }),
+            Change::Remove { contact } => (None, AddOrRemove::Remove { jid: contact.as_bare().clone() }),
+        };
+        let payload = GroupChange { name: group.to_owned(), max, change };
+        self.request(&Request::set(user.as_bare().clone(), payload), deadline).await?;
+        Ok(())
+    }
+}

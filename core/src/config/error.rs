@@ -1,0 +1,46 @@
+//! Why the configuration cannot be used, as one line for the operator.
+
+use std::path::{Path, PathBuf};
+
+/// A fault in the configuration. Its `Display` is one line that names the file, the key and the mend;
+/// it never holds the value of a secret.
+///
+/// Retrying does not help: the process is expected to print it and stop.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}; {mend}", place(.file, .key.as_deref()))]
+pub struct ConfigError {
+    file: PathBuf,
+    key: Option<String>,
+    fault: String,
+    mend: String,
+}
+
+fn place(file: &Path, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("{}: {key}", file.display()),
+        None => file.display().to_string(),
+    }
+}
+
+impl ConfigError {
+    /// A fault of a whole file.
+    pub(super) fn of_file(file: &Path, fault: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), key: None, fault: one_line(fault), mend: one_line(mend) }
+    }
+
+    /// A fault of one key, given as it is written in the file (`[xmpp] adminToken`).
+    pub(super) fn of_key(
+        file: &Path,
+        key: impl Into<String>,
+        fault: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> Self {
+        Self { file: file.to_owned(), key: Some(one_line(key)), fault: one_line(fault), mend: one_line(mend) }
+    }
+}
+
+/// Parser messages and file content may hold line breaks; the promise is one line.
+fn one_line(text: impl Into<String>) -> String {
+    let text = text.into();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,151 @@
+//! Configuration: `wac.ini`, `xmpp.toml`, the environment, and the secret that may live elsewhere.
+//!
+//! `wac.ini` is the whole platform's file: its section `[xmpp]` switches the service on, `[log] level`
+//! sets the level, all else belongs to other services. `xmpp.toml` is this service's own: every key
+//! in it must be known. Any key can be overridden by `SIPPO_<SECTION>__<KEY>`.
+
+mod error;
+mod keys;
+mod secret;
+mod sections;
+mod source;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    error::ConfigError,
+    sections::{AdminToken, Auth, Scheme, Surroundings, Xmpp},
+};
+use self::{sections::is_exposed, source::Source};
+use crate::telemetry::{Format, Level};
+
+/// What the configuration says.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// How to log; known whether the service is enabled or not.
+    pub log: Log,
+    /// The rest; `None` when `wac.ini` has no section `[xmpp]`: the service is disabled.
+    pub service: Option<Service>,
+}
+
+/// The configuration of an enabled service.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// `[xmpp]`.
+    pub xmpp: Xmpp,
+    /// `[auth]`.
+    pub auth: Auth,
+    /// `[cors]` and `[tls]`.
+    pub surroundings: Surroundings,
+}
+
+/// How to log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Log {
+    /// Least severe level that is logged.
+    pub level: Level,
+    /// The shape of a line.
+    pub format: Format,
+}
+
+impl Config {
+    /// Reads the folder named by `CONFIG_DIR` (default `config`) and the process's environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the configuration cannot be used; no retry helps.
+    pub fn load() -> Result<Self, ConfigError> {
+        // Variables that are not UTF-8 cannot be ours: ours hold URLs, names and ASCII secrets.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let folder = std::env::var_os("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+        Self::read(&folder, &environment)
+    }
+
+    /// As [`Config::load`], from a given folder and environment.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(folder: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let platform = Platform::read(&folder.join("wac.ini"), environment)?;
+        let mut log = Log { level: platform.level, format: Format::default() };
+        if !platform.enabled {
+            return Ok(Self { log, service: None });
+        }
+        let source = Source::read(&folder.join("xmpp.toml"), environment)?;
+        log.format = read_format(&source)?;
+        let service = Service {
+            xmpp: Xmpp::read(&source)?,
+            auth: Auth::read(&source)?,
+            surroundings: Surroundings::read(&source)?,
+        };
+        Ok(Self { log, service: Some(service) })
+    }
+}
+
+impl Service {
+    /// The keys whose traffic could be read on its way, each with its URL: allowed, and worth one warning.
+    #[must_use]
+    pub fn exposed_urls(&self) -> Vec<(&'static str, &url::Url)> {
+        let mut urls = vec![("[xmpp] xmppUrl", &self.xmpp.url), ("[xmpp] hostsAdminUrl", &self.xmpp.hosts_admin_url)];
+        if self.xmpp.public_url != self.xmpp.url {
+            urls.push(("[xmpp] publicXmppUrl", &self.xmpp.public_url));
+        }
+        if let Scheme::Introspection { url, .. } = &self.auth.scheme {
+            urls.push(("[auth] introspectionUrl", url));
+        }
+        urls.retain(|(_, url)| is_exposed(url));
+        urls
+    }
+}
+
+fn read_format(source: &Source) -> Result<Format, ConfigError> {
+    source.text("log", "format").map_or(Ok(Format::Auto), |text| {
+        text.parse()
+            .map_err(|()| source.bad("log", "format", format!("is {text:?}"), "write \"auto\", \"json\" or \"text\""))
+    })
+}
+
+/// What of `wac.ini` concerns this service.
+struct Platform {
+    enabled: bool,
+    level: Level,
+}
+
+impl Platform {
+    fn read(file: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ConfigError::of_file(
+                file,
+                format!("cannot be read ({error})"),
+                "create it with a section [xmpp], or point CONFIG_DIR at the folder that holds it",
+            )
+        })?;
+        let mut ini = configparser::ini::Ini::new();
+        let sections = ini.read(text).map_err(|error| {
+            ConfigError::of_file(file, format!("is not an ini file ({error})"), "correct that line")
+        })?;
+        let (key, level) = match environment.get(&keys::LOG_LEVEL.variable()) {
+            Some(level) => (format!("[log] level (from {})", keys::LOG_LEVEL.variable()), Some(level.clone())),
+            None => ("[log] level".to_owned(), ini.get(keys::LOG_LEVEL.section, keys::LOG_LEVEL.name)),
+        };
+        let level = match level {
+            None => Level::default(),
+            Some(text) => text.trim().parse().map_err(|()| {
+                ConfigError::of_key(
+                    file,
+                    key,
+                    format!("is {text:?}"),
+                    "write one of error, warn, info, verbose, debug, silly",
+                )
+            })?,
+        };
+        Ok(Self { enabled: sections.contains_key("xmpp"), level })
+    }
+}
+
+#[cfg(test)]
+mod tests;

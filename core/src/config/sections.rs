@@ -1,0 +1,269 @@
+//! The sections of `xmpp.toml` with their meaning: checked, defaulted, typed.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
+
+use super::{ConfigError, source::Source};
+use crate::address::UserJid;
+
+/// `[xmpp]`: where the XMPP server is and how the service logs in there.
+#[derive(Debug, Clone)]
+pub struct Xmpp {
+    /// The WebSocket of the XMPP server (RFC 7395).
+    pub url: Url,
+    /// What chat clients are told to connect to.
+    pub public_url: Url,
+    /// The collection of virtual hosts, without a trailing slash.
+    pub hosts_admin_url: Url,
+    /// The service's own account on the XMPP server.
+    pub admin_jid: UserJid,
+    /// How the service proves itself, and the root of the login tokens' key.
+    pub admin_token: AdminToken,
+    /// How long a login token is good for.
+    pub login_token_ttl: Duration,
+}
+
+/// Where the admin token is to be found.
+#[derive(Debug, Clone)]
+pub enum AdminToken {
+    /// Given in the file or the environment.
+    Given(SecretString),
+    /// To be read at cold start from AWS Secrets Manager; the ARN.
+    Secret(String),
+}
+
+/// `[auth]`: how access tokens are checked.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The kind of access token.
+    pub scheme: Scheme,
+    /// Name of the claim with the unescaped username.
+    pub username_claim: String,
+    /// Name of the claim with the domain.
+    pub domain_claim: String,
+    /// Name of the claim with the capabilities, an array of strings.
+    pub capabilities_claim: String,
+}
+
+/// The two kinds of access token.
+#[derive(Debug, Clone)]
+pub enum Scheme {
+    /// Signed by an issuer whose keys are published (RFC 7519, RFC 7517).
+    Jwt {
+        /// Required value of `iss`.
+        issuer: String,
+        /// Accepted values of `aud`; one of them has to be there.
+        audience: Vec<String>,
+        /// The JWK set: `https://`, or `file://` for local runs.
+        jwks_url: Url,
+    },
+    /// Opaque; the issuer is asked (RFC 7662).
+    Introspection {
+        /// The introspection endpoint.
+        url: Url,
+        /// The service's client id there.
+        client_id: String,
+        /// The service's client secret there.
+        client_secret: SecretString,
+        /// Accepted values of `aud`; not checked when empty.
+        audience: Vec<String>,
+    },
+}
+
+impl Xmpp {
+    pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+        let url = url(source, "xmpp", "xmppUrl", &["ws", "wss"])?.ok_or_else(|| source.missing("xmpp", "xmppUrl"))?;
+        let hosts_admin_url = url_without_trailing_slash(
+            url_of(source, "hostsAdminUrl", &["http", "https"])?
+                .ok_or_else(|| source.missing("xmpp", "hostsAdminUrl"))?,
+        );
+        let public_url = url_of(source, "publicXmppUrl", &["ws", "wss"])?.unwrap_or_else(|| url.clone());
+        let admin_jid = source.text("xmpp", "adminJid").unwrap_or("sippo@sippo-admin.internal");
+        let admin_jid = UserJid::canonical(admin_jid).map_err(|error| {
+            source.bad(
+                "xmpp",
+                "adminJid",
+                format!("is no canonical bare JID ({error})"),
+                "write it as localpart@domain, in lower case; it must be the one that the XMPP server knows",
+            )
+        })?;
+        let admin_token = match (source.secret("xmpp", "adminToken"), source.text("xmpp", "adminTokenSecretArn")) {
+            (Some(token), _) => {
+                check_token(&token).map_err(|fault| bad_token(source, "adminToken", fault))?;
+                AdminToken::Given(token)
+            }
+            (None, Some(arn)) if arn.starts_with("arn:") => AdminToken::Secret(arn.to_owned()),
+            (None, Some(_)) => {
+                return Err(source.bad(
+                    "xmpp",
+                    "adminTokenSecretArn",
+                    "is not an ARN",
+                    "write the secret's whole ARN, which begins with arn:",
+                ));
+            }
+            (None, None) => return Err(source.missing("xmpp", "adminToken")),
+        };
+        if let Some(previous) = source.secret("xmpp", "adminTokenPrevious") {
+            check_token(&previous).map_err(|fault| bad_token(source, "adminTokenPrevious", fault))?;
+        }
+        let ttl = source.number("xmpp", "loginTokenTtl").unwrap_or(300);
+        let login_token_ttl =
+            u64::try_from(ttl).ok().filter(|ttl| (1..=86_400).contains(ttl)).map(Duration::from_secs).ok_or_else(
+                || {
+                    source.bad(
+                        "xmpp",
+                        "loginTokenTtl",
+                        "is out of range",
+                        "write a number of seconds from 1 to 86400, such as 300",
+                    )
+                },
+            )?;
+        Ok(Self { url, public_url, hosts_admin_url, admin_jid, admin_token, login_token_ttl })
+    }
+}
+
+impl Auth {
+    pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+        let claim = |name, default: &str| source.text("auth", name).unwrap_or(default).to_owned();
+        Ok(Self {
+            scheme: Scheme::read(source)?,
+            username_claim: claim("usernameClaim", "preferred_username"),
+            domain_claim: claim("domainClaim", "domain"),
+            capabilities_claim: claim("capabilitiesClaim", "capabilities"),
+        })
+    }
+}
+
+impl Scheme {
+    fn read(source: &Source) -> Result<Self, ConfigError> {
+        let jwks_url = url(source, "auth", "jwksUrl", &["https", "file"])?;
+        let introspection_url = url(source, "auth", "introspectionUrl", &["https", "http"])?;
+        let audience = source.list("auth", "audience").to_vec();
+        match (jwks_url, introspection_url) {
+            (Some(jwks_url), None) => {
+                let issuer = source.mandatory("auth", "issuer")?.to_owned();
+                if audience.is_empty() {
+                    return Err(source.missing("auth", "audience"));
+                }
+                Ok(Self::Jwt { issuer, audience, jwks_url })
+            }
+            (None, Some(url)) => Ok(Self::Introspection {
+                url,
+                client_id: source.mandatory("auth", "introspectionClientId")?.to_owned(),
+                client_secret: source.mandatory("auth", "introspectionClientSecret")?.into(),
+                audience,
+            }),
+            (Some(_), Some(_)) => Err(source.bad(
+                "auth",
+                "introspectionUrl",
+                "is set beside jwksUrl",
+                "keep jwksUrl for JWT access tokens, or introspectionUrl for opaque ones, and remove the other",
+            )),
+            (None, None) => Err(source.bad(
+                "auth",
+                "jwksUrl",
+                "is missing, and so is introspectionUrl",
+                "set jwksUrl (with issuer and audience) for JWT access tokens, or introspectionUrl (with introspectionClientId and introspectionClientSecret) for opaque ones",
+            )),
+        }
+    }
+}
+
+/// Checks an admin token, wherever it came from; the fault never holds the token.
+///
+/// # Errors
+/// What is wrong with it, to follow "adminToken".
+pub(super) fn check_token(token: &SecretString) -> Result<(), &'static str> {
+    let token = token.expose_secret();
+    if token == "please_change_me" {
+        Err("is still the sample value")
+    } else if !token.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
+        Err("is not printable ASCII")
+    } else if token.len() < 32 {
+        Err("is shorter than 32 characters")
+    } else if token.len() > 512 {
+        Err("is longer than 512 characters")
+    } else {
+        Ok(())
+    }
+}
+
+/// How to mend a token that [`check_token`] refused.
+pub(super) const TOKEN_MEND: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
+
+fn bad_token(source: &Source, name: &'static str, fault: &str) -> ConfigError {
+    source.bad("xmpp", name, fault, TOKEN_MEND)
+}
+
+fn url_of(source: &Source, name: &'static str, schemes: &[&str]) -> Result<Option<Url>, ConfigError> {
+    url(source, "xmpp", name, schemes)
+}
+
+fn url(
+    source: &Source,
+    section: &'static str,
+    name: &'static str,
+    schemes: &[&str],
+) -> Result<Option<Url>, ConfigError> {
+    let Some(text) = source.text(section, name) else { return Ok(None) };
+    let wanted = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
+    let url = Url::parse(text).map_err(|error| {
+        source.bad(section, name, format!("is not a URL ({error})"), format!("write one that begins with {wanted}"))
+    })?;
+    let whole = url.scheme() == "file" || url.has_host();
+    if !schemes.contains(&url.scheme()) || !whole || !url.username().is_empty() || url.password().is_some() {
+        return Err(source.bad(
+            section,
+            name,
+            "is not a URL of the right kind",
+            format!("write one that begins with {wanted} and a host, without user and password"),
+        ));
+    }
+    Ok(Some(url))
+}
+
+fn url_without_trailing_slash(mut url: Url) -> Url {
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    url
+}
+
+/// Whether the traffic to `url` can be read on its way: no TLS, and not within this machine.
+pub(super) fn is_exposed(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => true,
+    };
+    matches!(url.scheme(), "ws" | "http") && !loopback
+}
+
+/// `[cors]`, `[tls]` and `[log]`, which need little checking.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// Origins whose pages may call the REST API; `*` for any.
+    pub allowed_origins: Vec<String>,
+    /// PEM file with certificate authorities to trust besides the public ones.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Surroundings {
+    pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+        let allowed_origins = source.list("cors", "allowedOrigins").to_vec();
+        for origin in &allowed_origins {
+            let exact = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
+            if origin != "*" && !exact {
+                return Err(source.bad(
+                    "cors",
+                    "allowedOrigins",
+                    format!("holds {origin:?}, which is not an origin"),
+                    "write scheme and host only, in lower case and without a trailing slash, such as https://chat.example.com",
+                ));
+            }
+        }
+        Ok(Self { allowed_origins, ca_file: source.text("tls", "caFile").map(PathBuf::from) })
+    }
+}

@@ -1,0 +1,193 @@
+//! The keys of `xmpp.toml` with their environment overrides applied, before they get a meaning.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use secrecy::SecretString;
+
+use super::{
+    ConfigError,
+    keys::{self, Key, Kind},
+};
+
+/// The variables that may override a key: those that begin with this.
+const PREFIX: &str = "SIPPO_";
+
+enum Value {
+    Text(String),
+    Number(i64),
+    List(Vec<String>),
+}
+
+/// Where a value came from, to name it in an error.
+enum Origin {
+    File,
+    Variable(String),
+}
+
+/// Checked for unknown keys and ill-typed values; asked for typed values by key.
+pub(super) struct Source {
+    file: PathBuf,
+    values: BTreeMap<(&'static str, &'static str), (Value, Origin)>,
+}
+
+impl Source {
+    /// Reads `file` and lays the `SIPPO_<SECTION>__<KEY>` variables over it.
+    pub(super) fn read(file: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            ConfigError::of_file(
+                file,
+                format!("cannot be read ({error})"),
+                "create it from the sample config/xmpp.toml, or point CONFIG_DIR at the folder that holds it",
+            )
+        })?;
+        let mut source = Self { file: file.to_owned(), values: BTreeMap::new() };
+        source.take_file(&text)?;
+        source.take_environment(environment)?;
+        Ok(source)
+    }
+
+    fn take_file(&mut self, text: &str) -> Result<(), ConfigError> {
+        let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+            ConfigError::of_file(
+                &self.file,
+                format!("line {line} is not TOML ({})", error.message()),
+                "correct that line; strings need quotes",
+            )
+        })?;
+        for (section, content) in table {
+            let toml::Value::Table(content) = content else {
+                return Err(self.unknown_section(&section));
+            };
+            if keys::known(&section).is_empty() {
+                return Err(self.unknown_section(&format!("[{section}]")));
+            }
+            for (name, value) in content {
+                let key = Key::find(&section, &name).ok_or_else(|| {
+                    ConfigError::of_key(
+                        &self.file,
+                        format!("[{section}] {name}"),
+                        "is not a known key",
+                        format!("remove it or correct its name; [{section}] knows {}", keys::known(&section)),
+                    )
+                })?;
+                let value = match (key.kind, value) {
+                    (Kind::Text | Kind::Secret, toml::Value::String(text)) => Value::Text(text),
+                    (Kind::Seconds, toml::Value::Integer(number)) => Value::Number(number),
+                    (Kind::List, toml::Value::String(text)) => Value::List(vec![text]),
+                    (Kind::List, toml::Value::Array(items)) => Value::List(
+                        items
+                            .into_iter()
+                            .map(|item| match item {
+                                toml::Value::String(text) => Ok(text),
+                                _ => Err(self.ill_typed(key)),
+                            })
+                            .collect::<Result<_, _>>()?,
+                    ),
+                    _ => return Err(self.ill_typed(key)),
+                };
+                self.values.insert((key.section, key.name), (value, Origin::File));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        for (variable, text) in environment {
+            let Some((_, _)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
+            if *variable == keys::LOG_LEVEL.variable() {
+                continue;
+            }
+            let key = keys::KEYS.iter().find(|key| key.variable() == *variable).ok_or_else(|| {
+                ConfigError::of_key(
+                    &self.file,
+                    format!("environment variable {variable}"),
+                    "overrides no known key",
+                    "unset it or correct its name: SIPPO_<SECTION>__<KEY>, as in SIPPO_XMPP__XMPP_URL",
+                )
+            })?;
+            let value = match key.kind {
+                Kind::Text | Kind::Secret => Value::Text(text.clone()),
+                Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| self.ill_typed(key))?),
+                Kind::List => Value::List(
+                    text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
+                ),
+            };
+            self.values.insert((key.section, key.name), (value, Origin::Variable(variable.clone())));
+        }
+        Ok(())
+    }
+
+    /// A text; `None` when the key is absent.
+    pub(super) fn text(&self, section: &'static str, name: &'static str) -> Option<&str> {
+        match self.values.get(&(section, name)) {
+            Some((Value::Text(text), _)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A text that must be there.
+    pub(super) fn mandatory(&self, section: &'static str, name: &'static str) -> Result<&str, ConfigError> {
+        self.text(section, name).filter(|text| !text.is_empty()).ok_or_else(|| self.missing(section, name))
+    }
+
+    pub(super) fn secret(&self, section: &'static str, name: &'static str) -> Option<SecretString> {
+        self.text(section, name).map(SecretString::from)
+    }
+
+    pub(super) fn number(&self, section: &'static str, name: &'static str) -> Option<i64> {
+        match self.values.get(&(section, name)) {
+            Some((Value::Number(number), _)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(&self, section: &'static str, name: &'static str) -> &[String] {
+        match self.values.get(&(section, name)) {
+            Some((Value::List(items), _)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The error for a value that is there but no good; names the variable when the value came from one.
+    pub(super) fn bad(
+        &self,
+        section: &'static str,
+        name: &'static str,
+        fault: impl Into<String>,
+        mend: impl Into<String>,
+    ) -> ConfigError {
+        let key = match self.values.get(&(section, name)) {
+            Some((_, Origin::Variable(variable))) => format!("[{section}] {name} (from {variable})"),
+            _ => format!("[{section}] {name}"),
+        };
+        ConfigError::of_key(&self.file, key, fault, mend)
+    }
+
+    /// The error for a key that must be there and is not.
+    pub(super) fn missing(&self, section: &'static str, name: &'static str) -> ConfigError {
+        let variable = Key::find(section, name).map(Key::variable).unwrap_or_default();
+        self.bad(section, name, "is missing", format!("set it there or in {variable}"))
+    }
+
+    fn ill_typed(&self, key: &'static Key) -> ConfigError {
+        let expected = match key.kind {
+            Kind::Text | Kind::Secret => "a string in quotes",
+            Kind::Seconds => "a whole number of seconds, without quotes",
+            Kind::List => "a list of strings in quotes",
+        };
+        self.bad(key.section, key.name, "has the wrong type", format!("write {expected}"))
+    }
+
+    fn unknown_section(&self, section: &str) -> ConfigError {
+        ConfigError::of_key(
+            &self.file,
+            section,
+            "is not a known section",
+            format!("remove it or correct its name; the sections are {}", keys::sections()),
+        )
+    }
+}

@@ -1,0 +1,191 @@
+use std::{collections::BTreeMap, fs};
+
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+const TOML: &str = r#"
+[xmpp]
+xmppUrl = "ws://127.0.0.1:5280/xmpp-websocket"
+hostsAdminUrl = "http://127.0.0.1:5280/quobis_virtualhosts/virtualhost"
+adminToken = "0123456789abcdef0123456789abcdef"
+[auth]
+issuer = "https://issuer.test"
+audience = "chat-api"
+jwksUrl = "https://issuer.test/keys"
+"#;
+
+/// Reads a folder with these files and variables.
+fn read(ini: Option<&str>, toml: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [("wac.ini", ini), ("xmpp.toml", toml)] {
+        if let Some(text) = text {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+    }
+    let variables: BTreeMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    Config::read(folder.path(), &variables).map_err(|error| {
+        let line = error.to_string();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.contains(TOKEN), "{line}");
+        line
+    })
+}
+
+fn service(toml: &str, variables: &[(&str, &str)]) -> Service {
+    read(Some("[xmpp]"), Some(toml), variables).unwrap().service.unwrap()
+}
+
+/// The error line of a configuration with `from` replaced by `to`.
+fn error(from: &str, to: &str) -> String {
+    assert!(TOML.contains(from), "{from}");
+    read(Some("[xmpp]"), Some(&TOML.replace(from, to)), &[]).unwrap_err()
+}
+
+#[test]
+fn the_smallest_configuration_has_the_documented_defaults() {
+    let service = service(TOML, &[]);
+    assert_eq!(service.xmpp.admin_jid.as_str(), "sippo@sippo-admin.internal");
+    assert_eq!(service.xmpp.public_url, service.xmpp.url);
+    assert_eq!(service.xmpp.login_token_ttl.as_secs(), 300);
+    assert_eq!(service.auth.username_claim, "preferred_username");
+    assert!(service.surroundings.allowed_origins.is_empty());
+    assert!(!format!("{service:?}").contains(TOKEN));
+    assert!(service.exposed_urls().is_empty(), "loopback is not exposed");
+}
+
+#[test]
+fn without_the_section_the_service_is_disabled_and_nothing_else_is_read() {
+    for ini in ["", "[other]\nxmpp = 1\n", "; [xmpp]\n[web]\nport=80\nbare-key\n"] {
+        assert!(read(Some(ini), None, &[]).unwrap().service.is_none(), "{ini}");
+    }
+    for ini in ["[xmpp]", "[log]\nlevel = debug\n[other]\na:b\n\n; note\n[xmpp]\nforeign = \"x\"\n", "[xmpp]\r\n"] {
+        assert!(read(Some(ini), Some(TOML), &[]).unwrap().service.is_some(), "{ini}");
+    }
+}
+
+#[test]
+fn levels_are_winstons() {
+    let level = |ini: &str, variables: &[(&str, &str)]| read(Some(ini), None, variables).map(|config| config.log.level);
+    assert_eq!(level("", &[]).unwrap(), Level::Info);
+    assert_eq!(level("[log]\nlevel = silly", &[]).unwrap(), Level::Silly);
+    assert_eq!(level("[log]\nlevel = silly", &[("SIPPO_LOG__LEVEL", "error")]).unwrap(), Level::Error);
+    let line = level("[log]\nlevel = loud", &[]).unwrap_err();
+    assert!(line.contains("wac.ini") && line.contains("[log] level") && line.contains("silly"), "{line}");
+    let line = level("", &[("SIPPO_LOG__LEVEL", "trace")]).unwrap_err();
+    assert!(line.contains("SIPPO_LOG__LEVEL"), "{line}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let line = read(None, Some(TOML), &[]).unwrap_err();
+    assert!(line.contains("wac.ini") && line.contains("CONFIG_DIR"), "{line}");
+    let line = read(Some("[xmpp]"), None, &[]).unwrap_err();
+    assert!(line.contains("xmpp.toml") && line.contains("CONFIG_DIR"), "{line}");
+}
+
+#[test]
+fn each_fault_names_file_key_and_mend() {
+    for (from, to, parts) in [
+        ("xmppUrl = \"ws:", "xmppUrl = \"http:", vec!["[xmpp] xmppUrl", "ws:// or wss://"]),
+        ("ws://127.0.0.1:5280/xmpp-websocket", "not a url", vec!["[xmpp] xmppUrl", "ws://"]),
+        ("ws://127.0.0.1", "ws://user:pw@127.0.0.1", vec!["[xmpp] xmppUrl", "without user"]),
+        ("hostsAdminUrl = \"http:", "hostsAdminUrl = \"ftp:", vec!["[xmpp] hostsAdminUrl", "http:// or https://"]),
+        ("xmppUrl = ", "xmppUri = ", vec!["[xmpp] xmppUri", "not a known key", "xmppUrl"]),
+        ("[auth]", "[oauth]", vec!["[oauth]", "not a known section", "[auth]"]),
+        (TOKEN, "please_change_me", vec!["[xmpp] adminToken", "sample", "openssl"]),
+        (TOKEN, "short", vec!["[xmpp] adminToken", "shorter than 32"]),
+        (TOKEN, "0123456789abcdef0123456789abcdeü", vec!["[xmpp] adminToken", "ASCII"]),
+        (TOKEN, "0123456789abcdef0123456789abcde\\n", vec!["[xmpp] adminToken", "ASCII"]),
+        ("adminToken = \"0123456789abcdef0123456789abcdef\"", "adminToken = 7", vec!["[xmpp] adminToken", "type"]),
+        (
+            "adminToken = \"0123456789abcdef0123456789abcdef\"",
+            "",
+            vec!["[xmpp] adminToken", "missing", "SIPPO_XMPP__ADMIN_TOKEN"],
+        ),
+        (
+            "adminToken = \"0123456789abcdef0123456789abcdef\"",
+            "adminTokenSecretArn = \"x\"",
+            vec!["adminTokenSecretArn", "arn:"],
+        ),
+        ("[auth]", "adminTokenPrevious = \"short\"\n[auth]", vec!["adminTokenPrevious", "shorter"]),
+        ("[auth]", "loginTokenTtl = 0\n[auth]", vec!["loginTokenTtl", "300"]),
+        ("[auth]", "loginTokenTtl = \"300\"\n[auth]", vec!["loginTokenTtl", "whole number"]),
+        ("[auth]", "adminJid = \"Sippo@x.test\"\n[auth]", vec!["adminJid", "localpart@domain"]),
+        ("[auth]", "publicXmppUrl = \"https://x\"\n[auth]", vec!["publicXmppUrl", "wss://"]),
+        ("issuer = \"https://issuer.test\"", "", vec!["[auth] issuer", "missing"]),
+        ("audience = \"chat-api\"", "", vec!["[auth] audience", "missing"]),
+        ("audience = \"chat-api\"", "audience = [1]", vec!["[auth] audience", "list"]),
+        ("jwksUrl = \"https:", "jwksUrl = \"http:", vec!["[auth] jwksUrl", "https:// or file://"]),
+        ("jwksUrl = \"https://issuer.test/keys\"", "", vec!["[auth] jwksUrl", "introspectionUrl"]),
+        ("[auth]", "[auth]\nintrospectionUrl = \"https://x/y\"", vec!["introspectionUrl", "remove"]),
+        ("[auth]", "[cors]\nallowedOrigins = [\"https://a.test/\"]\n[auth]", vec!["[cors] allowedOrigins", "slash"]),
+        ("[auth]", "[log]\nformat = \"xml\"\n[auth]", vec!["[log] format", "json"]),
+        ("[auth]", "[auth", vec!["line 6", "TOML"]),
+    ] {
+        let line = error(from, to);
+        assert!(line.contains("xmpp.toml"), "{line}");
+        for part in parts {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+    let long = "x".repeat(513);
+    assert!(error(TOKEN, &long).contains("longer than 512"));
+}
+
+#[test]
+fn secrets_stay_out_of_syntax_errors() {
+    let line = read(Some("[xmpp]"), Some(&format!("[xmpp]\nadminToken = \"{TOKEN}")), &[]).unwrap_err();
+    assert!(line.contains("line 2"), "{line}");
+}
+
+#[test]
+fn the_environment_overrides_the_file() {
+    let service = service(
+        TOML,
+        &[
+            ("SIPPO_XMPP__XMPP_URL", "wss://chat.example.com/ws"),
+            ("SIPPO_XMPP__ADMIN_TOKEN", "ffffffffffffffffffffffffffffffff"),
+            ("SIPPO_XMPP__LOGIN_TOKEN_TTL", "60"),
+            ("SIPPO_CORS__ALLOWED_ORIGINS", "https://a.test, https://b.test"),
+            ("SIPPO_XMPP_DATA", "another program's"),
+        ],
+    );
+    assert_eq!(service.xmpp.url.as_str(), "wss://chat.example.com/ws");
+    assert_eq!(service.xmpp.login_token_ttl.as_secs(), 60);
+    assert_eq!(service.surroundings.allowed_origins, ["https://a.test", "https://b.test"]);
+    assert!(matches!(&service.xmpp.admin_token, AdminToken::Given(token)
+        if secrecy::ExposeSecret::expose_secret(token).starts_with('f')));
+
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__XMPP_URL", "x")]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP__XMPP_URL"), "{line}");
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__ADMIN_TOKEN", "short")]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP__ADMIN_TOKEN"), "{line}");
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__ADMIN_TOKN", TOKEN)]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP__ADMIN_TOKN"), "{line}");
+}
+
+#[test]
+fn opaque_tokens_need_their_own_keys() {
+    let toml = TOML.replace(
+        "jwksUrl = \"https://issuer.test/keys\"",
+        "introspectionUrl = \"https://issuer.test/introspect\"\nintrospectionClientId = \"chat\"\nintrospectionClientSecret = \"hush-hush\"",
+    );
+    let service = service(&toml, &[]);
+    assert!(matches!(service.auth.scheme, Scheme::Introspection { .. }));
+    assert!(!format!("{service:?}").contains("hush-hush"));
+    for key in ["introspectionClientId", "introspectionClientSecret"] {
+        let line = read(Some("[xmpp]"), Some(&toml.replace(key, &format!("# {key}"))), &[]).unwrap_err();
+        assert!(line.contains(key), "{line}");
+    }
+}
+
+#[test]
+fn plain_urls_beyond_this_machine_are_pointed_out() {
+    let exposed = |url: &str| service(TOML, &[("SIPPO_XMPP__XMPP_URL", url)]).exposed_urls().len();
+    assert_eq!(exposed("ws://prosody:5280/ws"), 1);
+    assert_eq!(exposed("ws://10.0.0.1/ws"), 1);
+    assert_eq!(exposed("wss://prosody/ws"), 0);
+    assert_eq!(exposed("ws://[::1]:5280/ws"), 0);
+    assert_eq!(exposed("ws://localhost:5280/ws"), 0);
+}

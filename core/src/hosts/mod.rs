@@ -1,0 +1,169 @@
+//! Virtual hosts of the XMPP server: one per tenant, with its `conference.` component.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    address::{AddressError, canonical_domain},
+    http::{HttpClient, root_cause},
+    tls::{Tls, TlsError},
+};
+
+/// Making or purging a host touches the server's disk; beyond this something is wrong.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What became of a request to create a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It was made.
+    New,
+    /// It was there already.
+    Existing,
+}
+
+/// Why a request about hosts failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HostsError {
+    /// The domain cannot be a tenant; no retry helps.
+    #[error("{domain:?} cannot be a virtual host: {cause}; correct the domain at its source")]
+    Domain {
+        /// The domain as given.
+        domain: String,
+        /// What is wrong with it.
+        cause: AddressError,
+    },
+    /// The server refused; a retry helps only after a change of configuration.
+    #[error("the XMPP server's hosts API answered {status} ({detail}); for 401 set the same adminToken on both sides")]
+    Refused {
+        /// HTTP status.
+        status: StatusCode,
+        /// What it said.
+        detail: String,
+    },
+    /// The server could not be reached or failed; retry helps.
+    #[error(
+        "the XMPP server's hosts API did not answer ({0}); see that the server runs and that [xmpp] hostsAdminUrl is right"
+    )]
+    Unavailable(String),
+    /// TLS cannot be set up; no retry helps.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
+impl HostsError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable(_) => true,
+            // The operator may be in the middle of changing the token.
+            Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::UNAUTHORIZED,
+            Self::Domain { .. } | Self::Tls(_) => false,
+        }
+    }
+}
+
+/// Client of the XMPP server's hosts API (`mod_quobis_virtualhosts`).
+#[derive(Debug)]
+pub struct Hosts {
+    collection: Url,
+    token: SecretString,
+    http: HttpClient,
+}
+
+/// A virtual host in requests and answers.
+#[derive(Debug, Serialize, Deserialize)]
+struct Host {
+    domain: String,
+}
+
+impl Hosts {
+    /// For the API at `collection` (`hostsAdminUrl`); connects when first used.
+    #[must_use]
+    pub fn new(collection: Url, token: SecretString, tls: Tls) -> Self {
+        Self { collection, token, http: HttpClient::new(tls, TIMEOUT) }
+    }
+
+    /// Makes `domain` and its `conference.` component live; done when both serve.
+    ///
+    /// # Errors
+    /// [`HostsError`]; logged with the contract's line.
+    pub async fn create(&self, domain: &str) -> Result<Created, HostsError> {
+        let created = async {
+            let domain = checked(domain)?;
+            let answer = self.call(Method::POST, None, Some(&Host { domain })).await?;
+            match answer.status() {
+                StatusCode::CREATED => Ok(Created::New),
+                StatusCode::OK => Ok(Created::Existing),
+                _ => Err(refused(answer).await),
+            }
+        };
+        created.await.inspect_err(
+            |error| tracing::error!(error = %error, domain, "Failed to create {domain} host in XMPP server"),
+        )
+    }
+
+    /// Takes `domain` and its component away with all their data; also when it was not there.
+    ///
+    /// # Errors
+    /// [`HostsError`].
+    pub async fn delete(&self, domain: &str) -> Result<(), HostsError> {
+        let domain = checked(domain)?;
+        let answer = self.call(Method::DELETE, Some(&domain), None).await?;
+        match answer.status() {
+            StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
+            _ => Err(refused(answer).await),
+        }
+    }
+
+    /// The domains of all virtual hosts that this API made.
+    ///
+    /// # Errors
+    /// [`HostsError`].
+    pub async fn list(&self) -> Result<Vec<String>, HostsError> {
+        let answer = self.call(Method::GET, None, None).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refused(answer).await);
+        }
+        let hosts: Vec<Host> = answer.json().await.map_err(|error| unavailable(&error))?;
+        Ok(hosts.into_iter().map(|host| host.domain).collect())
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        member: Option<&str>,
+        body: Option<&Host>,
+    ) -> Result<reqwest::Response, HostsError> {
+        let mut url = self.collection.clone();
+        if let (Some(member), Ok(mut segments)) = (member, url.path_segments_mut()) {
+            segments.push(member);
+        }
+        let mut request = self.http.get()?.request(method, url).bearer_auth(self.token.expose_secret());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        request.send().await.map_err(|error| unavailable(&error))
+    }
+}
+
+fn checked(domain: &str) -> Result<String, HostsError> {
+    match canonical_domain(domain) {
+        Ok(canonical) => Ok(canonical.into_inner()),
+        Err(cause) => Err(HostsError::Domain { domain: domain.to_owned(), cause }),
+    }
+}
+
+async fn refused(answer: reqwest::Response) -> HostsError {
+    let status = answer.status();
+    let detail = answer.text().await.unwrap_or_default();
+    HostsError::Refused { status, detail: detail.chars().take(200).collect() }
+}
+
+fn unavailable(error: &reqwest::Error) -> HostsError {
+    HostsError::Unavailable(root_cause(error))
+}

@@ -1,0 +1,48 @@
+//! HTTP calls to the hosts API and the token issuer.
+
+use std::{sync::OnceLock, time::Duration};
+
+use rustls::ClientConfig;
+
+use crate::tls::{Tls, TlsError};
+
+/// An HTTP client that is made when first used: most invocations need none.
+#[derive(Debug)]
+pub(crate) struct HttpClient {
+    tls: Tls,
+    timeout: Duration,
+    client: OnceLock<reqwest::Client>,
+}
+
+impl HttpClient {
+    /// With `timeout` for a whole exchange. Redirects are not followed: credentials go nowhere else.
+    pub(crate) fn new(tls: Tls, timeout: Duration) -> Self {
+        Self { tls, timeout, client: OnceLock::new() }
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// [`TlsError`] when TLS cannot be set up; no retry helps.
+    pub(crate) fn get(&self) -> Result<&reqwest::Client, TlsError> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(ClientConfig::clone(&*self.tls.config()?))
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(self.timeout)
+            .build()
+            .expect("a client with a ready TLS configuration needs nothing that can fail");
+        Ok(self.client.get_or_init(|| client))
+    }
+}
+
+/// The innermost cause: reqwest's own message hides it behind "error sending request".
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
+}

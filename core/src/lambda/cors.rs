@@ -1,0 +1,88 @@
+//! Cross-origin calls from the operator's web clients (the Fetch standard's CORS protocol).
+//!
+//! Done here, not by API Gateway: so the local stack answers as the deployed one does, from the same
+//! configuration.
+
+use lambda_http::{
+    Body, Response,
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+            ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ORIGIN, VARY,
+        },
+    },
+};
+
+/// Which origins may call.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Cors {
+    allowed: Vec<String>,
+}
+
+impl Cors {
+    /// `*` among `allowed` stands for any origin.
+    pub(super) fn new(allowed: &[String]) -> Self {
+        Self { allowed: allowed.to_vec() }
+    }
+
+    /// The answer to a preflight for a path that takes `methods`.
+    pub(super) fn preflight(&self, request: &HeaderMap, methods: &'static str) -> Response<Body> {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        if self.permitted(request).is_some() {
+            let headers = response.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        }
+        response
+    }
+
+    /// Adds what every answer to a page needs.
+    pub(super) fn decorate(&self, request: &HeaderMap, response: &mut Response<Body>) {
+        if self.allowed.is_empty() {
+            return;
+        }
+        let headers = response.headers_mut();
+        // The answer differs by origin, also when this one is not allowed.
+        headers.append(VARY, HeaderValue::from_static("Origin"));
+        if let Some(origin) = self.permitted(request) {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, www-authenticate"));
+        }
+    }
+
+    fn permitted(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let origin = request.get(ORIGIN)?;
+        let text = origin.to_str().ok()?;
+        self.allowed.iter().any(|allowed| allowed == "*" || allowed == text).then(|| origin.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(origin: &str) -> HeaderMap {
+        HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())])
+    }
+
+    #[test]
+    fn only_allowed_origins_are_told_so() {
+        let cors = Cors::new(&["https://chat.example.com".to_owned()]);
+        let allowed = from("https://chat.example.com");
+        let mut response = cors.preflight(&allowed, "GET");
+        cors.decorate(&allowed, &mut response);
+        assert_eq!(response.status(), StatusCode::NO_CONTENT);
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://chat.example.com");
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET");
+        for other in ["https://chat.example.com.evil.test", "null", "http://chat.example.com", "*"] {
+            let mut response = cors.preflight(&from(other), "GET");
+            cors.decorate(&from(other), &mut response);
+            assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{other}");
+            assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS), "{other}");
+            assert_eq!(response.headers()[VARY], "Origin");
+        }
+    }
+}

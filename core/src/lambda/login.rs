@@ -1,0 +1,44 @@
+//! `GET /sapi/xmpp/login`: what a chat client needs to open its XMPP session.
+
+use lambda_http::{Body, Response};
+use secrecy::ExposeSecret;
+use serde_json::json;
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    problem::Problem,
+    rest::{Endpoint, Operation, Parts},
+    routes::json_response,
+};
+use crate::{
+    access::{Caller, LoginTokens},
+    address::{MUC_LABEL, UserJid},
+};
+
+/// Mints login tokens; asks nobody.
+#[derive(Debug)]
+pub struct Login {
+    tokens: LoginTokens,
+    public_url: Url,
+}
+
+impl Endpoint for Login {
+    const OPERATION: Operation = Operation::Login;
+
+    fn build(parts: &Parts) -> Self {
+        let xmpp = &parts.service.xmpp;
+        Self { tokens: LoginTokens::new(&parts.admin_token, xmpp.login_token_ttl), public_url: xmpp.public_url.clone() }
+    }
+
+    async fn call(&self, caller: &Caller, _: Option<&UserJid>, _: Instant) -> Result<Response<Body>, Problem> {
+        let token = self.tokens.mint(&caller.jid)?;
+        Ok(json_response(&json!({
+            "jid": caller.jid.as_str(),
+            "token": token.token.expose_secret(),
+            "expiresAt": token.expires_at,
+            "xmppUrl": self.public_url.as_str(),
+            "mucDomain": format!("{MUC_LABEL}{}", caller.jid.domain()),
+        })))
+    }
+}

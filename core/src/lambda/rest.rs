@@ -1,0 +1,202 @@
+//! A REST function: configuration, adapters, then one request after the other.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use lambda_http::{
+    Adapter, Body, LambdaEvent, Request, Response,
+    http::{HeaderValue, Method, header::CACHE_CONTROL},
+    lambda_runtime,
+    request::{LambdaRequest, RequestContext},
+    service_fn,
+    tower::Service as _,
+};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+pub use super::routes::Operation;
+use super::{cors::Cors, event::normalise, problem::Problem, routes::Path};
+use crate::{
+    access::{AccessTokens, Caller, Tenancy, TokenError, bearer_token},
+    address::UserJid,
+    config::{Config, Service},
+    telemetry,
+    tls::Tls,
+    xmpp::{Account, Timings, WsConnector, XmppClient},
+};
+
+/// A call is answered within this time, whatever the token issuer and the XMPP server do.
+const BUDGET: Duration = Duration::from_millis(4_500);
+
+/// What an endpoint is made from.
+#[derive(Debug)]
+pub struct Parts {
+    /// The configuration.
+    pub service: Service,
+    /// The resolved admin token.
+    pub admin_token: secrecy::SecretString,
+    /// TLS for whatever goes out.
+    pub tls: Tls,
+}
+
+impl Parts {
+    /// A client of the XMPP server; it connects when first used.
+    #[must_use]
+    pub fn xmpp_client(&self) -> XmppClient {
+        let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: self.admin_token.clone() };
+        let connector = WsConnector::new(self.service.xmpp.url.clone(), self.tls.clone());
+        XmppClient::new(connector, account, Timings::default())
+    }
+}
+
+/// One operation of the API.
+pub(super) trait Endpoint: Send + Sync + Sized + 'static {
+    /// Which one.
+    const OPERATION: Operation;
+
+    /// Builds its adapters; connects nowhere yet.
+    fn build(parts: &Parts) -> Self;
+
+    /// Serves a call of `caller`; `contact` is there where the path names one.
+    fn call(
+        &self,
+        caller: &Caller,
+        contact: Option<&UserJid>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Response<Body>, Problem>> + Send;
+}
+
+/// Runs the function of endpoint `E` until the process is ended. What keeps it from starting is
+/// printed as one line.
+#[expect(private_bounds, reason = "the set of endpoints is closed; functions only name them")]
+pub async fn run<E: Endpoint>() -> ExitCode {
+    let function = match Function::<E>::build().await {
+        Ok(function) => Arc::new(function),
+        Err(line) => {
+            eprintln!("{line}");
+            return ExitCode::FAILURE;
+        }
+    };
+    tracing::info!(operation = ?E::OPERATION, version = env!("CARGO_PKG_VERSION"), "Function started");
+    let handler = service_fn(|request: Request| {
+        let function = function.clone();
+        async move { Ok::<_, std::convert::Infallible>(function.serve(request).await) }
+    });
+    let mut adapter = Adapter::from(handler);
+    let outcome = lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload {
+            normalise(request);
+        }
+        adapter.call(event)
+    }))
+    .await;
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("the Lambda runtime ended ({error}); start the function anew");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A function with all it needs; without a service when the service is disabled.
+struct Function<E> {
+    service: Option<Enabled<E>>,
+    cors: Cors,
+}
+
+struct Enabled<E> {
+    access: AccessTokens,
+    tenancy: Tenancy,
+    endpoint: E,
+}
+
+impl<E: Endpoint> Function<E> {
+    async fn build() -> Result<Self, String> {
+        let config = Config::load().map_err(|error| error.to_string())?;
+        telemetry::init(config.log);
+        let Some(service) = config.service else {
+            tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]");
+            return Ok(Self { service: None, cors: Cors::default() });
+        };
+        for (key, url) in service.exposed_urls() {
+            tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
+        }
+        tracing::trace!("Starting endpoints");
+        let admin_token = service.xmpp.resolve_admin_token().await.map_err(|error| error.to_string())?;
+        let tls = Tls::new(service.surroundings.ca_file.clone());
+        // A bad file is better found at start than by the first call.
+        if service.surroundings.ca_file.is_some() {
+            tls.config().map_err(|error| error.to_string())?;
+        }
+        let cors = Cors::new(&service.surroundings.allowed_origins);
+        let parts = Parts { service, admin_token, tls };
+        let enabled = Enabled {
+            access: AccessTokens::new(&parts.service.auth, &parts.tls),
+            tenancy: Tenancy::new(parts.service.xmpp.admin_jid.clone()),
+            endpoint: E::build(&parts),
+        };
+        Ok(Self { service: Some(enabled), cors })
+    }
+
+    /// Answers a request: always with an answer, never with an error of the function.
+    async fn serve(&self, request: Request) -> Response<Body> {
+        let request_id = request_id(&request);
+        let span = tracing::error_span!("invocation", function_request_id = request_id, user = tracing::field::Empty);
+        let mut response = match self.answer(&request).instrument(span).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(&request_id),
+        };
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.cors.decorate(request.headers(), &mut response);
+        response
+    }
+
+    async fn answer(&self, request: &Request) -> Result<Response<Body>, Problem> {
+        let deadline = Instant::now() + BUDGET;
+        let path = Path::parse(request.uri().path()).ok_or_else(Problem::not_found)?;
+        let service = self.service.as_ref().ok_or_else(Problem::disabled)?;
+        if request.method() == Method::OPTIONS {
+            return Ok(self.cors.preflight(request.headers(), path.methods()));
+        }
+        let operation = path.operation(request.method()).ok_or_else(|| Problem::method_not_allowed(path.methods()))?;
+        let caller = service.authenticate(request).await?;
+        tracing::Span::current().record("user", caller.jid.as_str());
+        let contact = path.contact().transpose().map_err(Problem::bad_jid)?;
+        if operation != E::OPERATION {
+            tracing::warn!(?operation, own = ?E::OPERATION, "A request was routed to another operation's function; see the routes in template.yaml");
+            return Err(Problem::not_found());
+        }
+        service.endpoint.call(&caller, contact.as_ref(), deadline).await
+    }
+}
+
+impl<E> Enabled<E> {
+    async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
+        let token = bearer_token(request.headers())?;
+        match self.access.verify(token).await {
+            Ok(identity) => Ok(self.tenancy.admit(&identity)?),
+            Err(error) => {
+                match &error {
+                    TokenError::Invalid(reason) => tracing::error!(
+                        reason,
+                        unverified_user = self.access.unverified_user(token),
+                        r#"Authenticate no-user error Bearer realm="Users", error="invalid_token""#
+                    ),
+                    TokenError::Unavailable(_) => tracing::error!(error = %error, "Access token cannot be checked"),
+                }
+                Err(error.into())
+            }
+        }
+    }
+}
+
+/// API Gateway's id of the request, which its access log has too; else the invocation's.
+fn request_id(request: &Request) -> String {
+    use lambda_http::RequestExt;
+    if let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref()
+        && let Some(id) = &context.request_id
+    {
+        return id.clone();
+    }
+    request.lambda_context_ref().map(|context| context.request_id.clone()).unwrap_or_default()
+}

@@ -1,0 +1,16 @@
+//! Everything that matters in sippo-xmpp, testable without AWS.
+//!
+//! A folder is a feature: its types, its use cases, its side of the XMPP server, its errors.
+//! Dependencies point inwards: `lambda` knows the use cases, these know the borders they need, and
+//! only the adapters at a border know tokio-xmpp, reqwest or the AWS SDK.
+
+pub mod access;
+pub mod address;
+pub mod chat_list;
+pub mod config;
+pub mod hosts;
+mod http;
+pub mod lambda;
+pub mod telemetry;
+pub mod tls;
+pub mod xmpp;

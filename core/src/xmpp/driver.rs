@@ -1,0 +1,202 @@
+//! The task that owns a session's stream: writes requests, hands out replies.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{Sink, Stream};
+use tokio::sync::{mpsc, oneshot};
+use tokio_xmpp::{
+    minidom::Element,
+    xmlstream::{FallibleStreamElement, ReadError, StreamElementError, Timeouts, XmppStream, XmppStreamElement},
+};
+use xmpp_parsers::{
+    iq::Iq,
+    ns,
+    stanza::Stanza,
+    stanza_error::{DefinedCondition, ErrorType, StanzaError},
+};
+
+use super::{
+    RequestError,
+    session::{LastHeard, Request},
+    transport::WsIo,
+};
+
+/// After a minute of silence the server is pinged; ten seconds later the session is given up.
+pub(super) const TIMEOUTS: Timeouts =
+    Timeouts { read_timeout: Duration::from_mins(1), response_timeout: Duration::from_secs(10) };
+
+/// Elements read before writing gets its turn, and turns before other tasks get theirs.
+const READS_PER_TURN: usize = 64;
+const TURNS: usize = 4;
+
+type Reply = oneshot::Sender<Result<Option<Element>, RequestError>>;
+
+/// A request on its way to the stream.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) request: Request,
+    pub(super) reply: Reply,
+}
+
+/// Runs until the stream ends, the last [`super::Session`] is dropped, or it is aborted. Reading and
+/// writing never wait for each other: a server that stops reading until we read cannot stall us.
+pub(super) struct Driver {
+    stream: XmppStream<WsIo>,
+    requests: mpsc::UnboundedReceiver<Outgoing>,
+    pending: HashMap<u64, Reply>,
+    last_id: u64,
+    /// Answers to what the server asks of us, and our pings.
+    own: VecDeque<Stanza>,
+    heard: Arc<LastHeard>,
+}
+
+/// Why the driver stops.
+struct Ended(Arc<str>);
+
+impl Driver {
+    pub(super) fn new(
+        stream: XmppStream<WsIo>,
+        requests: mpsc::UnboundedReceiver<Outgoing>,
+        heard: Arc<LastHeard>,
+    ) -> Self {
+        Self { stream, requests, pending: HashMap::new(), last_id: 0, own: VecDeque::new(), heard }
+    }
+
+    /// Reads what is there; true if there may be more.
+    fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        for count in 0..READS_PER_TURN {
+            let Poll::Ready(item) = Pin::new(&mut self.stream).poll_next(cx) else {
+                if count > 0 {
+                    self.heard.touch();
+                }
+                return Ok(false);
+            };
+            match item {
+                None | Some(Err(ReadError::StreamFooterReceived)) => {
+                    return Err(Ended("the server closed the stream".into()));
+                }
+                Some(Err(ReadError::SoftTimeout)) => self.own.push_back(keep_alive()),
+                Some(Err(error)) => return Err(Ended(error.to_string().into())),
+                Some(Ok(FallibleStreamElement::Ok(element))) => self.take(element)?,
+                Some(Ok(FallibleStreamElement::Err(error))) => self.take_unreadable(&error),
+            }
+        }
+        self.heard.touch();
+        Ok(true)
+    }
+
+    /// Writes what is due, as far as the transport takes it; true if anything was written.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
+        let mut wrote = false;
+        loop {
+            match Sink::<&Stanza>::poll_ready(Pin::new(&mut self.stream), cx) {
+                Poll::Pending => break,
+                Poll::Ready(ready) => ready.map_err(ended)?,
+            }
+            let stanza = match self.own.pop_front() {
+                Some(stanza) => stanza,
+                None => match self.requests.poll_recv(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(None) => return Err(Ended("it is no longer needed".into())),
+                    // The caller has given up already.
+                    Poll::Ready(Some(outgoing)) if outgoing.reply.is_closed() => continue,
+                    Poll::Ready(Some(outgoing)) => self.register(outgoing),
+                },
+            };
+            Sink::<&Stanza>::start_send(Pin::new(&mut self.stream), &stanza).map_err(ended)?;
+            wrote = true;
+        }
+        if let Poll::Ready(Err(error)) = Sink::<&Stanza>::poll_flush(Pin::new(&mut self.stream), cx) {
+            return Err(ended(error));
+        }
+        Ok(wrote)
+    }
+
+    fn register(&mut self, outgoing: Outgoing) -> Stanza {
+        self.last_id += 1;
+        self.pending.insert(self.last_id, outgoing.reply);
+        Stanza::Iq(outgoing.request.into_iq(self.last_id.to_string()))
+    }
+
+    fn take(&mut self, element: XmppStreamElement) -> Result<(), Ended> {
+        match element {
+            XmppStreamElement::Stanza(Stanza::Iq(iq)) => match iq {
+                Iq::Result { id, payload, .. } => self.settle(&id, Ok(payload)),
+                Iq::Error { id, error, .. } => self.settle(&id, Err(RequestError::Stanza(Arc::new(error)))),
+                Iq::Get { from, id, payload, .. } if payload.is("ping", ns::PING) => {
+                    self.own.push_back(Stanza::Iq(Iq::Result { from: None, to: from, id, payload: None }));
+                }
+                // RFC 6120, section 8.4: a request that is not understood is answered so.
+                Iq::Get { from, id, .. } | Iq::Set { from, id, .. } => {
+                    let error = StanzaError::new(
+                        ErrorType::Cancel,
+                        DefinedCondition::ServiceUnavailable,
+                        "en",
+                        "not offered by the service's own account",
+                    );
+                    self.own.push_back(Stanza::Iq(Iq::Error { from: None, to: from, id, error, payload: None }));
+                }
+            },
+            XmppStreamElement::StreamError(error) => return Err(Ended(format!("stream error {error}").into())),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_unreadable(&mut self, error: &StreamElementError) {
+        if let StreamElementError::InvalidStanza { header, .. } = error
+            && let Some(id) = &header.id
+        {
+            self.settle(id, Err(RequestError::Protocol(error.to_string().into())));
+        }
+    }
+
+    fn settle(&mut self, id: &str, result: Result<Option<Element>, RequestError>) {
+        if let Some(reply) = id.parse().ok().and_then(|id: u64| self.pending.remove(&id)) {
+            // Nobody listens when the caller's deadline has passed.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// A ping nobody waits for: its answer is the sign of life.
+fn keep_alive() -> Stanza {
+    Stanza::Iq(Request::ping().into_iq("keep-alive".to_owned()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands where map_err wants it")]
+fn ended(error: std::io::Error) -> Ended {
+    Ended(error.to_string().into())
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        for _ in 0..TURNS {
+            match this.read(cx).and_then(|more| Ok(this.write(cx)? || more)) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(Ended(reason)) => {
+                    tracing::debug!(reason = &*reason, unanswered = this.pending.len(), "XMPP session ended");
+                    // New requests are refused before the pending ones hear of the end, so that
+                    // whoever retries at once sees a closed session.
+                    this.requests.close();
+                    for (_, reply) in this.pending.drain() {
+                        let _ = reply.send(Err(RequestError::SessionLost(reason.clone())));
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

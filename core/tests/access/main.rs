@@ -1,0 +1,281 @@
+//! Access tokens against issuers of every mood.
+
+mod issuer;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::future::join_all;
+use issuer::{HttpFake, Signer, hs256, unsigned};
+use serde_json::{Value, json};
+use sippo_xmpp_core::{
+    access::{AccessTokens, Identity, TokenError},
+    config::{Auth, Scheme},
+    tls::Tls,
+};
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn auth(scheme: Scheme) -> Auth {
+    Auth {
+        scheme,
+        username_claim: "preferred_username".into(),
+        domain_claim: "domain".into(),
+        capabilities_claim: "capabilities".into(),
+    }
+}
+
+fn jwt_tokens(url: url::Url) -> AccessTokens {
+    let scheme = Scheme::Jwt { issuer: "https://issuer.test".into(), audience: vec!["chat-api".into()], jwks_url: url };
+    AccessTokens::new(&auth(scheme), &Tls::new(None))
+}
+
+fn claims() -> Value {
+    json!({"iss": "https://issuer.test", "aud": "chat-api", "exp": now() + 300,
+        "preferred_username": "alice", "domain": "example.test", "capabilities": ["chat", "audio"]})
+}
+
+fn claims_with(name: &str, value: Value) -> Value {
+    let mut claims = claims();
+    claims[name] = value;
+    claims
+}
+
+fn claims_without(name: &str) -> Value {
+    let mut claims = claims();
+    claims.as_object_mut().unwrap().remove(name);
+    claims
+}
+
+fn reason(outcome: Result<Identity, TokenError>) -> String {
+    match outcome {
+        Err(TokenError::Invalid(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn every_accepted_algorithm_verifies_and_names_the_caller() {
+    for signer in [Signer::ed25519(), Signer::p256()] {
+        let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+        let tokens = jwt_tokens(fake.url.clone());
+        let identity =
+            tokens.verify(&signer.token(&json!({"alg": signer.alg(), "kid": "k1"}), &claims())).await.unwrap();
+        assert_eq!(identity.username.as_deref(), Some("alice"));
+        assert!(identity.may_chat);
+        let without_kid = signer.token(&json!({"alg": signer.alg()}), &claims());
+        assert!(tokens.verify(&without_kid).await.is_ok());
+        let array = signer.token(&json!({"alg": signer.alg()}), &claims_with("aud", json!(["other", "chat-api"])));
+        assert!(tokens.verify(&array).await.is_ok());
+        assert_eq!(fake.count(), 1, "keys are kept");
+    }
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let signer = Signer::p256();
+    let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1"), Signer::ed25519().jwk("k2")]})).await;
+    let tokens = jwt_tokens(fake.url.clone());
+    let header = json!({"alg": "ES256", "kid": "k1"});
+    let good = signer.token(&header, &claims());
+    assert!(tokens.verify(&good).await.is_ok());
+
+    let mut bad = vec![
+        unsigned(&json!({"alg": "none", "kid": "k1"}), &claims()) + ".",
+        unsigned(&json!({"alg": "ES256", "kid": "k1"}), &claims()) + ".",
+        hs256(&json!({"alg": "HS256", "kid": "k1"}), &claims(), &signer.public()),
+        hs256(&json!({"alg": "HS256", "kid": "k1"}), &claims(), signer.jwk("k1").to_string().as_bytes()),
+        signer.token(&json!({"alg": "EdDSA", "kid": "k1"}), &claims()),
+        signer.token(&json!({"alg": "EdDSA", "kid": "k2"}), &claims()),
+        signer.token(&json!({"alg": "ES256", "kid": "k2"}), &claims()),
+        signer.token(&json!({"alg": "RS256", "kid": "k1"}), &claims()),
+        signer.token(&json!({"alg": "ES384", "kid": "k1"}), &claims()),
+        signer.token(&json!({"alg": "ES256", "kid": "k1", "crit": ["b64"], "b64": false}), &claims()),
+        signer.token(&json!({"kid": "k1"}), &claims()),
+        Signer::p256().token(&header, &claims()),
+        "a.b.c".into(),
+        "a.b".into(),
+        String::new(),
+        good.clone() + "x",
+        good.clone() + ".x",
+    ];
+    let parts: Vec<_> = good.split('.').collect();
+    let other = signer.token(&header, &claims_with("preferred_username", json!("mallory")));
+    bad.push(format!("{}.{}.{}", parts[0], other.split('.').nth(1).unwrap(), parts[2]));
+    for token in bad {
+        let outcome = tokens.verify(&token).await;
+        assert!(matches!(outcome, Err(TokenError::Invalid(_))), "{token}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn claims_are_checked() {
+    let signer = Signer::ed25519();
+    let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+    let tokens = jwt_tokens(fake.url.clone());
+    for (claims, why) in [
+        (claims_with("exp", json!(now() - 61)), "expired"),
+        (claims_with("nbf", json!(now() + 61)), "not valid yet"),
+        (claims_with("iss", json!("https://other.test")), "iss"),
+        (claims_with("aud", json!("other")), "aud"),
+        (claims_with("aud", json!(["other"])), "aud"),
+        (claims_without("exp"), "exp"),
+        (claims_without("iss"), "iss"),
+        (claims_without("aud"), "aud"),
+        (claims_with("exp", json!("soon")), ""),
+        (claims_with("exp", json!(null)), ""),
+        (claims_with("aud", json!(null)), ""),
+        (claims_with("aud", json!([])), ""),
+        (json!([1]), ""),
+    ] {
+        let token = signer.token(&json!({"alg": "EdDSA", "kid": "k1"}), &claims);
+        let reason = reason(tokens.verify(&token).await);
+        assert!(reason.contains(why), "{claims}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn capabilities_are_an_array_of_strings() {
+    let signer = Signer::ed25519();
+    let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+    let tokens = jwt_tokens(fake.url.clone());
+    for (value, may_chat) in [
+        (json!(["chat"]), true),
+        (json!(["chatter", "CHAT"]), false),
+        (json!([]), false),
+        (json!("chat"), false),
+        (json!({"chat": true}), false),
+        (json!([["chat"], 1]), false),
+        (json!(null), false),
+    ] {
+        let token = signer.token(&json!({"alg": "EdDSA"}), &claims_with("capabilities", value.clone()));
+        assert_eq!(tokens.verify(&token).await.unwrap().may_chat, may_chat, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_key_ids_cannot_hammer_the_issuer() {
+    let signer = Signer::ed25519();
+    let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+    let tokens = jwt_tokens(fake.url.clone());
+    let storm = (0..200).map(|number| {
+        let token = signer.token(&json!({"alg": "EdDSA", "kid": format!("unknown-{number}")}), &claims());
+        let tokens = &tokens;
+        async move { tokens.verify(&token).await }
+    });
+    for outcome in join_all(storm).await {
+        assert!(matches!(outcome, Err(TokenError::Invalid(_))));
+    }
+    assert_eq!(fake.count(), 1);
+    assert!(tokens.verify(&signer.token(&json!({"alg": "EdDSA", "kid": "k1"}), &claims())).await.is_ok());
+    assert_eq!(fake.count(), 1);
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_is_not_the_callers_fault() {
+    let signer = Signer::ed25519();
+    let fake = HttpFake::start(&json!({})).await;
+    fake.answer_with(500, &json!({}));
+    let tokens = jwt_tokens(fake.url.clone());
+    let token = signer.token(&json!({"alg": "EdDSA"}), &claims());
+    for _ in 0..20 {
+        assert!(matches!(tokens.verify(&token).await, Err(TokenError::Unavailable(_))));
+    }
+    assert_eq!(fake.count(), 1, "nor is it asked again at once");
+    for rubbish in [json!([]), json!({"keys": []}), json!({"keys": [{"kty": "oct", "k": "AAAA"}]})] {
+        let fake = HttpFake::start(&rubbish).await;
+        assert!(matches!(jwt_tokens(fake.url.clone()).verify(&token).await, Err(TokenError::Unavailable(_))));
+    }
+}
+
+#[tokio::test]
+async fn strange_keys_beside_good_ones_do_no_harm() {
+    let signer = Signer::p256();
+    let strange = json!([{"kty": "XYZ"}, {"kty": "EC", "crv": "P-999", "x": "", "y": ""}, 7, null,
+        {"kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB", "kid": "k1"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "k1", "alg": "HS256"}, signer.jwk("k1")]);
+    let fake = HttpFake::start(&json!({"keys": strange})).await;
+    let tokens = jwt_tokens(fake.url.clone());
+    assert!(tokens.verify(&signer.token(&json!({"alg": "ES256", "kid": "k1"}), &claims())).await.is_ok());
+    let confused = hs256(&json!({"alg": "HS256", "kid": "k1"}), &claims(), b"secret");
+    assert!(matches!(tokens.verify(&confused).await, Err(TokenError::Invalid(_))));
+}
+
+fn opaque_tokens(url: url::Url, audience: &[&str]) -> AccessTokens {
+    let scheme = Scheme::Introspection {
+        url,
+        client_id: "chat".into(),
+        client_secret: "s3cr3t/+".into(),
+        audience: audience.iter().map(ToString::to_string).collect(),
+    };
+    AccessTokens::new(&auth(scheme), &Tls::new(None))
+}
+
+#[tokio::test]
+async fn opaque_tokens_are_asked_about_and_remembered() {
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    let fake = HttpFake::start(&answer).await;
+    let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]);
+    for _ in 0..3 {
+        assert_eq!(tokens.verify("opaque-1").await.unwrap().username.as_deref(), Some("alice"));
+    }
+    assert_eq!(fake.count(), 1);
+    assert!(tokens.verify("opaque-2").await.is_ok());
+    assert_eq!(fake.count(), 2);
+    let seen = fake.seen.lock().unwrap()[0].to_ascii_lowercase();
+    assert!(seen.contains("authorization: basic y2hhddpzm2nym3qlmkylmki="), "{seen}");
+    assert!(seen.contains("token=opaque-1"), "{seen}");
+}
+
+#[tokio::test]
+async fn an_answer_never_outlives_its_token() {
+    let mut answer = claims_with("exp", json!(now() + 1));
+    answer["active"] = json!(true);
+    let fake = HttpFake::start(&answer).await;
+    let tokens = opaque_tokens(fake.url.clone(), &[]);
+    assert!(tokens.verify("short").await.is_ok());
+    while now() < answer["exp"].as_u64().unwrap() {
+        tokio::task::yield_now().await;
+    }
+    assert!(reason(tokens.verify("short").await).contains("expired"));
+    assert_eq!(fake.count(), 2);
+}
+
+#[tokio::test]
+async fn inactive_misdirected_and_expired_opaque_tokens_are_refused() {
+    let active = |mut claims: Value| {
+        claims["active"] = json!(true);
+        claims
+    };
+    for answer in [
+        json!({"active": false}),
+        json!({}),
+        json!({"active": "true"}),
+        claims(),
+        active(claims_with("exp", json!(now() - 1))),
+        active(claims_with("exp", json!("soon"))),
+        active(claims_with("nbf", json!(now() + 120))),
+        active(claims_with("aud", json!("other"))),
+        active(claims_without("aud")),
+    ] {
+        let fake = HttpFake::start(&answer).await;
+        let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]);
+        for _ in 0..2 {
+            let outcome = tokens.verify("opaque").await;
+            assert!(matches!(outcome, Err(TokenError::Invalid(_))), "{answer}: {outcome:?}");
+        }
+        assert_eq!(fake.count(), 2, "refusals are not remembered");
+    }
+}
+
+#[tokio::test]
+async fn an_introspection_endpoint_that_fails_is_unavailable() {
+    let fake = HttpFake::start(&json!({})).await;
+    for status in [401, 404, 500] {
+        fake.answer_with(status, &json!({"active": true}));
+        let outcome = opaque_tokens(fake.url.clone(), &[]).verify("opaque").await;
+        assert!(matches!(outcome, Err(TokenError::Unavailable(_))), "{status}: {outcome:?}");
+    }
+}

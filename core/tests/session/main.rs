@@ -1,0 +1,170 @@
+//! The XMPP session against servers that fail in every way the issue of failing has: each failure
+//! surfaces as its own error, soon, and what can be mended by a reconnect is.
+
+mod fake;
+
+use std::{sync::Arc, time::Duration};
+
+use fake::{Fake, Fault};
+use futures::future::join_all;
+use sippo_xmpp_core::{
+    address::UserJid,
+    tls::Tls,
+    xmpp::{
+        Account, ConnectError,
+        ConnectError::{Negotiation, NotXmpp, TimedOut, Unauthorized},
+        Request, RequestError, Timings, WsConnector, XmppClient,
+    },
+};
+use tokio::{net::TcpListener, time::Instant};
+use xmpp_parsers::{ping::Ping, stanza_error::DefinedCondition};
+
+const TIMINGS: Timings = Timings {
+    connect: Duration::from_millis(500),
+    quiet: Duration::from_millis(200),
+    proof: Duration::from_millis(200),
+};
+
+fn client(url: url::Url) -> XmppClient {
+    let account = Account { jid: UserJid::canonical("a@a.test").unwrap(), password: "secret".into() };
+    XmppClient::new(WsConnector::new(url, Tls::new(None)), account, TIMINGS)
+}
+
+fn ping() -> Request {
+    Request::get(jid::Jid::new("a.test").unwrap(), Ping)
+}
+
+async fn request(client: &XmppClient) -> Result<(), RequestError> {
+    client.request(&ping(), Instant::now() + Duration::from_secs(3)).await.map(drop)
+}
+
+async fn connect_error(fault: Fault) -> ConnectError {
+    let fake = Fake::start(fault).await;
+    match request(&client(fake.url())).await {
+        Err(RequestError::Connect(error)) => error,
+        other => panic!("{fault:?}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn each_failure_to_connect_has_its_own_error() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let down = request(&client(format!("ws://{nobody}/").parse().unwrap())).await;
+    assert!(matches!(down, Err(RequestError::Connect(ConnectError::Unreachable(_)))), "{down:?}");
+
+    assert!(matches!(connect_error(Fault::SilentTcp).await, TimedOut(_)));
+    assert!(matches!(connect_error(Fault::NoSubprotocol).await, NotXmpp(_)));
+    assert!(matches!(connect_error(Fault::Http404).await, NotXmpp(_)));
+    let not_xml = connect_error(Fault::NotXml).await;
+    assert!(matches!(not_xml, NotXmpp(_)), "{not_xml:?}");
+    let at_open = connect_error(Fault::StreamErrorAtOpen).await;
+    assert!(matches!(&at_open, Negotiation(_)) && at_open.to_string().contains("shutdown"), "{at_open}");
+    assert!(matches!(connect_error(Fault::NotAuthorized).await, Unauthorized(_)));
+    assert!(matches!(connect_error(Fault::NoBind).await, TimedOut(_)));
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_server_is_a_tls_error() {
+    let fake = Fake::start(Fault::None).await;
+    let mut url = fake.url();
+    url.set_scheme("wss").unwrap();
+    let error = request(&client(url)).await.unwrap_err();
+    assert!(matches!(error, RequestError::Connect(ConnectError::Tls(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_refused_login_is_not_tried_again_stepwise() {
+    let fake = Fake::start(Fault::NotAuthorized).await;
+    assert!(request(&client(fake.url())).await.is_err());
+    assert_eq!(fake.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_objects_to_pipelining_is_logged_in_to_stepwise() {
+    let fake = Fake::start(Fault::ObjectsToPipelining).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    assert_eq!((fake.connections(), fake.logins()), (2, 1));
+}
+
+#[tokio::test]
+async fn all_who_wait_share_one_attempt() {
+    let fake = Fake::start(Fault::NotAuthorized).await;
+    let shared = client(fake.url());
+    let outcomes = join_all((0..100).map(|_| request(&shared))).await;
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Err(RequestError::Connect(ConnectError::Unauthorized(_)))))
+    );
+    assert_eq!(fake.connections(), 1);
+
+    let fake = Fake::start(Fault::None).await;
+    let shared = client(fake.url());
+    let outcomes = join_all((0..100).map(|_| request(&shared))).await;
+    assert!(outcomes.iter().all(Result::is_ok));
+    assert_eq!((fake.connections(), fake.logins()), (1, 1));
+}
+
+#[tokio::test]
+async fn replies_find_their_requests_in_any_order() {
+    let fake = Fake::start(Fault::AnswersReversed).await;
+    let shared = client(fake.url());
+    let outcomes = join_all((0..100).map(|_| request(&shared))).await;
+    assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+}
+
+#[tokio::test]
+async fn a_stanza_error_is_the_requests_own() {
+    let fake = Fake::start(Fault::StanzaError).await;
+    let client = client(fake.url());
+    for _ in 0..2 {
+        let error = request(&client).await.unwrap_err();
+        assert_eq!(error.condition(), Some(DefinedCondition::ItemNotFound), "{error:?}");
+    }
+    assert_eq!(fake.connections(), 1, "the session goes on");
+}
+
+#[tokio::test]
+async fn a_connection_lost_in_the_middle_costs_one_reconnect() {
+    let fake = Fake::start(Fault::DropsFirstConnection).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    request(&client).await.unwrap();
+    assert_eq!((fake.connections(), fake.logins()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_always_breaks_off_ends_in_an_error_after_one_retry() {
+    let fake = Fake::start(Fault::StreamErrorAtRequest).await;
+    let error = request(&client(fake.url())).await.unwrap_err();
+    assert!(matches!(&error, RequestError::SessionLost(reason) if reason.contains("shutdown")), "{error:?}");
+    assert_eq!(fake.connections(), 2);
+}
+
+#[tokio::test]
+async fn a_deadline_closes_the_session_before_it_returns() {
+    let fake = Fake::start(Fault::SilentAfterLogin).await;
+    let client = client(fake.url());
+    let deadline = Instant::now() + Duration::from_millis(100);
+    let error = client.request(&ping(), deadline).await.unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut), "{error:?}");
+    assert_eq!(fake.connections(), 1);
+    let _ = client.request(&ping(), Instant::now() + Duration::from_millis(100)).await;
+    assert_eq!(fake.connections(), 2, "the silent session is not used again");
+}
+
+/// What a frozen process finds: its socket looks open, and nobody answers.
+#[tokio::test]
+async fn a_session_that_died_in_silence_costs_one_reconnect() {
+    let fake = Fake::start(Fault::SilentAfterFirstAnswer).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
+    request(&client).await.unwrap();
+    assert_eq!((fake.connections(), fake.logins()), (2, 2));
+}
+
+#[tokio::test]
+async fn no_secret_shows_in_debug_output() {
+    let client = Arc::new(client("ws://127.0.0.1:9/".parse().unwrap()));
+    assert!(!format!("{client:?}").contains("secret\""), "{client:?}");
+}

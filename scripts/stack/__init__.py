@@ -1,0 +1,1 @@
+"""What `scripts/run`, `scripts/test` and the black-box tests share: the processes of the local stack."""

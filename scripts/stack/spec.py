@@ -1,0 +1,26 @@
+"""The border between what a process of the stack is and who keeps it running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Process:
+    """One process of the local stack, as the supervisor starts, watches and stops it."""
+
+    name: str
+    """Short name: `<name>.pid` in PID_DIR, `<name>.log` in LOG_DIR."""
+    argv: list[str]
+    """Program and arguments; the program stays in the foreground."""
+    ready: Callable[[], bool]
+    """True once the process serves. Must return within a second and never raise."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Added to the supervisor's own environment."""
+    cwd: Path | None = None
+    log: str | None = None
+    """File name in LOG_DIR when it is not `<name>.log` (several processes may share one)."""
+    critical: bool = True
+    """Started again within two seconds when it dies."""
