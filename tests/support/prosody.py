@@ -1,0 +1,179 @@
+"""A Prosody of the tests' own: started, restarted, killed and looked into."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from stack import prosody
+from support.login_tokens import mint
+from support.xmpp import Client
+
+START_TIMEOUT = 30.0
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def wait_until(condition, timeout: float = 10.0, what: str = "condition") -> None:
+    """Polls `condition` until it holds; TimeoutError past the deadline."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} did not hold within {timeout} s")
+        time.sleep(0.02)
+
+
+class Server:
+    """One Prosody with the repository's configuration, on free ports, its data in `folder`."""
+
+    def __init__(self, folder: Path, **settings: object) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.log_file = folder / "prosody.log"
+        self.settings = prosody.Settings(**{  # type: ignore[arg-type]
+            "data": folder / "data",
+            "http_port": free_port(),
+            "admin_token": secrets.token_hex(32),
+            "log_level": "debug",
+            **settings,
+        })
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Client] = []
+
+    ws_url = property(lambda self: self.settings.ws_url)
+    wss_url = property(lambda self: self.settings.wss_url)
+    hosts_url = property(lambda self: self.settings.hosts_url)
+    admin_token = property(lambda self: self.settings.admin_token)
+    admin_jid = property(lambda self: self.settings.admin_jid)
+    data = property(lambda self: self.settings.data)
+
+    # Process
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not started"
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Starts the process without waiting until it serves."""
+        assert not self.running
+        spec = prosody.process(self.settings)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SIPPO_XMPP_")}
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(
+                spec.argv, env=environment | dict(spec.env), cwd=spec.cwd,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+        return self._process
+
+    def start(self) -> Server:
+        """Starts the process and waits until it serves."""
+        process = self.launch()
+        ready = prosody.process(self.settings).ready
+        try:
+            wait_until(lambda: process.poll() is not None or ready(), START_TIMEOUT, "Prosody's start")
+        except TimeoutError:
+            self.kill()
+            raise
+        if process.poll() is not None:
+            raise RuntimeError(f"Prosody stopped at start:\n{self.log_text()[-3000:]}")
+        return self
+
+    def stop(self) -> None:
+        """Ends the clients made here, then the process in order."""
+        for client in self._clients:
+            client.abort()
+        self._clients.clear()
+        if self.running:
+            self.signal(signal.SIGTERM)
+            try:
+                self._process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """Ends the process as a crash does."""
+        if self.running:
+            self.signal(signal.SIGKILL)
+            self._process.wait(10)
+
+    def restart(self, **settings: object) -> None:
+        """Stops and starts it, with other settings if given."""
+        self.stop()
+        self.settings = replace(self.settings, **settings)
+        self.start()
+
+    def signal(self, number: int) -> None:
+        """Sends a signal to the process."""
+        os.kill(self.pid, number)
+
+    def reload(self) -> None:
+        """Has Prosody read its configuration again (SIGHUP) and waits until it has."""
+        before = self.log_text().count("Reloading configuration file")
+        self.signal(signal.SIGHUP)
+        wait_until(lambda: self.log_text().count("Reloading configuration file") > before, what="reload")
+
+    def log_text(self) -> str:
+        """All that Prosody has logged so far."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    # Hosts API
+
+    def hosts_api(self, method: str, path: str = "", *, token: str | None = None, **request: object) -> httpx.Response:
+        """A call of the hosts API; `path` is appended to its URL, the admin token sent unless another is given."""
+        headers = {"Authorization": f"Bearer {token or self.admin_token}", **request.pop("headers", {})}
+        return httpx.request(method, self.hosts_url + path, headers=headers, timeout=30, trust_env=False, **request)
+
+    def create_host(self, domain: str) -> str:
+        """Creates a tenant and returns its domain."""
+        self.hosts_api("POST", json={"domain": domain}).raise_for_status()
+        return domain
+
+    def delete_host(self, domain: str) -> None:
+        """Deletes a tenant."""
+        self.hosts_api("DELETE", f"/{domain}").raise_for_status()
+
+    def hosts(self) -> list[str]:
+        """The tenants' domains."""
+        return [entry["domain"] for entry in self.hosts_api("GET").raise_for_status().json()]
+
+    # XMPP
+
+    def client(self, jid: str, password: str, resource: str | None = None, **options: object) -> Client:
+        """A client that is not connected yet; the server's end is its end."""
+        client = Client(self.ws_url, jid, password, resource, **options)  # type: ignore[arg-type]
+        self._clients.append(client)
+        return client
+
+    def admin(self, resource: str | None = None) -> Client:
+        """A connected session of the server admin."""
+        return self.client(self.admin_jid, self.admin_token, resource).connect()
+
+    def user(self, jid: str, resource: str | None = None, **claims: object) -> Client:
+        """A connected session of `jid`, by a fresh login token."""
+        return self.client(jid, self.login_token(jid, **claims), resource).connect()
+
+    def login_token(self, jid: str, **options: object) -> str:
+        """A login token for `jid` under this server's admin token; see login_tokens.mint."""
+        return mint(self.admin_token, jid, **options)  # type: ignore[arg-type]
+
+    def tls_context(self) -> ssl.SSLContext:
+        """Trusts this server's certificate and nothing else."""
+        return ssl.create_default_context(cafile=str(self.settings.certificate))

@@ -1,0 +1,84 @@
+"""Fixtures of the XMPP server's tests: one Prosody for all, a domain of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+for folder in (ROOT / "tests", ROOT / "scripts"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from support.prosody import Server  # noqa: E402
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Callable[[], Path]]:
+    """Makes folders below target/tests/; those of a run without failures go at its end."""
+    base = ROOT / "target" / "tests"
+    base.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+
+    def make() -> Path:
+        made.append(Path(tempfile.mkdtemp(prefix="prosody-", dir=base)))
+        return made[-1]
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(server_folder: Callable[[], Path]) -> Iterator[Server]:
+    """The Prosody that most tests share. Tests that restart it leave it running."""
+    shared = Server(server_folder(), extra={"STATIC_HOSTS": "static.example"})
+    shared.start()
+    yield shared
+    shared.stop()
+
+
+@pytest.fixture
+def new_server(server_folder: Callable[[], Path]) -> Iterator[Callable[..., Server]]:
+    """Makes servers with settings of their own; start them yourself."""
+    made: list[Server] = []
+
+    def make(**settings: object) -> Server:
+        made.append(Server(server_folder(), **settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture
+def unique_domain() -> Callable[[], str]:
+    """Names that no other test uses."""
+    return lambda: f"t{next(_numbers)}.example"
+
+
+@pytest.fixture
+def domain(server: Server, unique_domain: Callable[[], str]) -> Iterator[str]:
+    """A tenant of this test's own, deleted after it."""
+    name = server.create_host(unique_domain())
+    yield name
+    if name in server.hosts():
+        server.delete_host(name)
+
+
+@pytest.fixture
+def other_domain(server: Server, unique_domain: Callable[[], str]) -> Iterator[str]:
+    """A second tenant."""
+    name = server.create_host(unique_domain())
+    yield name
+    if name in server.hosts():
+        server.delete_host(name)

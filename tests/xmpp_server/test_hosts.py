@@ -1,0 +1,479 @@
+"""mod_quobis_virtualhosts: tenants come, survive and go (contract, section 5)."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import tempfile
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.prosody import Server, free_port, wait_until
+from support.xmpp import AuthFailed, E, StreamError, XmppError, local
+
+ROSTER = "jabber:iq:roster"
+PUBSUB = "http://jabber.org/protocol/pubsub"
+PRIVATE = "jabber:iq:private"
+BLOCKING = "urn:xmpp:blocking"
+UPLOAD = "urn:xmpp:http:upload:0"
+MAM = "urn:xmpp:mam:2"
+SM = "urn:xmpp:sm:3"
+VCARD = "vcard-temp"
+DATA = "jabber:x:data"
+MUC_OWNER = "http://jabber.org/protocol/muc#owner"
+
+
+def serves(server: Server, domain: str) -> bool:
+    """Whether users log in on a domain and find its room component."""
+    try:
+        with server.user(f"probe@{domain}") as user:
+            reply = user.iq("get", E("query", "http://jabber.org/protocol/disco#info"), to=f"conference.{domain}",
+                            check=False)
+            return reply.get("type") == "result"
+    except XmppError:
+        return False
+
+
+# The API
+
+
+def test_create_answers_when_both_hosts_serve(server, unique_domain):
+    domain = unique_domain()
+    answer = server.hosts_api("POST", json={"domain": domain})
+    assert (answer.status_code, answer.json()) == (201, {"domain": domain})
+    assert answer.headers["content-type"] == "application/json"
+    assert serves(server, domain)
+    again = server.hosts_api("POST", json={"domain": domain})
+    assert (again.status_code, again.json()) == (200, {"domain": domain})
+    server.delete_host(domain)
+
+
+def test_delete(server, domain):
+    answer = server.hosts_api("DELETE", f"/{domain}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not serves(server, domain)
+    with pytest.raises(XmppError) as failure:
+        server.user(f"alice@{domain}")
+    assert failure.value.condition == "host-unknown"
+    again = server.hosts_api("DELETE", f"/{domain}")
+    assert again.status_code == 404 and "error" in again.json()
+
+
+def test_list_is_sorted(new_server):
+    server = new_server().start()
+    assert server.hosts_api("GET").text == "[]"
+    for domain in ("b.example", "a.example", "c.a.example"):
+        server.create_host(domain)
+    assert server.hosts_api("GET").json() == [
+        {"domain": "a.example"}, {"domain": "b.example"}, {"domain": "c.a.example"}]
+
+
+def test_name_comes_back_canonical(server, unique_domain):
+    domain = unique_domain()
+    answer = server.hosts_api("POST", json={"domain": domain.upper()})
+    assert (answer.status_code, answer.json()) == (201, {"domain": domain})
+    assert server.hosts_api("POST", json={"domain": domain}).status_code == 200
+    server.delete_host(domain.title())
+    assert domain not in server.hosts()
+
+
+@pytest.mark.parametrize("name", [
+    "", " ", "a b.example", "a..example", ".example", "example.", "-a.example", "a-.example", "a_b.example", "a/b",
+    "user@a.example", "a.example/x", "a.example:5222", "*", "..", "../a", "a\u0000b", "a\nb", "<a>", "127.0.0.1", "::1",
+    "a" * 64 + ".example", ".".join(["a" * 60] * 5), "conference.a.example", "CONFERENCE.a.example", "conference.",
+    None, 1, True, ["a.example"], {"domain": "a.example"},
+])
+def test_bad_name(server, name):
+    before = server.hosts()
+    answer = server.hosts_api("POST", json={"domain": name})
+    assert answer.status_code == 400 and answer.json()["error"]
+    assert server.hosts() == before
+
+
+@pytest.mark.parametrize("path, status", [
+    ("/%2e%2e", 400), ("/%00", 400), ("/a%20b", 400), ("/conference.static.example", 400), ("/" + "a" * 300, 400),
+    ("/a%2561", 400), ("/a%2Fb", 404), ("/%2e%2e%2Fstatic.example", 404),
+])
+def test_bad_name_to_delete(server, path, status):
+    answer = server.hosts_api("DELETE", path)
+    assert answer.status_code == status and answer.json()["error"]
+
+
+def test_path_may_be_percent_encoded(server, domain):
+    assert server.hosts_api("DELETE", "/" + domain.replace(".", "%2E")).status_code == 204
+
+
+@pytest.mark.parametrize("body", [
+    b"", b"{", b"[]", b"null", b"1", b'"a.example"', b"{}", b'{"host":"a.example"}', b"\xff\xfe", b"[" * 4000,
+    b'{"domain":"a.example"' + b" " * 5000 + b"}",
+])
+def test_bad_body(server, body):
+    answer = server.hosts_api("POST", content=body)
+    assert answer.status_code == 400 and answer.json()["error"]
+
+
+def test_reserved_names(server):
+    admin_host = server.admin_jid.partition("@")[2]
+    for method, path, body in (("POST", "", {"domain": admin_host}), ("DELETE", f"/{admin_host}", None)):
+        answer = server.hosts_api(method, path, json=body)
+        assert answer.status_code == 409 and answer.json()["error"]
+    assert admin_host not in server.hosts()
+
+
+def test_static_host_is_there_and_stays(server):
+    assert "static.example" in server.hosts()
+    assert server.hosts_api("POST", json={"domain": "static.example"}).status_code == 200
+    answer = server.hosts_api("DELETE", "/static.example")
+    assert answer.status_code == 409 and answer.json()["error"]
+    assert serves(server, "static.example")
+
+
+@pytest.mark.parametrize("header", [
+    None, "", "Bearer", "Bearer wrong", "Basic {}", "Bearer {}x", "Bearer x{}", "{}", "Bearer {} {}",
+    "Bearer {}, Bearer {}",
+])
+@pytest.mark.parametrize("method, path", [("GET", ""), ("POST", ""), ("DELETE", "/static.example"), ("PUT", "/x")])
+def test_wrong_token(server, header, method, path):
+    headers = {} if header is None else {"Authorization": header.replace("{}", server.admin_token)}
+    body = b'{"domain":"intruder.example"}' if method == "POST" else None
+    answer = httpx.request(method, server.hosts_url + path, headers=headers, content=body, trust_env=False)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert answer.json()["error"] and server.admin_token not in answer.text
+    assert "intruder.example" not in server.hosts()
+
+
+def test_two_authorization_headers_are_refused(server):
+    connection = http.client.HTTPConnection("127.0.0.1", server.settings.http_port, timeout=10)
+    connection.putrequest("GET", "/quobis_virtualhosts/virtualhost")
+    connection.putheader("Authorization", f"Bearer {server.admin_token}")
+    connection.putheader("Authorization", "Bearer wrong")
+    connection.endheaders()
+    assert connection.getresponse().status == 401
+    connection.close()
+
+
+@pytest.mark.parametrize("method, path, status, allow", [
+    ("PUT", "", 405, "GET, HEAD, POST"), ("PATCH", "", 405, "GET, HEAD, POST"), ("DELETE", "", 405, "GET, HEAD, POST"),
+    ("GET", "/a.example", 405, "DELETE"), ("POST", "/a.example", 405, "DELETE"),
+    ("DELETE", "/a.example/b", 404, None), ("GET", "/../x", 404, None), ("GET", "x", 404, None),
+])
+def test_other_methods_and_paths(server, method, path, status, allow):
+    answer = server.hosts_api(method, path)
+    assert answer.status_code == status and answer.headers.get("allow") == allow
+    assert answer.json()["error"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "prosody:5280", "web.sippo", "static.example", "localhost"])
+def test_host_header_does_not_matter(server, host):
+    assert server.hosts_api("GET", headers={"Host": host}).status_code == 200
+    connection = http.client.HTTPConnection("127.0.0.1", server.settings.http_port, timeout=10)
+    connection.request("GET", "/xmpp-websocket", headers={"Host": host})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_api_is_not_for_browsers(server):
+    answer = server.hosts_api("GET", headers={"Origin": "https://evil.example"})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+# Survival
+
+
+@pytest.fixture
+def own(new_server) -> Server:
+    """A server that the test may kill."""
+    return new_server(extra={"STATIC_HOSTS": "static.example"}).start()
+
+
+def test_hosts_survive_a_restart_and_a_crash(own):
+    own.create_host("kept.example")
+    own.create_host("gone.example")
+    own.delete_host("gone.example")
+    own.restart()
+    assert own.hosts() == ["kept.example", "static.example"] and serves(own, "kept.example")
+    own.create_host("late.example")
+    own.kill()
+    own.start()
+    assert own.hosts() == ["kept.example", "late.example", "static.example"]
+    assert serves(own, "late.example") and serves(own, "kept.example")
+    own.delete_host("kept.example")
+    own.kill()
+    own.start()
+    assert own.hosts() == ["late.example", "static.example"]
+
+
+def test_hosts_survive_a_reload_of_the_configuration(own):
+    own.create_host("kept.example")
+    alice = own.user("alice@kept.example")
+    own.reload()
+    alice.sync()
+    assert own.hosts() == ["kept.example", "static.example"] and serves(own, "kept.example")
+    alice.join_room("adhoc-x@conference.kept.example")
+    assert own.hosts_api("DELETE", "/static.example").status_code == 409
+    own.create_host("new.example")
+    assert serves(own, "new.example")
+    own.delete_host("kept.example")
+    own.reload()
+    assert own.hosts() == ["new.example", "static.example"]
+
+
+def test_dynamic_host_that_the_configuration_takes_over(own):
+    own.create_host("moved.example")
+    own.restart(extra={"STATIC_HOSTS": "static.example,moved.example"})
+    assert own.hosts_api("DELETE", "/moved.example").status_code == 409
+    assert serves(own, "moved.example")
+
+
+# Deletion
+
+
+def test_delete_closes_every_session(server, domain, other_domain):
+    online = server.user(f"alice@{domain}")
+    online.presence()
+    unbound = server.client(f"bob@{domain}", server.login_token(f"bob@{domain}")).open()
+    unbound.authenticate()
+    unauthenticated = server.client(f"carol@{domain}", "x").open()
+    sleeper = server.user(f"dave@{domain}", "phone")
+    sleeper.send(E("enable", SM, resume="true"))
+    previd = sleeper.wait(lambda e: e.tag == f"{{{SM}}}enabled").get("id")
+    sleeper.abort()
+    elsewhere = server.user(f"erin@{other_domain}")
+    server.delete_host(domain)
+    for client in (online, unbound, unauthenticated):
+        end = client.wait_closed()
+        assert isinstance(end, StreamError) and end.condition == "host-gone"
+    elsewhere.sync()
+    elsewhere.close()
+    server.create_host(domain)
+    again = server.client(sleeper.bare_jid, server.login_token(sleeper.bare_jid)).open()
+    again.authenticate()
+    again.send(E("resume", SM, previd=previd, h="0"))
+    assert local(again.wait(lambda e: e.tag in (f"{{{SM}}}resumed", f"{{{SM}}}failed"))) == "failed"
+    again.close()
+
+
+def test_delete_tells_occupants_from_other_domains(server, domain, other_domain):
+    room = f"group@conference.{domain}"
+    guest_jid = f"guest@{other_domain}"
+    with server.admin() as admin:
+        admin.join_room(room, "service")
+        form = E("x", DATA, E("field", DATA, E("value", DATA, "http://jabber.org/protocol/muc#roomconfig"),
+                              var="FORM_TYPE"), type="submit")
+        admin.iq("set", E("query", MUC_OWNER, form), to=room)
+        admin.iq("set", E("query", "http://jabber.org/protocol/muc#admin",
+                          E("item", "http://jabber.org/protocol/muc#admin", jid=guest_jid, affiliation="member")),
+                 to=room)
+    guest = server.user(guest_jid)
+    guest.join_room(room)
+    server.delete_host(domain)
+    left = guest.wait(lambda e: local(e) == "presence" and e.get("type") == "unavailable")
+    assert left.get("from") == f"{room}/guest"
+    guest.close()
+
+
+def archive_size(client, to: str | None = None) -> int:
+    """How many messages an archive (XEP-0313) returns."""
+    query_id = client.next_id()
+    client.iq("set", E("query", MAM, queryid=query_id), to=to)
+    found = client.received(lambda e: e.find(f"{{{MAM}}}result[@queryid='{query_id}']") is not None)
+    return len(found)
+
+
+def fill(server: Server, domain: str) -> dict[str, str]:
+    """Has Prosody store something of every kind for a tenant; returns what `leftovers` needs."""
+    alice, bob, room = f"alice@{domain}", f"bob@{domain}", f"adhoc-room@conference.{domain}"
+    with server.user(alice) as client:
+        client.presence()
+        client.iq("set", E("query", ROSTER, E("item", ROSTER, E("group", ROSTER, "friends"), jid=bob, name="Bob")))
+        client.iq("set", E("query", PRIVATE, E("note", "urn:example:note", "private")))
+        client.iq("set", E("vCard", VCARD, E("FN", VCARD, "Alice")))
+        client.iq("set", E("block", BLOCKING, E("item", BLOCKING, jid=f"mallory@{domain}")))
+        item = E("item", PUBSUB, E("note", "urn:example:note", "pep"), id="current")
+        client.iq("set", E("pubsub", PUBSUB, E("publish", PUBSUB, item, node="urn:example:note")))
+        client.message(bob, "for the offline store")  # Bob has never logged in
+        client.join_room(room)
+        form = E("x", DATA, E("field", DATA, E("value", DATA, "http://jabber.org/protocol/muc#roomconfig"),
+                              var="FORM_TYPE"),
+                 E("field", DATA, E("value", DATA, "1"), var="muc#roomconfig_persistentroom"), type="submit")
+        client.iq("set", E("query", MUC_OWNER, form), to=room)
+        client.message(room, "for the room's archive", type="groupchat")
+        client.wait_message("for the room's archive")
+        slot = client.iq("get", E("request", UPLOAD, filename="a.txt", size="5", **{"content-type": "text/plain"}),
+                         to=domain)
+        put = slot.find(f".//{{{UPLOAD}}}put")
+        headers = {h.get("name"): h.text for h in put.iter(f"{{{UPLOAD}}}header")}
+        get_url = slot.find(f".//{{{UPLOAD}}}get").get("url")
+        headers["Content-Type"] = "text/plain"
+        upload = httpx.put(put.get("url"), content=b"hello", headers=headers, trust_env=False)
+        assert upload.status_code == 201, upload.text
+        assert httpx.get(get_url, trust_env=False).content == b"hello"
+        assert archive_size(client) == 1
+        assert archive_size(client, room) == 1
+    return {"get_url": get_url}
+
+
+def assert_empty(server: Server, domain: str, filled: dict[str, str]) -> None:
+    """Whether a tenant that bears the name of a deleted one begins with nothing."""
+    alice, room = f"alice@{domain}", f"adhoc-room@conference.{domain}"
+    assert httpx.get(filled["get_url"], trust_env=False).status_code == 404
+    with server.user(alice) as client, server.user(f"bob@{domain}") as bob:
+        bob.presence()
+        bob.sync()
+        assert bob.messages() == [], "an offline message outlived its host"
+        assert archive_size(client) == 0
+        assert len(client.iq("get", E("query", ROSTER))[0]) == 0
+        assert len(client.iq("get", E("query", PRIVATE, E("note", "urn:example:note")))[0][0]) == 0
+        assert client.iq("get", E("query", PRIVATE, E("note", "urn:example:note")))[0][0].text is None
+        vcard = client.iq("get", E("vCard", VCARD), check=False)
+        assert vcard.get("type") == "error" or vcard.find(f".//{{{VCARD}}}FN") is None
+        assert len(client.iq("get", E("blocklist", BLOCKING))[0]) == 0
+        node = client.iq("get", E("pubsub", PUBSUB, E("items", PUBSUB, node="urn:example:note")), check=False)
+        assert node.get("type") == "error"
+        info = client.iq("get", E("query", "http://jabber.org/protocol/disco#info"), to=room, check=False)
+        assert info.get("type") == "error"
+        client.join_room(room)
+        assert archive_size(client, room) == 0
+
+
+def sqlite_rows(server: Server, *names: str) -> list[tuple]:
+    """Rows of the database in which a name stands as the host (or as the entry of the list of hosts)."""
+    database = sqlite3.connect(f"file:{server.data / 'prosody.sqlite'}?mode=ro", uri=True)
+    marks = ",".join("?" * len(names))
+    rows = []
+    for table in ("prosody", "prosodyarchive"):
+        rows += database.execute(
+            f'SELECT host, "user", store FROM {table} WHERE host IN ({marks}) OR "user" IN ({marks})', names * 2
+        ).fetchall()
+    database.close()
+    return rows
+
+
+def files(server: Server, domain: str) -> list[Path]:
+    """Files below Prosody's folders of a tenant."""
+    encoded = domain.replace(".", "%2e").replace("-", "%2d")
+    return [path for name in (encoded, f"conference%2e{encoded}") for path in (server.data / name).rglob("*")
+            if path.is_file()]
+
+
+def test_delete_purges_everything_in_sql(server, domain, other_domain):
+    filled, kept = fill(server, domain), fill(server, other_domain)
+    names = (domain, f"conference.{domain}")
+    stores = {store for _, _, store in sqlite_rows(server, *names)}
+    assert {"roster", "archive", "offline", "muc_log", "config", "persistent", "uploads", "blocklist", "private"} <= stores
+    assert files(server, domain), "the upload is nowhere"
+    server.delete_host(domain)
+    assert sqlite_rows(server, *names) == []
+    assert files(server, domain) == []
+    server.create_host(domain)
+    assert_empty(server, domain, filled)
+    assert httpx.get(kept["get_url"], trust_env=False).content == b"hello"  # the neighbour keeps hers
+    with server.user(f"alice@{other_domain}") as neighbour:
+        assert archive_size(neighbour) == 1
+    fill_again = fill(server, f"{domain}")  # in the directories of its predecessor
+    assert httpx.get(fill_again["get_url"], trust_env=False).content == b"hello"
+
+
+def test_delete_purges_everything_in_files(new_server, unique_domain):
+    server = new_server(storage="internal").start()
+    domain = server.create_host(unique_domain())
+    filled = fill(server, domain)
+    assert len(files(server, domain)) > 8
+    server.delete_host(domain)
+    assert files(server, domain) == []
+    server.create_host(domain)
+    assert_empty(server, domain, filled)
+    fill(server, domain)
+    server.restart()
+    assert server.hosts() == [domain]
+    server.delete_host(domain)
+    assert files(server, domain) == []
+
+
+def test_deletion_that_a_crash_cut_short_is_finished(new_server, unique_domain):
+    server = new_server().start()
+    domain, names = server.create_host(unique_domain()), None
+    fill(server, domain)
+    names = (domain, f"conference.{domain}")
+    server.stop()
+    database = sqlite3.connect(server.data / "prosody.sqlite")  # as it is between the first and the last write
+    with database:
+        changed = database.execute(
+            "UPDATE prosody SET key='deleted' WHERE host=? AND \"user\"=? AND store='virtualhosts' AND key='created'",
+            (server.admin_jid.partition("@")[2], domain)).rowcount
+    database.close()
+    assert changed == 1
+    server.start()
+    assert server.hosts() == []
+    assert sqlite_rows(server, *names) == []
+    assert files(server, domain) == []
+
+
+# PostgreSQL
+
+PASSWORD = "database-password-of-the-test"
+
+
+@pytest.fixture
+def postgresql(server_folder):
+    """A PostgreSQL of the test's own; yields its port."""
+    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not binaries:
+        pytest.skip("no PostgreSQL server here: install postgresql to run this")
+    bin_folder = binaries[-1].parent
+    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # its user must reach it, so not below target/
+    as_user = {}
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        as_user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        shutil.chown(folder, "postgres", "postgres")
+    password, port = folder / "password", free_port()
+    password.write_text(PASSWORD)
+    password.chmod(0o644)
+    subprocess.run([bin_folder / "initdb", "-D", folder / "db", "-U", "sippo", "-A", "scram-sha-256", "--pwfile",
+                    password, "-E", "UTF8", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
+    process = subprocess.Popen(
+        [bin_folder / "postgres", "-D", folder / "db", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
+         "-c", f"unix_socket_directories={folder}", "-F"], stderr=subprocess.DEVNULL, cwd="/", **as_user)
+    create = [bin_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "sippo", "prosody"]
+    environment = os.environ | {"PGPASSWORD": PASSWORD}
+    try:
+        wait_until(lambda: subprocess.run(create, stderr=subprocess.DEVNULL, env=environment).returncode == 0, 30,
+                   "PostgreSQL's start")
+        yield port
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_storage_in_postgresql(new_server, unique_domain, postgresql):
+    server = new_server(storage=f"postgresql://sippo@127.0.0.1:{postgresql}/prosody",
+                        extra={"STORAGE_PASSWORD": PASSWORD}).start()
+    domain = server.create_host(unique_domain())
+    filled = fill(server, domain)
+    server.kill()
+    server.start()
+    assert server.hosts() == [domain]
+    server.delete_host(domain)
+    server.create_host(domain)
+    assert_empty(server, domain, filled)
+    assert PASSWORD not in server.log_text()
+    assert not (server.data / "prosody.sqlite").exists()
+
+
+def test_login_token_of_a_deleted_tenant_is_for_the_name(server, domain):
+    token = server.login_token(f"alice@{domain}")
+    server.delete_host(domain)
+    with pytest.raises(XmppError):
+        server.client(f"alice@{domain}", token).connect()
+    server.create_host(domain)
+    server.client(f"alice@{domain}", token).connect().close()
+    with pytest.raises(AuthFailed):
+        server.client(f"bob@{domain}", token).connect()

@@ -1,0 +1,137 @@
+--- Tenants at run time: virtual hosts with their room component, over HTTP.
+--
+--   GET    /quobis_virtualhosts/virtualhost             200 [{"domain":"a.example"}, …]
+--   POST   /quobis_virtualhosts/virtualhost             {"domain":"a.example"}: 201, or 200 when it is there already
+--   DELETE /quobis_virtualhosts/virtualhost/a.example   204, or 404 when it is not
+--
+-- Each call needs `Authorization: Bearer <admin token>`. Load it on the admin's host, whose storage keeps the list.
+
+local array = require "util.array"; -- so that an empty list is [] in JSON
+local encodings = require "util.encodings";
+local json = require "util.json";
+
+local admin_token = module:require "sippo_admin_token";
+local hosts = module:require "sippo_hosts";
+
+local max_body = 4096;
+local max_domain = 253 - #hosts.component_of(""); -- RFC 1035, section 2.3.4, for the component's name
+
+if #admin_token.accepted(module) == 0 then
+	error("sippo_admin_token is not set or unfit: set SIPPO_XMPP_ADMIN_TOKEN");
+end
+
+local function answer(event, status, body)
+	event.response.status_code = status;
+	event.response.headers.content_type = "application/json";
+	event.response.headers.cache_control = "no-store";
+	event.response:send(body and json.encode(body) or "");
+	return true;
+end
+
+local function refuse(event, status, message)
+	return answer(event, status, { error = message });
+end
+
+--- The canonical form of a domain that may be a tenant, or nil and what is wrong with it.
+local function tenant_name(given)
+	local name = type(given) == "string" and encodings.stringprep.nameprep(given);
+	local ascii = name and name ~= "" and encodings.idna.to_ascii(name);
+	if not ascii or #ascii > max_domain or name:find("[/@%s]") then
+		return nil, "Not a domain name: give one like a.example, at most "..max_domain.." bytes long";
+	end
+	for label in (ascii.."."):gmatch("(.-)%.") do
+		if #label > 63 or not label:match("^%w[%w-]*$") or label:match("-$") then
+			return nil, "Not a domain name: labels are letters, digits and inner hyphens, at most 63 of them";
+		end
+	end
+	if ("."..ascii):match("%.%d+$") then
+		return nil, "Not a domain name: an IP address cannot be a tenant";
+	end
+	if hosts.is_component_name(name) then
+		return nil, "Names that begin with conference. belong to rooms: give the tenant's own domain";
+	end
+	return name;
+end
+
+local function list(event)
+	local domains = array();
+	for _, domain in ipairs(hosts.list()) do domains:push({ domain = domain }); end
+	return answer(event, 200, domains);
+end
+
+local function create(event)
+	local body = event.request.body or "";
+	if #body > max_body then
+		return refuse(event, 400, "Body is too long: send only {\"domain\":\"a.example\"}");
+	end
+	local ok, request = pcall(json.decode, body);
+	if not ok or type(request) ~= "table" then
+		return refuse(event, 400, "Body is no JSON object: send {\"domain\":\"a.example\"}");
+	end
+	local domain, problem = tenant_name(request.domain);
+	if not domain then return refuse(event, 400, problem); end
+	local kind = hosts.kind(domain);
+	if kind == "dynamic" or kind == "static" then
+		return answer(event, 200, { domain = domain });
+	elseif kind == "reserved" then
+		return refuse(event, 409, "The name is taken by the server itself: choose another domain");
+	end
+	local created, err = hosts.create(domain);
+	if not created then
+		module:log("error", "Host %s could not be created: %s", domain, err);
+		return refuse(event, 500, "The host could not be created: see the XMPP server's log, then try again");
+	end
+	return answer(event, 201, { domain = domain });
+end
+
+local function delete(event, given)
+	local domain, problem = tenant_name(given);
+	if not domain then return refuse(event, 400, problem); end
+	local kind = hosts.kind(domain);
+	if not kind then
+		return refuse(event, 404, "No such virtual host: GET the list to see those there are");
+	elseif kind == "static" or kind == "reserved" then
+		return refuse(event, 409, "The host is part of the server's configuration: take it out there");
+	end
+	local ok, err = hosts.delete(domain);
+	if not ok then
+		module:log("error", "Host %s could not be deleted entirely: %s", domain, err);
+		return refuse(event, 500, "The host is closed but not all its data is gone: try again, or restart the server");
+	end
+	return answer(event, 204);
+end
+
+local function dispatch(event, path) -- the path comes percent-decoded
+	path = path or "";
+	local request, headers = event.request, event.response.headers;
+	local given = (request.headers.authorization or ""):match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)$");
+	if not given or not admin_token.is_accepted(module, given) then
+		module:log("warn", "Call of the hosts API without a valid admin token from %s", request.ip);
+		headers.www_authenticate = "Bearer";
+		return refuse(event, 401, "Admin token is missing or wrong: send Authorization: Bearer <adminToken>");
+	end
+	local resource, item = path:match("^([^/]*)/?(.*)$");
+	if resource ~= "virtualhost" or item:find("/", 1, true) then
+		return refuse(event, 404, "No such path: use /quobis_virtualhosts/virtualhost");
+	elseif item ~= "" then
+		if request.method == "DELETE" then return delete(event, item); end
+		headers.allow = "DELETE";
+	else
+		if request.method == "GET" or request.method == "HEAD" then return list(event); end
+		if request.method == "POST" then return create(event); end
+		headers.allow = "GET, HEAD, POST";
+	end
+	return refuse(event, 405, "Method does not fit this path: use "..headers.allow);
+end
+
+local route = {};
+for _, method in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS" } do
+	route[method.." /*"] = dispatch;
+	route[method] = function (event) return dispatch(event); end; -- or else mod_http redirects
+end
+module:depends "http";
+module:provides("http", { name = "quobis_virtualhosts", default_path = "/quobis_virtualhosts", route = route });
+
+module:hook_global("server-started", hosts.replay); -- after the configuration's own hosts
+module:hook_global("config-reloaded", hosts.replay, 1000); -- the reload took the options of run-time hosts away
+if prosody.start_time then hosts.replay(); end

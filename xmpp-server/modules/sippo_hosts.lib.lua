@@ -1,0 +1,180 @@
+--- Virtual hosts that come and go at run time, each with its room component (part of mod_quobis_virtualhosts).
+--
+-- The list lives in the storage of the host that loads this. An entry is written before its host is started and
+-- removed after its data is gone, so that a crash in between is repaired by `replay` at the next start.
+
+local configmanager = require "core.configmanager";
+local hostmanager = require "core.hostmanager";
+local jid_host = require "util.jid".host;
+
+local st = require "util.stanza";
+
+local purge = module:require "sippo_purge";
+local sessions = module:require "sippo_sessions";
+
+local store = module:open_store("virtualhosts"); -- user: the domain
+local host_options = module:get_option("quobis_virtualhosts_host_options", {});
+local room_options = module:get_option("quobis_virtualhosts_room_options", {});
+local admin_host = jid_host(module:get_option_string("sippo_admin_jid"));
+
+-- The hosts started here, as opposed to those that the configuration file starts. Outlives a reload of the module.
+local started = module:shared "started";
+
+local component_prefix = "conference.";
+
+local lib = {};
+
+--- The domain of a tenant's room component.
+function lib.component_of(domain)
+	return component_prefix..domain;
+end
+
+--- Whether a domain can only be a room component.
+function lib.is_component_name(domain)
+	return domain:sub(1, #component_prefix) == component_prefix;
+end
+
+local function entry(domain)
+	local data, err = store:get(domain);
+	if err then error("cannot read the list of hosts: "..tostring(err)); end
+	return data;
+end
+
+--- What a domain is here:
+--   "reserved"  the admin's host, a component, or its component's name is taken
+--   "static"    a virtual host of the configuration file
+--   "dynamic"   one started here
+--   "broken"    one remembered here whose start or deletion failed
+--   nil         unknown
+function lib.kind(domain)
+	local host = prosody.hosts[domain];
+	if domain == admin_host or (host and host.type == "component") then
+		return "reserved";
+	elseif host and not started[domain] then
+		return "static";
+	end
+	local data = entry(domain);
+	if data then
+		return host and not data.deleted and "dynamic" or "broken";
+	elseif prosody.hosts[lib.component_of(domain)] then
+		return "reserved";
+	end
+end
+
+--- The domains of all tenants, sorted.
+function lib.list()
+	local domains = {};
+	for domain, host in pairs(prosody.hosts) do
+		if host.type == "local" and domain ~= admin_host then domains[#domains + 1] = domain; end
+	end
+	table.sort(domains);
+	return domains;
+end
+
+local function configure(name, options)
+	configmanager.set(name, "defined", true);
+	for option, value in pairs(options) do configmanager.set(name, option, value); end
+end
+
+local function start(domain)
+	local component = lib.component_of(domain);
+	if prosody.hosts[domain] and not started[domain] then return true; end -- the configuration file has it by now
+	started[domain] = true;
+	configure(domain, host_options);
+	configure(component, room_options);
+	configmanager.set(component, "component_module", "muc");
+	for _, name in ipairs { domain, component } do
+		if not prosody.hosts[name] then
+			local ok, err = hostmanager.activate(name);
+			if not ok then return nil, err; end
+		end
+	end
+	if not prosody.hosts[component].modules.muc then
+		return nil, "mod_muc was not loaded";
+	end
+	return true;
+end
+
+local gone = { condition = "host-gone", text = "This domain is no longer served" };
+
+-- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9).
+local function close_rooms(component)
+	local muc = prosody.hosts[component].modules.muc;
+	local rooms = {};
+	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
+	for _, room in ipairs(rooms) do
+		local x = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })
+			:tag("destroy"):text_tag("reason", gone.text):up();
+		local ok, err = pcall(room.clear, room, x);
+		if not ok then module:log("warn", "Room %s could not be closed: %s", room.jid, err); end
+	end
+end
+
+local function forget_options(name)
+	local config = configmanager.getconfig();
+	if rawget(config, name) then rawset(config, name, nil); end
+end
+
+local function stop(domain)
+	local component = lib.component_of(domain);
+	if prosody.hosts[domain] then
+		sessions.close_all(domain, gone);
+		hostmanager.deactivate(domain, gone);
+	end
+	if prosody.hosts[component] then
+		close_rooms(component);
+		hostmanager.deactivate(component, gone);
+	end
+	forget_options(domain);
+	forget_options(component);
+	started[domain] = nil;
+end
+
+--- Starts a new tenant and remembers it.
+function lib.create(domain)
+	local ok, err;
+	if (entry(domain) or {}).deleted then
+		ok, err = lib.delete(domain); -- what is left of its predecessor
+		if not ok then return nil, err; end
+	end
+	ok, err = store:set(domain, { created = os.time() });
+	if not ok then return nil, err; end
+	ok, err = start(domain);
+	if not ok then
+		stop(domain);
+		store:set(domain, nil);
+		return nil, err;
+	end
+	module:log("info", "Host %s created", domain);
+	return true;
+end
+
+--- Closes a tenant, removes all its data and forgets it.
+function lib.delete(domain)
+	local ok, err = store:set(domain, { deleted = os.time() });
+	if not ok then return nil, err; end
+	stop(domain);
+	for _, name in ipairs { domain, lib.component_of(domain) } do
+		ok, err = purge(name);
+		if not ok then return nil, err; end
+	end
+	ok, err = store:set(domain, nil);
+	if not ok then return nil, err; end
+	module:log("info", "Host %s deleted with its data", domain);
+	return true;
+end
+
+--- Brings all remembered tenants up and finishes deletions that a crash cut short. Safe to repeat.
+function lib.replay()
+	local domains = {};
+	for domain in store:users() do domains[#domains + 1] = domain; end
+	for _, domain in ipairs(domains) do
+		local unfinished = entry(domain).deleted;
+		local ok, err = (unfinished and lib.delete or start)(domain);
+		if not ok then
+			module:log("error", "Host %s could not be %s: %s", domain, unfinished and "deleted" or "started", err);
+		end
+	end
+end
+
+return lib;

@@ -1,0 +1,194 @@
+-- Prosody for sippo-xmpp. Everything that differs between installations comes from the environment; README.md of this
+-- folder lists the variables. What is wrong with them stops Prosody here, with the variable's name.
+
+local lfs = require "lfs";
+local admin_token = RunScript "modules/sippo_admin_token.lib.lua";
+
+local function mend(...)
+	error(string.format(...), 0);
+end
+
+local function env(name, default)
+	local value = os.getenv("SIPPO_XMPP_"..name);
+	if value == nil or value == "" then return default; end
+	return value;
+end
+
+local function number(name, default, min, max)
+	local value = env(name);
+	if not value then return default; end
+	local n = value:match("^%d+$") and math.tointeger(tonumber(value));
+	if not n or n < min or n > max then
+		mend("SIPPO_XMPP_%s is not a whole number from %d to %d: set it to one", name, min, max);
+	end
+	return n;
+end
+
+local function list(name, default)
+	local items = {};
+	for item in env(name, default):gmatch("[^,%s]+") do items[#items + 1] = item; end
+	return items;
+end
+
+-- A secret stands in NAME or in the file that NAME_FILE names.
+local function secret(name)
+	local path = env(name.."_FILE");
+	if not path then return env(name), name; end
+	if env(name) then
+		mend("SIPPO_XMPP_%s and SIPPO_XMPP_%s_FILE are both set: unset one of them", name, name);
+	end
+	local file, err = io.open(path);
+	if not file then
+		mend("SIPPO_XMPP_%s_FILE cannot be read (%s): make it readable for Prosody's user", name, err);
+	end
+	local text = file:read("*a");
+	file:close();
+	return (text:gsub("[\r\n]+$", "")), name.."_FILE";
+end
+
+local function token(name, optional)
+	local value, variable = secret(name);
+	if optional and value == nil then return nil; end
+	local problem = admin_token.problem(value);
+	if problem then
+		mend("SIPPO_XMPP_%s %s: set it to the service's adminToken, 32 to 512 random printable ASCII characters",
+			variable, problem);
+	end
+	return value;
+end
+
+local function absolute(path)
+	return path:match("^/") and path or lfs.currentdir().."/"..path;
+end
+
+-- The platform's admin
+
+sippo_admin_token = token("ADMIN_TOKEN");
+sippo_admin_token_previous = token("ADMIN_TOKEN_PREVIOUS", true);
+local admin_jid = env("ADMIN_JID", "sippo@sippo-admin.internal");
+local admin_host = admin_jid:match("^[^@/%s]+@([^@/%s]+)$");
+if not admin_host then
+	mend("SIPPO_XMPP_ADMIN_JID is no bare JID: set it to something like sippo@sippo-admin.internal");
+end
+sippo_admin_jid, admins = admin_jid, { admin_jid };
+
+-- Process
+
+local our_modules = absolute(prosody.paths.config or ".").."/modules";
+plugin_paths = { our_modules };
+local data = env("DATA") and absolute(env("DATA"));
+data_path = data;
+certificates = data; -- looked through at start; ours are named below
+run_as_root = env("RUN_AS_ROOT") == "1";
+local log_level = env("LOG_LEVEL", "info");
+if not ({ debug = true, info = true, warn = true, error = true })[log_level] then
+	mend("SIPPO_XMPP_LOG_LEVEL is none of debug, info, warn, error: set it to one of them");
+end
+log = { { to = "stdout", levels = { min = log_level }, timestamps = "%Y-%m-%dT%H:%M:%S" } };
+
+-- Network: HTTP and WebSocket, nothing else
+
+local interface = env("INTERFACE", "127.0.0.1");
+local http_port = number("HTTP_PORT", 5280, 1, 65535);
+local https_port = number("HTTPS_PORT", nil, 1, 65535);
+http_interfaces, http_ports = { interface }, { http_port };
+https_interfaces, https_ports = { interface }, { https_port };
+if https_port then
+	local certificate, key = env("CERTIFICATE"), env("KEY");
+	if not (certificate and key) then
+		mend("SIPPO_XMPP_HTTPS_PORT needs SIPPO_XMPP_CERTIFICATE and SIPPO_XMPP_KEY: set them to PEM files");
+	end
+	https_ssl = { certificate = absolute(certificate), key = absolute(key) };
+end
+c2s_ports, c2s_direct_tls_ports, s2s_ports, s2s_direct_tls_ports, component_ports = {}, {}, {}, {}, {};
+trusted_proxies = list("TRUSTED_PROXIES", "127.0.0.1,::1");
+
+-- TLS ends at the proxy in front of the plain port, so the server takes that port for secure: login tokens pass it.
+consider_websocket_secure = true;
+
+-- Routes belong to no HTTP host: proxies and clients may call this server by whatever name.
+http_host = "*";
+http_external_url = env("PUBLIC_HTTP_URL", ("http://%s:%d/"):format(interface, http_port));
+http_paths = { file_share = "/file_share/$host" };
+http_cors_override = { quobis_virtualhosts = { enabled = false } };
+
+-- A quiet connection gets a WebSocket ping in time before proxies drop it; one that does not log in ends.
+network_settings = { read_timeout = number("KEEPALIVE", 45, 1, 840) };
+c2s_timeout = 60;
+c2s_close_timeout = 2; -- a client that does not answer holds up the server's end no longer than this and a second
+limits = { c2s = { rate = env("CLIENT_RATE", "256kb/s"), burst = "4s" } };
+unlimited_jids = { admin_jid };
+
+-- Storage
+
+default_storage = "sql";
+local storage_setting = env("STORAGE", "sqlite");
+if storage_setting == "sqlite" then
+	sql = { driver = "SQLite3", database = "prosody.sqlite" };
+elseif storage_setting == "internal" then
+	default_storage = "internal";
+else
+	local user, address, port, database = storage_setting:match("^postgresql://([^:@/]+)@([^:@/]+):?(%d*)/([^/?]+)$");
+	if not user then
+		mend("SIPPO_XMPP_STORAGE is none of sqlite, internal, postgresql://user@host:port/database "
+			.."(the password goes to SIPPO_XMPP_STORAGE_PASSWORD): set it to one of them");
+	end
+	-- libpq's variable, not the option: Prosody logs the options at debug level
+	local password = secret("STORAGE_PASSWORD");
+	if password then require "util.pposix".setenv("PGPASSWORD", password); end
+	sql = {
+		driver = "PostgreSQL", host = address, port = tonumber(port) or 5432, database = database, username = user,
+	};
+end
+
+-- Behaviour
+
+authentication = "sippo";
+sippo_session_max_age = number("SESSION_MAX_AGE", 12 * 60 * 60, 1, 12 * 60 * 60);
+sippo_offline_quota = number("OFFLINE_QUOTA", 1000, 0, 1000000);
+local retention = env("ARCHIVE_RETENTION", "never");
+if retention ~= "never" and not retention:match("^%d+[dwmy]$") then
+	mend("SIPPO_XMPP_ARCHIVE_RETENTION is neither never nor like 30d, 4w, 6m, 1y: set it to one of them");
+end
+archive_expires_after, muc_log_expires_after = retention, retention;
+default_archive_policy, muc_log_by_default = true, true;
+local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
+smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
+local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);
+http_file_share_size_limit = upload_limit;
+http_file_share_daily_quota = number("UPLOAD_DAILY_QUOTA", 10 * upload_limit, 1, 1024 * 1024 * 1024 * 1024);
+http_file_share_expires_after = number("UPLOAD_RETENTION", 7 * 24 * 60 * 60, 60, 10 * 365 * 24 * 60 * 60);
+http_max_content_size = math.max(10 * 1024 * 1024, upload_limit);
+
+-- Modules
+
+modules_enabled = {
+	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_islands", "sippo_session_age",
+};
+modules_disabled = { "s2s", "s2s_auth_certs" };
+
+local tenant_options = {
+	modules_enabled = {
+		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
+		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota",
+	},
+};
+local room_options = {
+	name = "Rooms",
+	modules_enabled = { "muc_mam", "sippo_islands", "sippo_rooms", "muc_admin_batch" },
+	muc_tombstones = false,
+	muc_room_default_public = false,
+	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),
+};
+quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_options, room_options;
+
+-- Hosts: the admin's, and what the operator wants to be here for good; all others come at run time
+
+VirtualHost(admin_host) {
+	modules_enabled = { "quobis_virtualhosts" },
+	modules_disabled = { "s2s", "s2s_auth_certs", "offline" },
+};
+for _, domain in ipairs(list("STATIC_HOSTS", "")) do
+	VirtualHost(domain)(tenant_options);
+	Component("conference."..domain)("muc")(room_options);
+end
