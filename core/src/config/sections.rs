@@ -179,8 +179,8 @@ pub(super) fn check_token(token: &SecretString) -> Result<(), &'static str> {
     let token = token.expose_secret();
     if token == "please_change_me" {
         Err("is still the sample value")
-    } else if !token.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) {
-        Err("is not printable ASCII")
+    } else if !token.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
+        Err("is not printable ASCII without spaces")
     } else if token.len() < 32 {
         Err("is shorter than 32 characters")
     } else if token.len() > 512 {

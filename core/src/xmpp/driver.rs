@@ -32,8 +32,8 @@ pub(super) const TIMEOUTS: Timeouts =
     Timeouts { read_timeout: Duration::from_mins(1), response_timeout: Duration::from_secs(10) };
 
 /// Elements read before writing gets its turn, and turns before other tasks get theirs.
-const READS_PER_TURN: usize = 64;
-const TURNS: usize = 4;
+const READS_PER_TURN: usize = 16;
+const TURNS: usize = 1;
 
 type Reply = oneshot::Sender<Result<Option<Element>, RequestError>>;
 

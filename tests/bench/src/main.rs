@@ -1,0 +1,47 @@
+//! What the session and the functions cost, beside what they cannot beat, in one run.
+//!
+//! Usage: `scripts/bench`, which starts Prosody and sets the environment this reads.
+
+mod functions;
+mod raw;
+mod runtime_api;
+mod session;
+mod stats;
+
+use url::Url;
+
+/// The Prosody to measure against.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Its WebSocket.
+    pub(crate) url: Url,
+    /// The admin's bare JID.
+    pub(crate) admin: String,
+    /// The admin's password.
+    pub(crate) token: String,
+    /// A tenant's domain.
+    pub(crate) domain: String,
+}
+
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set; run scripts/bench"))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let target = Target {
+        url: variable("SIPPO_XMPP__XMPP_URL").parse().expect("a URL"),
+        admin: variable("BENCH_ADMIN_JID"),
+        token: variable("SIPPO_XMPP__ADMIN_TOKEN"),
+        domain: variable("BENCH_DOMAIN"),
+    };
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    let all = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    if all("session") {
+        session::logins(&target).await;
+        session::pings(&target).await;
+    }
+    if all("functions") {
+        functions::measure(&target).await;
+    }
+}
