@@ -312,3 +312,9 @@ def test_a_room_of_ones_own_tenant_is_reached_in_any_spelling(tenants):
     assert join(t.alice, t.room, "alice").get("type") is None
     ident = send_message(t.alice, t.room.upper(), "LOUD", "groupchat")
     t.alice.wait(lambda e: e.get("id") == ident and has_body("LOUD")(e), 10)
+
+
+def test_the_service_is_told_at_once_that_a_domain_is_not_served(tenants):
+    """Prosody's own answer would come in the name of that domain, from where nothing reaches the service."""
+    for to in ("alice@nowhere.test", "nowhere.test", "conference.nowhere.test"):
+        assert condition(ask(tenants.admin, "get", "<query xmlns='jabber:iq:roster'/>", to)) == "remote-server-not-found"

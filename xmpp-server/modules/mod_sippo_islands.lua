@@ -93,6 +93,18 @@ if not is_component then
 		return refuse(event);
 	end, 1000);
 
+	-- Without s2s Prosody answers for a domain it does not have in that domain's name, and the guard below would drop
+	-- what comes from there: the service would wait in vain. So it is told on the spot.
+	module:hook("route/remote", function (event)
+		local origin, stanza = event.origin, event.stanza;
+		if origin.type ~= "c2s" or not is_server_admin(origin.full_jid) then return; end
+		if not silent_types[stanza.attr.type] then
+			origin.send(st.error_reply(stanza, "cancel", "remote-server-not-found",
+				"This server has no host of that name; create it first"));
+		end
+		return true;
+	end, -1000);
+
 	-- Only stanzas have addresses. Prosody hands any other element with a `to` to the host named there, also before
 	-- login: an <auth to='b.example'/> on a stream to a.example would be checked by b.example and, if good, open a
 	-- session of a.example.

@@ -54,6 +54,10 @@ impl Jwt {
         let mut failure = TokenError::invalid("no key of the issuer fits the header's kid and alg");
         for key in &keys {
             match check(token, key, &validation) {
+                // The library takes a list that contains the issuer; RFC 7519, section 4.1.1, knows no lists.
+                Ok(claims) if claims.get("iss").is_some_and(|issuer| !issuer.is_string()) => {
+                    failure = TokenError::invalid("iss is not a string");
+                }
                 Ok(claims) => return Ok(claims),
                 Err(error) => failure = error,
             }

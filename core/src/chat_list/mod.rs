@@ -85,10 +85,7 @@ fn failure(user: &UserJid, error: RequestError) -> ChatListError {
         Some(DefinedCondition::BadRequest | DefinedCondition::NotAcceptable | DefinedCondition::NotAllowed) => {
             ChatListError::Contact(error)
         }
-        // No local host of that name, and no way to another server.
-        Some(DefinedCondition::RemoteServerNotFound | DefinedCondition::ServiceUnavailable) => {
-            ChatListError::DomainNotServed(user.domain().to_string())
-        }
+        Some(DefinedCondition::RemoteServerNotFound) => ChatListError::DomainNotServed(user.domain().to_string()),
         _ => ChatListError::Unavailable(error),
     }
 }

@@ -111,7 +111,14 @@ impl Source {
             })?;
             let value = match key.kind {
                 Kind::Text | Kind::Secret => Value::Text(text.clone()),
-                Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| self.ill_typed(key))?),
+                Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
+                    ConfigError::of_key(
+                        &self.file,
+                        format!("[{}] {} (from {variable})", key.section, key.name),
+                        "is not a number",
+                        "write a whole number of seconds",
+                    )
+                })?),
                 Kind::List => Value::List(
                     text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
                 ),

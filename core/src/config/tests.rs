@@ -161,6 +161,8 @@ fn the_environment_overrides_the_file() {
     assert!(line.contains("SIPPO_XMPP__XMPP_URL"), "{line}");
     let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__ADMIN_TOKEN", "short")]).unwrap_err();
     assert!(line.contains("SIPPO_XMPP__ADMIN_TOKEN"), "{line}");
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__LOGIN_TOKEN_TTL", "soon")]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP__LOGIN_TOKEN_TTL"), "{line}");
     let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__ADMIN_TOKN", TOKEN)]).unwrap_err();
     assert!(line.contains("SIPPO_XMPP__ADMIN_TOKN"), "{line}");
 }

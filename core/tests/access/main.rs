@@ -123,6 +123,7 @@ async fn claims_are_checked() {
         (claims_without("exp"), "exp"),
         (claims_without("iss"), "iss"),
         (claims_without("aud"), "aud"),
+        (claims_with("iss", json!(["https://issuer.test"])), "iss"),
         (claims_with("exp", json!("soon")), ""),
         (claims_with("exp", json!(null)), ""),
         (claims_with("aud", json!(null)), ""),
