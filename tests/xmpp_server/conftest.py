@@ -82,3 +82,9 @@ def other_domain(server: Server, unique_domain: Callable[[], str]) -> Iterator[s
     yield name
     if name in server.hosts():
         server.delete_host(name)
+
+
+@pytest.fixture(scope="module")
+def two_tenants(server: Server) -> tuple[str, str]:
+    """Two tenants for the tests of one file."""
+    return server.create_host(f"t{next(_numbers)}.example"), server.create_host(f"t{next(_numbers)}.example")

@@ -6,7 +6,6 @@ Mallory is a user of another tenant with a client of her own making; Alice and B
 from __future__ import annotations
 
 import base64
-import uuid
 from types import SimpleNamespace
 
 import pytest
@@ -37,12 +36,9 @@ SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 
 
 @pytest.fixture(scope="module")
-def domains(server):
+def domains(server, two_tenants):
     """Two tenants, and a room of the first."""
-    tag = uuid.uuid4().hex[:8]
-    home, away = f"i{tag}.example", f"j{tag}.example"
-    server.create_host(home)
-    server.create_host(away)
+    home, away = two_tenants
     room = f"team@conference.{home}"
     with server.admin() as admin:
         create_room(admin, room)

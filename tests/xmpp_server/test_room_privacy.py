@@ -39,19 +39,10 @@ from stanzas import (
 )
 
 
-@pytest.fixture(scope="module")
-def domains(server):
-    tag = uuid.uuid4().hex[:8]
-    home, away = f"p{tag}.example", f"q{tag}.example"
-    server.create_host(home)
-    server.create_host(away)
-    return home, away
-
-
 @pytest.fixture
-def hall(server, domains):
+def hall(server, two_tenants):
     """A service room at home with two members of the tenant and one guest."""
-    home, away = domains
+    home, away = two_tenants
     people = {
         "alice": server.user(f"alice@{home}"),
         "olivia": server.user(f"olivia@{home}"),

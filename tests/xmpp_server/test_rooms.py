@@ -39,19 +39,10 @@ from stanzas import (
 SERVICE_FEATURES = {"muc_persistent", "muc_membersonly", "muc_hidden", "urn:xmpp:mam:2"}
 
 
-@pytest.fixture(scope="module")
-def domains(server):
-    tag = uuid.uuid4().hex[:8]
-    home, away = f"m{tag}.example", f"n{tag}.example"
-    server.create_host(home)
-    server.create_host(away)
-    return home, away
-
-
 @pytest.fixture
-def tenant(server, domains):
+def tenant(server, two_tenants):
     """The admin, three users of one tenant and one of another; a service room that Olivia owns and Alice belongs to."""
-    home, away = domains
+    home, away = two_tenants
     clients = {name: server.user(f"{name}@{home}") for name in ("olivia", "alice", "bob")}
     clients["mallory"] = server.user(f"mallory@{away}")
     clients["admin"] = server.admin()

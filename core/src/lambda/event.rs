@@ -66,7 +66,7 @@ pub(super) fn normalise(event: &mut ApiGatewayV2httpRequest) {
 
 #[cfg(test)]
 mod tests {
-    use lambda_http::{Request, request::LambdaRequest};
+    use lambda_http::{Request, RequestExt, request::LambdaRequest};
 
     use super::*;
 
@@ -78,7 +78,7 @@ mod tests {
         event.raw_query_string = Some("a b=\u{fc}%".to_owned());
         event.headers.insert(HOST, "not a host".parse().unwrap());
         normalise(&mut event);
-        Request::from(LambdaRequest::ApiGatewayV2(event)).uri().path().to_owned()
+        Request::from(LambdaRequest::ApiGatewayV2(event)).raw_http_path().to_owned()
     }
 
     #[test]
@@ -94,6 +94,7 @@ mod tests {
     fn an_encoded_path_stays_as_it_is() {
         assert_eq!(path_of("/list/100%2525@x%2Fphone", None, None), "/list/100%2525@x%2Fphone");
         assert_eq!(path_of("/list/a b\u{0}ü|", None, None), "/list/a%20b%00%C3%BC%7C");
+        assert_eq!(path_of("/list/../login/%2e%2e", None, None), "/list/../login/%2e%2e");
         assert_eq!(path_of("", None, None), "/");
         assert_eq!(path_of("no-slash", None, None), "/no-slash");
     }

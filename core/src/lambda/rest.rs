@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use lambda_http::{
-    Adapter, Body, LambdaEvent, Request, Response,
+    Adapter, Body, LambdaEvent, Request, RequestExt, Response,
     http::{HeaderValue, Method, header::CACHE_CONTROL},
     lambda_runtime,
     request::{LambdaRequest, RequestContext},
@@ -153,7 +153,8 @@ impl<E: Endpoint> Function<E> {
 
     async fn answer(&self, request: &Request) -> Result<Response<Body>, Problem> {
         let deadline = Instant::now() + BUDGET;
-        let path = Path::parse(request.uri().path()).ok_or_else(Problem::not_found)?;
+        // Not the URI's path: dot segments have been removed from that, and `..` must not lead out of an entry.
+        let path = Path::parse(request.raw_http_path()).ok_or_else(Problem::not_found)?;
         let service = self.service.as_ref().ok_or_else(Problem::disabled)?;
         if request.method() == Method::OPTIONS {
             return Ok(self.cors.preflight(request.headers(), path.methods()));
@@ -192,7 +193,6 @@ impl<E> Enabled<E> {
 
 /// API Gateway's id of the request, which its access log has too; else the invocation's.
 fn request_id(request: &Request) -> String {
-    use lambda_http::RequestExt;
     if let Some(RequestContext::ApiGatewayV2(context)) = request.request_context_ref()
         && let Some(id) = &context.request_id
     {

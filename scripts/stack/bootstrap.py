@@ -1,0 +1,114 @@
+"""Installs what a script needs and runs it in the project's own Python environment.
+
+Standard library only: this runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+from stack.layout import ROOT, VENV
+
+REQUIREMENTS = ROOT / "tests" / "requirements.txt"
+PYTHON = VENV / "bin" / "python"
+
+STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3"]
+"""Debian packages that a running stack needs."""
+TEST_PACKAGES = [*STACK_PACKAGES, "lua-check"]
+
+
+class BootstrapError(Exception):
+    """Something is missing that cannot be installed; the message says what to do."""
+
+
+def say(text: str) -> None:
+    """A line for whoever started the script."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def debian_packages(packages: list[str]) -> None:
+    """Installs the Debian packages that are missing."""
+    if importlib.util.find_spec("ensurepip") is None:
+        packages = [*packages, "python3-venv"]
+    missing = [name for name in packages if not _is_installed(name)]
+    if not missing:
+        return
+    command = ["apt-get", "install", "--yes", "--no-install-recommends", *missing]
+    if os.geteuid() != 0:
+        if shutil.which("sudo") is None or subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode != 0:
+            raise BootstrapError(f"Debian packages are missing; run as root: {' '.join(command)}")
+        command = ["sudo", "-n", *command]
+    if shutil.which("apt-get") is None:
+        raise BootstrapError(f"install these with your system's package manager: {' '.join(missing)}")
+    say(f"installing Debian packages: {' '.join(missing)}")
+    # In runlevel 1 Debian's packages start no service of the system's own.
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+    update = [*command[:command.index("apt-get")], "apt-get", "update"]
+    for step in (update, command):
+        done = subprocess.run(step, env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise BootstrapError(f"{' '.join(step)} failed; mend it and start again:\n{done.stderr.strip()[-2000:]}")
+
+
+def _is_installed(package: str) -> bool:
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}", package]
+    return shutil.which("dpkg-query") is not None and subprocess.run(
+        query, capture_output=True, text=True).stdout == "installed"
+
+
+def python_environment(folder: Path = VENV, requirements: Path = REQUIREMENTS) -> None:
+    """Makes the environment `folder` and installs the pinned `requirements`, unless that is done."""
+    wanted = hashlib.sha256(requirements.read_bytes()).hexdigest()
+    stamp, python = folder / "requirements.installed", folder / "bin" / "python"
+    if _is_stamped(stamp, wanted, python):
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another script may be at it
+        if _is_stamped(stamp, wanted, python):
+            return
+        say(f"preparing the Python environment in {folder.relative_to(ROOT)}")
+        if not python.exists():
+            try:
+                venv.create(folder, with_pip=True)
+            except (subprocess.CalledProcessError, OSError) as error:
+                raise BootstrapError(
+                    f"cannot make a Python environment ({error}); install Debian's python3-venv and start again") from error
+        done = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
+            capture_output=True, text=True)
+        if done.returncode != 0:
+            raise BootstrapError(f"pip could not install {requirements.name}:\n{done.stderr.strip()[-2000:]}")
+        stamp.write_text(wanted)
+
+
+def _is_stamped(stamp: Path, wanted: str, python: Path) -> bool:
+    return python.exists() and stamp.exists() and stamp.read_text() == wanted
+
+
+def build(*arguments: str) -> None:
+    """Builds the release binaries with cargo."""
+    if shutil.which("cargo") is None:
+        raise BootstrapError("cargo is missing; install the Rust toolchain that rust-toolchain or Cargo.toml names")
+    command = ["cargo", "build", "--release", "--locked", "--bins", *arguments]
+    if subprocess.run(command, cwd=ROOT).returncode != 0:
+        raise BootstrapError(f"{' '.join(command)} failed; see above")
+
+
+def reexec(packages: list[str]) -> None:
+    """Installs what is missing, then goes on in the project's Python. Returns only there."""
+    try:
+        debian_packages(packages)
+        python_environment()
+    except BootstrapError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        os.execv(PYTHON, [str(PYTHON), *sys.argv])

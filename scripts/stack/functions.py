@@ -1,0 +1,85 @@
+"""The REST functions under cargo lambda, as a process of the stack."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.layout import BINARIES, ROOT, VENV, Layout
+from stack.spec import Process
+
+REST_FUNCTIONS = [
+    "login", "individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete",
+]
+"""The first one also answers what no route takes."""
+TIMEOUT = 10.0
+"""Seconds; as `Timeout` in template.yaml."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One set of functions behind one HTTP port."""
+
+    port: int
+    """Where HTTP requests and `cargo lambda invoke` go."""
+    runtime_port: int
+    """Where the functions fetch their invocations."""
+    gateway_port: int
+    """cargo lambda's own."""
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """The functions' configuration (CONFIG_DIR, SIPPO_…); it may hold secrets."""
+    name: str = "functions"
+    functions: tuple[str, ...] = tuple(REST_FUNCTIONS)
+    copies: int = 2
+    """Copies of each function that are always there; more are started on demand."""
+    binaries: Path = BINARIES
+
+    @property
+    def url(self) -> str:
+        """API_URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+def _answers(port: int, path: str) -> int | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.4)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def process(settings: Settings, layout: Layout) -> Process:
+    """cargo lambda and the functions, in one process group whose leader is the process."""
+
+    def ready() -> bool:
+        # 401 from the login function, or 404 where the service is disabled: either way it is there.
+        return _answers(settings.runtime_port, "/ready") == 200 and _answers(
+            settings.port, "/sapi/xmpp/login") in (401, 404)
+
+    empty = layout.state / "empty"
+    empty.mkdir(parents=True, exist_ok=True)
+    aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    return Process(
+        name=settings.name,
+        argv=[
+            sys.executable, str(Path(__file__).with_name("local_lambda.py")), *settings.functions,
+            "--binaries", str(settings.binaries),
+            "--cargo-lambda", str(VENV / "bin" / "cargo-lambda"),
+            "--manifest", str(ROOT / "Cargo.toml"),
+            "--empty", str(empty),
+            "--port", str(settings.port),
+            "--gateway-port", str(settings.gateway_port),
+            "--gateway-log", str(layout.logs / f"{settings.name}-gateway.log"),
+            "--runtime-port", str(settings.runtime_port),
+            "--timeout", str(TIMEOUT),
+            "--min-copies", str(settings.copies),
+        ],
+        ready=ready,
+        env=aws | settings.environment,
+        cwd=ROOT,
+    )

@@ -1,0 +1,84 @@
+"""Where the stack keeps its files, and which ports it uses."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+VENV = ROOT / "target" / "venv"
+BINARIES = ROOT / "target" / "release"
+LOCAL = ROOT / "target" / "local"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The files of one running stack; `state` is private to it."""
+
+    state: Path
+
+    @property
+    def logs(self) -> Path:
+        """LOG_DIR: one file per process."""
+        return self.state / "logs"
+
+    @property
+    def pids(self) -> Path:
+        """PID_DIR: `<name>.pid`."""
+        return self.state / "pids"
+
+    @property
+    def env_file(self) -> Path:
+        """What the stack is told by: `KEY=value` lines for sh. There only while it runs."""
+        return self.state / "stack.env"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held by the one process that runs this stack."""
+        return self.state / "lock"
+
+    @property
+    def prosody_data(self) -> Path:
+        """The XMPP server's data; survives restarts."""
+        return self.state / "prosody"
+
+    @property
+    def issuer(self) -> Path:
+        """Signing key and JWK set of the local token issuer."""
+        return self.state / "issuer"
+
+    def create(self) -> None:
+        """Makes the folders; they hold secrets, so nobody else may look in."""
+        for folder in (self.state, self.logs, self.pids):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o700)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that is free now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def is_free(port: int) -> bool:
+    """Whether `port` of the loopback interface can be listened on."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file for the owner's eyes, all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+    os.replace(draft, path)

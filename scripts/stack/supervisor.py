@@ -1,0 +1,199 @@
+"""Starts the processes of a stack, starts again what dies, and stops all of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.layout import Layout
+from stack.spec import Process
+from stack.sweep import MARK, sweep
+
+TETHER = Path(__file__).with_name("tether.py")
+POLL = 0.05
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 10.0
+SETTLED = 5.0
+"""A process that lived this many seconds is started again at once; one that did not waits for `RETRY`."""
+RETRY = 1.0
+
+
+class StackError(Exception):
+    """The stack cannot run; the message says why and what to do."""
+
+
+@dataclass
+class _Child:
+    spec: Process
+    popen: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    log_offset: int = 0
+    restart_at: float | None = None
+    starts: int = 0
+    is_ready: bool = field(default=False)
+
+
+class Supervisor:
+    """Keeps processes running. One thread of its own starts them all, for the kernel ends a tethered
+    process with the thread that started it."""
+
+    def __init__(self, layout: Layout, say: Callable[[str], None] = lambda _: None) -> None:
+        self.layout = layout
+        self._say = say
+        self._children: dict[str, _Child] = {}
+        self._changed = threading.Condition()
+        self._pending: list[_Child] = []
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
+        self._thread.start()
+
+    # For the owner
+
+    def start(self, spec: Process, timeout: float = START_TIMEOUT) -> None:
+        """Starts a process and waits until it serves. One that ends before that is an error, with its last words."""
+        child = _Child(spec)
+        with self._changed:
+            self._children[spec.name] = child
+            self._pending.append(child)
+            self._changed.notify_all()
+        deadline = time.monotonic() + timeout
+        while True:
+            if child.starts and child.popen is None:
+                raise StackError(f"{spec.name} ended before it was ready; its last words:\n{self.last_words(spec.name)}")
+            if child.popen is not None and spec.ready():
+                child.is_ready = True
+                return
+            if time.monotonic() > deadline:
+                raise StackError(f"{spec.name} was not ready within {timeout:.0f} s; look into {self.log_path(spec)}")
+            time.sleep(POLL)
+
+    def pid(self, name: str) -> int | None:
+        """The process's id, None while it is down."""
+        child = self._children[name]
+        return child.popen.pid if child.popen is not None else None
+
+    def wait_ready(self, name: str, timeout: float = START_TIMEOUT) -> None:
+        """Waits until the process, started again perhaps, serves."""
+        child = self._children[name]
+        deadline = time.monotonic() + timeout
+        while child.popen is None or not child.spec.ready():
+            if time.monotonic() > deadline:
+                raise StackError(f"{name} was not ready within {timeout:.0f} s; look into {self.log_path(child.spec)}")
+            time.sleep(POLL)
+
+    def stop_one(self, name: str) -> None:
+        """Stops a process for good."""
+        with self._changed:
+            child = self._children.pop(name, None)
+        if child is not None and child.popen is not None:
+            self._end(child)
+
+    def stop(self) -> None:
+        """Stops everything, last started first. Returns when nothing runs any more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+        sweep(self.layout.state)
+
+    def log_path(self, spec: Process) -> Path:
+        """The file that the process's output goes to."""
+        return self.layout.logs / (spec.log or f"{spec.name}.log")
+
+    def last_words(self, name: str, lines: int = 15) -> str:
+        """The end of what the process has written since it was started last."""
+        child = self._children[name]
+        with self.log_path(child.spec).open("rb") as log:
+            log.seek(child.log_offset)
+            return "\n".join(log.read().decode(errors="replace").rstrip().splitlines()[-lines:]) or "(none)"
+
+    # In the thread
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if self._stopping:
+                    break
+                for child in self._pending:
+                    self._launch(child)
+                self._pending.clear()
+                for child in self._children.values():
+                    self._look_after(child)
+                self._changed.wait(POLL)
+        for child in reversed(self._children.values()):
+            self._end(child)
+
+    def _look_after(self, child: _Child) -> None:
+        if child.popen is not None and child.popen.poll() is not None:
+            self._note_end(child)
+        if child.popen is None and child.restart_at is not None and time.monotonic() >= child.restart_at:
+            self._launch(child)
+
+    def _note_end(self, child: _Child) -> None:
+        assert child.popen is not None
+        code = child.popen.returncode
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        child.popen = None
+        self._pid_file(child.spec).unlink(missing_ok=True)
+        if not child.is_ready or not child.spec.critical:
+            child.restart_at = None  # `start` reports it, or nobody needs it
+            return
+        lived = time.monotonic() - child.started
+        child.restart_at = time.monotonic() + (0 if lived > SETTLED else RETRY)
+        flapping = "" if lived > SETTLED else f" {lived:.1f} s after its start; look into {self.log_path(child.spec)}"
+        self._say(f"{child.spec.name} ended ({how}){flapping}; starting it again")
+
+    def _launch(self, child: _Child) -> None:
+        spec = child.spec
+        log_path = self.log_path(spec)
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        child.log_offset = log_path.stat().st_size if log_path.exists() else 0
+        environment = {**os.environ, **spec.env, MARK: str(self.layout.state.resolve())}
+        with log_path.open("ab") as log:
+            child.popen = subprocess.Popen(
+                [sys.executable, "-SEs", str(TETHER), str(os.getpid()), *spec.argv],
+                env=environment, cwd=spec.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
+            )
+        child.started, child.restart_at = time.monotonic(), None
+        child.starts += 1
+        pid_file = self._pid_file(spec)
+        pid_file.parent.mkdir(parents=True, exist_ok=True)
+        draft = pid_file.with_suffix(".new")
+        draft.write_text(f"{child.popen.pid}\n")
+        draft.replace(pid_file)
+
+    # Anywhere
+
+    def _pid_file(self, spec: Process) -> Path:
+        return self.layout.pids / f"{spec.name}.pid"
+
+    def _end(self, child: _Child) -> None:
+        if child.popen is None:
+            return
+        leader = child.popen.pid
+        _signal_group(leader, signal.SIGCONT)
+        # The leader is asked and ends its own; a signal to the whole group would look like crashes to it.
+        child.popen.send_signal(signal.SIGTERM)
+        try:
+            child.popen.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._say(f"{child.spec.name} did not stop within {STOP_TIMEOUT:.0f} s; killing it")
+        _signal_group(leader, signal.SIGKILL)
+        child.popen.wait()
+        child.popen = None
+        self._pid_file(child.spec).unlink(missing_ok=True)
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(leader, number)
+    except ProcessLookupError:
+        pass
