@@ -1,11 +1,14 @@
 //! Access tokens against issuers of every mood.
 
+#[path = "../support/http_fake.rs"]
+mod http_fake;
 mod issuer;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::future::join_all;
-use issuer::{HttpFake, Signer, hs256, unsigned};
+use http_fake::HttpFake;
+use issuer::{Signer, hs256, unsigned};
 use serde_json::{Value, json};
 use sippo_xmpp_core::{
     access::{AccessTokens, Identity, TokenError},

@@ -2,17 +2,14 @@
 //! surfaces as its own error, soon, and what can be mended by a reconnect is.
 
 mod fake;
+#[path = "../support/log_lines.rs"]
+mod log_lines;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use fake::{Fake, Fault};
 use futures::future::join_all;
+use log_lines::LogLines;
 use sippo_xmpp_core::{
     address::UserJid,
     tls::Tls,
@@ -23,7 +20,6 @@ use sippo_xmpp_core::{
     },
 };
 use tokio::{net::TcpListener, time::Instant};
-use tracing_subscriber::layer::SubscriberExt;
 use xmpp_parsers::{ping::Ping, stanza_error::DefinedCondition};
 
 const TIMINGS: Timings = Timings {
@@ -111,34 +107,15 @@ async fn all_who_wait_share_one_attempt() {
     assert_eq!((fake.connections(), fake.logins()), (1, 1));
 }
 
-/// Counts the events with one message, as an operator's search would.
-struct Count(&'static str, Arc<AtomicUsize>);
-
-impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Count {
-    fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {
-        let mut message = String::new();
-        event.record(&mut |field: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            if field.name() == "message" {
-                message = format!("{value:?}");
-            }
-        });
-        if message == self.0 && *event.metadata().level() == tracing::Level::ERROR {
-            self.1.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_failure_is_logged_once_however_many_wait_for_it() {
-    let lines = Arc::new(AtomicUsize::new(0));
-    let layer = Count("Failed to obtain [admin] XMPP client", lines.clone());
-    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let lines = LogLines::of(tracing::Level::ERROR, "Failed to obtain [admin] XMPP client");
     let fake = Fake::start(Fault::NotAuthorized).await;
     let shared = client(fake.url());
     join_all((0..100).map(|_| request(&shared))).await;
-    assert_eq!(lines.load(Ordering::SeqCst), 1);
+    assert_eq!(lines.count(), 1);
     assert!(request(&shared).await.is_err());
-    assert_eq!(lines.load(Ordering::SeqCst), 2, "another attempt, another line");
+    assert_eq!(lines.count(), 2, "another attempt, another line");
 }
 
 #[tokio::test]

@@ -1,0 +1,95 @@
+//! The hosts API's client, against a fake that answers to order and against the real thing.
+
+#[path = "../support/http_fake.rs"]
+mod http_fake;
+#[path = "../support/log_lines.rs"]
+mod log_lines;
+
+use http_fake::HttpFake;
+use log_lines::LogLines;
+use serde_json::json;
+use sippo_xmpp_core::{
+    hosts::{Created, Hosts, HostsError},
+    tls::Tls,
+};
+use tokio::net::TcpListener;
+use tracing::Level;
+
+const LINE: &str = "Failed to create a.example host in XMPP server";
+
+fn hosts(url: url::Url) -> Hosts {
+    Hosts::new(url, "0123456789abcdef0123456789abcdef".into(), Tls::new(None))
+}
+
+#[tokio::test]
+async fn a_host_is_created_or_there_already() {
+    let fake = HttpFake::start(&json!({"domain": "a.example"})).await;
+    let hosts = hosts(fake.url.clone());
+    fake.answer_with(201, &json!({"domain": "a.example"}));
+    assert_eq!(hosts.create("A.example").await.unwrap(), Created::New);
+    fake.answer_with(200, &json!({"domain": "a.example"}));
+    assert_eq!(hosts.create("a.example").await.unwrap(), Created::Existing);
+    let seen = fake.seen.lock().unwrap()[0].clone();
+    assert!(seen.starts_with("POST /endpoint ") && seen.ends_with(r#"{"domain":"a.example"}"#), "{seen}");
+    assert!(seen.to_lowercase().contains("authorization: bearer 0123456789abcdef"), "{seen}");
+}
+
+#[tokio::test]
+async fn each_failure_to_create_is_logged_with_the_domain_in_its_place() {
+    let lines = LogLines::of(Level::ERROR, LINE);
+    let fake = HttpFake::start(&json!({"error": "why"})).await;
+    for (status, retryable) in [(400, false), (401, true), (409, false), (500, true), (302, false)] {
+        fake.answer_with(status, &json!({"error": "why"}));
+        let error = hosts(fake.url.clone()).create("a.example").await.unwrap_err();
+        assert!(matches!(&error, HostsError::Refused { .. }), "{error:?}");
+        assert_eq!(error.is_retryable(), retryable, "{status}");
+        assert!(error.to_string().contains("why") && !error.to_string().contains("0123456789"), "{error}");
+    }
+    assert_eq!(lines.count(), 5);
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let down = hosts(format!("http://{nobody}/").parse().unwrap()).create("a.example").await.unwrap_err();
+    assert!(down.is_retryable() && matches!(down, HostsError::Unavailable(_)), "{down:?}");
+    assert_eq!(lines.count(), 6);
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_there_counts_as_deleted() {
+    let fake = HttpFake::start(&json!(null)).await;
+    for status in [204, 404] {
+        fake.answer_with(status, &json!(null));
+        hosts(fake.url.clone()).delete("a.example").await.unwrap();
+    }
+    fake.answer_with(409, &json!(null));
+    assert!(hosts(fake.url.clone()).delete("a.example").await.is_err());
+    assert!(fake.seen.lock().unwrap().iter().all(|seen| seen.starts_with("DELETE /endpoint/a.example ")));
+}
+
+#[tokio::test]
+async fn no_bad_domain_reaches_the_server() {
+    let fake = HttpFake::start(&json!(null)).await;
+    let hosts = hosts(fake.url.clone());
+    for domain in ["", "..", "a/../b", "a b", "a%2fb", "ａ.example", "a.example/x"] {
+        assert!(matches!(hosts.create(domain).await, Err(HostsError::Domain { .. })), "{domain}");
+        assert!(matches!(hosts.delete(domain).await, Err(HostsError::Domain { .. })), "{domain}");
+    }
+    assert_eq!(fake.count(), 0);
+}
+
+/// Run by `tests/xmpp_server/test_hosts_client.py`, which starts the server.
+#[tokio::test]
+#[ignore = "needs a Prosody; tests/xmpp_server/test_hosts_client.py runs it with one"]
+async fn the_real_server_takes_what_the_client_sends() {
+    let variable = |name: &str| std::env::var(name).unwrap();
+    let url: url::Url = variable("HOSTS_ADMIN_URL").parse().unwrap();
+    let hosts = Hosts::new(url.clone(), variable("ADMIN_TOKEN").into(), Tls::new(None));
+    let domain = "client-of-core.example";
+    assert_eq!(hosts.create(domain).await.unwrap(), Created::New);
+    assert_eq!(hosts.create(domain).await.unwrap(), Created::Existing);
+    assert!(hosts.list().await.unwrap().contains(&domain.to_owned()));
+    hosts.delete(domain).await.unwrap();
+    hosts.delete(domain).await.unwrap();
+    assert!(!hosts.list().await.unwrap().contains(&domain.to_owned()));
+    assert!(matches!(hosts.create("conference.a.example").await, Err(HostsError::Refused { .. })));
+    let stranger = Hosts::new(url, "ffffffffffffffffffffffffffffffff".into(), Tls::new(None));
+    assert!(matches!(stranger.list().await, Err(HostsError::Refused { status, .. }) if status.as_u16() == 401));
+}
