@@ -7,6 +7,7 @@
 pub mod access;
 pub mod address;
 pub mod chat_list;
+mod clock;
 pub mod config;
 pub mod hosts;
 mod http;

@@ -5,11 +5,13 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import venv
@@ -34,6 +36,27 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def stop_on_signals() -> None:
+    """Has SIGTERM and SIGHUP end the program as Ctrl-C does: through what cleans up behind it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+
+
+def run_to_end(command: list, capture_output: bool = False, **options) -> subprocess.CompletedProcess[str]:
+    """As subprocess.run; but when this program is told to stop meanwhile, the command and all it started end first."""
+    pipe = subprocess.PIPE if capture_output else None
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options) as process:
+        try:
+            output, errors = process.communicate()
+        except BaseException:
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                    os.killpg(process.pid, number)
+                    process.wait(10)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
+
+
 def debian_packages(packages: list[str]) -> None:
     """Installs the Debian packages that are missing."""
     if importlib.util.find_spec("ensurepip") is None:
@@ -53,7 +76,7 @@ def debian_packages(packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     update = [*command[:command.index("apt-get")], "apt-get", "update"]
     for step in (update, command):
-        done = subprocess.run(step, env=environment, capture_output=True, text=True)
+        done = run_to_end(step, env=environment, capture_output=True)
         if done.returncode != 0:
             raise BootstrapError(f"{' '.join(step)} failed; mend it and start again:\n{done.stderr.strip()[-2000:]}")
 
@@ -82,9 +105,9 @@ def python_environment(folder: Path = VENV, requirements: Path = REQUIREMENTS) -
             except (subprocess.CalledProcessError, OSError) as error:
                 raise BootstrapError(
                     f"cannot make a Python environment ({error}); install Debian's python3-venv and start again") from error
-        done = subprocess.run(
+        done = run_to_end(
             [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
-            capture_output=True, text=True)
+            capture_output=True)
         if done.returncode != 0:
             raise BootstrapError(f"pip could not install {requirements.name}:\n{done.stderr.strip()[-2000:]}")
         stamp.write_text(wanted)
@@ -99,7 +122,7 @@ def build(*arguments: str) -> None:
     if shutil.which("cargo") is None:
         raise BootstrapError("cargo is missing; install the Rust toolchain that rust-toolchain or Cargo.toml names")
     command = ["cargo", "build", "--release", "--locked", "--bins", *arguments]
-    if subprocess.run(command, cwd=ROOT).returncode != 0:
+    if run_to_end(command, cwd=ROOT).returncode != 0:
         raise BootstrapError(f"{' '.join(command)} failed; see above")
 
 

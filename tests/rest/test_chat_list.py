@@ -205,3 +205,12 @@ def test_a_path_may_hold_a_query(api, token):
     jid = urllib.parse.quote("bob@example.test")
     assert api.call("PUT", f"{LIST}/{jid}?x=1&x=2", token).status_code == 204
     assert api.list(token) == ["bob@example.test"]
+
+
+def test_a_contact_with_a_name_of_newer_unicode_does_not_cost_the_list(api, server, user, token):
+    """Prosody takes characters that the Unicode 3.2 of RFC 3454 does not know."""
+    jid = new_jid()
+    with server.user(user) as session:
+        roster_set(session, "\N{GRINNING FACE}@example.test", "Friends")
+    ok(api.put(token, jid))
+    assert api.list(token) == [jid]

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, PoisonError, RwLock},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use jsonwebtoken::{
@@ -16,6 +16,7 @@ use url::Url;
 
 use super::TokenError;
 use crate::{
+    clock::Stamp,
     http::{HttpClient, root_cause},
     tls::Tls,
 };
@@ -54,13 +55,13 @@ pub(super) struct Jwks {
     pace: Pace,
     current: RwLock<Option<Arc<KeySet>>>,
     /// Held during a fetch: one at a time. When the last one began, and what kept it from succeeding.
-    fetching: Mutex<Option<(SystemTime, Option<String>)>>,
+    fetching: Mutex<Option<(Stamp, Option<String>)>>,
 }
 
 #[derive(Debug)]
 struct KeySet {
     keys: Vec<Key>,
-    fetched: SystemTime,
+    fetched: Stamp,
 }
 
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Jwks {
     /// [`TokenError::Unavailable`] when there are no keys to look at.
     pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, TokenError> {
         if let Some(set) = self.current()
-            && age(set.fetched) < self.pace.refresh_after
+            && set.fetched.elapsed() < self.pace.refresh_after
         {
             let keys = set.find(kid, algorithm);
             if !keys.is_empty() {
@@ -91,7 +92,7 @@ impl Jwks {
         }
         self.refresh(kid, algorithm).await?;
         match self.current() {
-            Some(set) if age(set.fetched) < self.pace.expire_after => Ok(set.find(kid, algorithm)),
+            Some(set) if set.fetched.elapsed() < self.pace.expire_after => Ok(set.find(kid, algorithm)),
             _ => Err(TokenError::Unavailable("it has published no keys yet".to_owned())),
         }
     }
@@ -104,28 +105,28 @@ impl Jwks {
     async fn refresh(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<(), TokenError> {
         let mut last = self.fetching.lock().await;
         let known = self.current();
-        let usable = known.as_ref().is_some_and(|set| age(set.fetched) < self.pace.expire_after);
+        let usable = known.as_ref().is_some_and(|set| set.fetched.elapsed() < self.pace.expire_after);
         if let Some(set) = &known
-            && age(set.fetched) < self.pace.refresh_after
+            && set.fetched.elapsed() < self.pace.refresh_after
             && !set.find(kid, algorithm).is_empty()
         {
             return Ok(()); // somebody else's fetch brought it while we waited
         }
         if let Some((began, failure)) = &*last
-            && age(*began) < self.pace.cool_down
+            && began.elapsed() < self.pace.cool_down
         {
             return match failure {
                 Some(cause) if !usable => Err(TokenError::Unavailable(cause.clone())),
                 _ => Ok(()),
             };
         }
-        let began = SystemTime::now();
+        let began = Stamp::now();
         // Noted before the fetch: if the caller gives up in the middle, the next one still waits its turn.
         *last = Some((began, Some("an earlier request for its keys was given up".to_owned())));
         match self.fetch().await {
             Ok(keys) => {
                 *last = Some((began, None));
-                let set = Arc::new(KeySet { keys, fetched: SystemTime::now() });
+                let set = Arc::new(KeySet { keys, fetched: Stamp::now() });
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 Ok(())
             }
@@ -165,11 +166,6 @@ impl Jwks {
         }
         Ok(body)
     }
-}
-
-fn age(of: SystemTime) -> Duration {
-    // A clock that was set back makes everything look new; one cool-down later it is fetched again.
-    of.elapsed().unwrap_or_default()
 }
 
 /// Keys one by one, so that one the library does not know cannot spoil the others.

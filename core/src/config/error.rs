@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 /// A fault in the configuration. Its `Display` is one line that names the file, the key and the mend;
 /// it never holds the value of a secret.
 ///
-/// Retrying does not help: the process is expected to print it and stop.
+/// Retrying within the process does not help: it is expected to print this and stop.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {fault}; {mend}", place(.file, .key.as_deref()))]
 pub struct ConfigError {

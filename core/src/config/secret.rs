@@ -1,55 +1,38 @@
 //! The admin token from AWS Secrets Manager, read once at cold start.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
-use aws_sdk_secretsmanager::{config::timeout::TimeoutConfig, error::DisplayErrorContext};
+use aws_sdk_secretsmanager::{
+    config::timeout::TimeoutConfig,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::get_secret_value::GetSecretValueError,
+};
 use secrecy::SecretString;
 
 use super::{
-    AdminToken, Xmpp,
+    AdminToken, ConfigError, Xmpp,
     sections::{TOKEN_MEND, check_token},
 };
 
 /// A cold start that waits longer for its secret is better started anew.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the secret could not be had; one line, without the secret. A new start may help.
-#[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// Secrets Manager could not be asked, or refused.
-    #[error(
-        "[xmpp] adminTokenSecretArn: {arn} cannot be read ({cause}); allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager"
-    )]
-    Unreadable {
-        /// The secret's ARN.
-        arn: String,
-        /// What the SDK said.
-        cause: String,
-    },
-    /// The value is no good as an admin token.
-    #[error("[xmpp] adminTokenSecretArn: the value of {arn} {fault}; {TOKEN_MEND}")]
-    Unusable {
-        /// The secret's ARN.
-        arn: String,
-        /// What is wrong with the value.
-        fault: &'static str,
-    },
-}
+const KEY: &str = "[xmpp] adminTokenSecretArn";
 
 impl Xmpp {
     /// The admin token: the one given, or the one that Secrets Manager keeps.
     ///
     /// # Errors
-    /// [`SecretError`] when Secrets Manager does not hand out a usable token.
-    pub async fn resolve_admin_token(&self) -> Result<SecretString, SecretError> {
+    /// [`ConfigError`] when Secrets Manager does not hand out a usable token; a new start may help.
+    pub async fn resolve_admin_token(&self) -> Result<SecretString, ConfigError> {
         match &self.admin_token {
             AdminToken::Given(token) => Ok(token.clone()),
-            AdminToken::Secret(arn) => read(arn).await,
+            AdminToken::Secret { arn, file } => read(arn, file).await,
         }
     }
 }
 
-async fn read(arn: &str) -> Result<SecretString, SecretError> {
+async fn read(arn: &str, file: &Path) -> Result<SecretString, ConfigError> {
     // The SDK takes its TLS from here and nowhere else, so that one crypto provider serves the process.
     let http = aws_smithy_http_client::Builder::new()
         .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
@@ -62,14 +45,28 @@ async fn read(arn: &str) -> Result<SecretString, SecretError> {
         .load()
         .await;
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await;
-    let answer = answer.map_err(|error| SecretError::Unreadable {
-        arn: arn.to_owned(),
-        cause: DisplayErrorContext(&error).to_string(),
+    let answer = answer.map_err(|error| {
+        let fault = format!("cannot be read from Secrets Manager: {arn}, {}", cause(&error));
+        let mend = "allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager";
+        ConfigError::of_key(file, KEY, fault, mend)
     })?;
     // A line break at the end is what `aws … --secret-string file://token` leaves behind.
     let token = SecretString::from(answer.secret_string().unwrap_or_default().trim_end_matches(['\r', '\n']));
     match check_token(&token) {
         Ok(()) => Ok(token),
-        Err(fault) => Err(SecretError::Unusable { arn: arn.to_owned(), fault }),
+        Err(fault) => Err(ConfigError::of_key(file, KEY, format!("names a secret whose value {fault}"), TOKEN_MEND)),
     }
+}
+
+/// What the service said, or else the innermost cause. Not the SDK's debug output: that may hold the
+/// body of an answer, and so the secret.
+fn cause(error: &SdkError<GetSecretValueError>) -> String {
+    if let (Some(code), message) = (error.code(), error.message()) {
+        return format!("{code}: {}", message.unwrap_or("no message"));
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }

@@ -30,8 +30,13 @@ pub struct Xmpp {
 pub enum AdminToken {
     /// Given in the file or the environment.
     Given(SecretString),
-    /// To be read at cold start from AWS Secrets Manager; the ARN.
-    Secret(String),
+    /// To be read at cold start from AWS Secrets Manager.
+    Secret {
+        /// The secret's ARN.
+        arn: String,
+        /// The file that names it, for error messages.
+        file: PathBuf,
+    },
 }
 
 /// `[auth]`: how access tokens are checked.
@@ -94,7 +99,9 @@ impl Xmpp {
                 check_token(&token).map_err(|fault| bad_token(source, "adminToken", fault))?;
                 AdminToken::Given(token)
             }
-            (None, Some(arn)) if arn.starts_with("arn:") => AdminToken::Secret(arn.to_owned()),
+            (None, Some(arn)) if arn.starts_with("arn:") => {
+                AdminToken::Secret { arn: arn.to_owned(), file: source.file().to_owned() }
+            }
             (None, Some(_)) => {
                 return Err(source.bad(
                     "xmpp",

@@ -128,6 +128,11 @@ impl Source {
         Ok(())
     }
 
+    /// Where the keys were read from.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// A text; `None` when the key is absent.
     pub(super) fn text(&self, section: &'static str, name: &'static str) -> Option<&str> {
         match self.values.get(&(section, name)) {

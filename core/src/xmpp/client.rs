@@ -3,9 +3,9 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use futures::{
@@ -14,6 +14,7 @@ use futures::{
 };
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_xmpp::minidom::Element;
+use tracing::Instrument as _;
 
 use super::{
     ConnectError, RequestError,
@@ -21,6 +22,7 @@ use super::{
     session::{Request, Session},
     transport::WsConnector,
 };
+use crate::clock::Stamp;
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,7 @@ struct Inner {
     account: Account,
     timings: Timings,
     slot: Mutex<Slot>,
+    attempts: AtomicU64,
     /// Set when the server objected to the pipelined login but took the stepwise one.
     stepwise: AtomicBool,
 }
@@ -63,21 +66,15 @@ enum Slot {
     Open(Session),
 }
 
-/// An attempt to connect, and when it began.
+/// An attempt to connect.
 #[derive(Debug, Clone)]
 struct Attempt {
-    outcome: Shared<BoxFuture<'static, Result<Session, ConnectError>>>,
+    number: u64,
+    began: Stamp,
+    /// Whether its failure has been logged.
+    reported: Arc<AtomicBool>,
     task: AbortHandle,
-    monotonic: Instant,
-    wall: SystemTime,
-}
-
-impl Attempt {
-    /// An attempt of before the process was frozen tells nothing about now.
-    fn is_stale(&self, limit: Duration) -> bool {
-        let wall = self.wall.elapsed().unwrap_or_default();
-        self.monotonic.elapsed().max(wall) > limit + Duration::from_millis(500)
-    }
+    outcome: Shared<BoxFuture<'static, Result<Session, ConnectError>>>,
 }
 
 impl XmppClient {
@@ -89,6 +86,7 @@ impl XmppClient {
             account,
             timings,
             slot: Mutex::new(Slot::Empty),
+            attempts: AtomicU64::new(0),
             stepwise: AtomicBool::new(false),
         }))
     }
@@ -122,10 +120,11 @@ impl XmppClient {
             let mut slot = self.0.slot();
             match &*slot {
                 Slot::Open(session) if session.is_open() => return Ok(session.clone()),
-                Slot::Connecting(attempt) if !attempt.is_stale(self.0.timings.connect) => attempt.clone(),
-                stale => {
-                    if let Slot::Connecting(attempt) = stale {
-                        attempt.task.abort();
+                // One of before the process was frozen tells nothing about now: it would just time out.
+                Slot::Connecting(attempt) if attempt.began.elapsed() < self.0.timings.connect => attempt.clone(),
+                other => {
+                    if let Slot::Connecting(stale) = other {
+                        stale.task.abort();
                     }
                     let attempt = self.attempt();
                     *slot = Slot::Connecting(attempt.clone());
@@ -133,27 +132,36 @@ impl XmppClient {
                 }
             }
         };
-        match tokio::time::timeout_at(deadline, attempt.outcome).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => Err(ConnectError::TimedOut(self.0.timings.connect).into()),
-        }
+        let Ok(outcome) = tokio::time::timeout_at(deadline, attempt.outcome).await else {
+            // The caller is told now, and the attempt may end long after, or in another invocation.
+            let error = ConnectError::TimedOut(attempt.began.elapsed());
+            self.0.report(&error, &attempt.reported);
+            return Err(error.into());
+        };
+        Ok(outcome?)
     }
 
     /// Starts to connect. The attempt runs on its own: whoever waits may give up without ending it.
     fn attempt(&self) -> Attempt {
-        let inner = self.0.clone();
-        let task = tokio::spawn(async move {
-            let outcome = inner.connect().await;
-            *inner.slot() = match &outcome {
-                Ok(session) => Slot::Open(session.clone()),
-                Err(_) => Slot::Empty,
+        let (inner, began) = (self.0.clone(), Stamp::now());
+        let number = inner.attempts.fetch_add(1, Ordering::Relaxed);
+        let reported = Arc::new(AtomicBool::new(false));
+        let limit = inner.timings.connect;
+        let task = {
+            let reported = reported.clone();
+            let connecting = async move {
+                let outcome = inner.connect(began, &reported).await;
+                let mut slot = inner.slot();
+                if matches!(&*slot, Slot::Connecting(current) if current.number == number) {
+                    *slot = outcome.as_ref().map_or(Slot::Empty, |session| Slot::Open(session.clone()));
+                }
+                outcome
             };
-            outcome
-        });
+            tokio::spawn(connecting.in_current_span())
+        };
         let abort = task.abort_handle();
-        let outcome =
-            async { task.await.unwrap_or_else(|error| Err(ConnectError::Negotiation(error.to_string().into()))) };
-        Attempt { outcome: outcome.boxed().shared(), task: abort, monotonic: Instant::now(), wall: SystemTime::now() }
+        let outcome = async move { task.await.unwrap_or(Err(ConnectError::TimedOut(limit))) };
+        Attempt { number, began, reported, task: abort, outcome: outcome.boxed().shared() }
     }
 }
 
@@ -162,33 +170,44 @@ impl Inner {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Connects and logs in, and logs a failure: here, where it happens once however many wait for it.
-    async fn connect(&self) -> Result<Session, ConnectError> {
+    /// Connects and logs in within the time limit.
+    async fn connect(&self, began: Stamp, reported: &AtomicBool) -> Result<Session, ConnectError> {
         let limit = self.timings.connect;
         let outcome = tokio::time::timeout(limit, self.log_in()).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
         if let Err(error) = &outcome {
+            if began.elapsed() > limit * 2 {
+                tracing::debug!(error = %error, "Connecting was interrupted: the process was frozen meanwhile");
+            } else {
+                self.report(error, reported);
+            }
+        }
+        outcome
+    }
+
+    /// Logs the failure of an attempt: once, however many wait for it.
+    fn report(&self, error: &ConnectError, reported: &AtomicBool) {
+        if !reported.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 error = %error,
-                user = %self.account.jid,
+                admin = %self.account.jid,
                 url = %self.connector.url(),
                 "Failed to obtain [admin] XMPP client"
             );
         }
-        outcome
     }
 
     async fn log_in(&self) -> Result<Session, ConnectError> {
         if self.stepwise.load(Ordering::Relaxed) {
             return Session::open(&self.connector, &self.account, Manner::Stepwise).await;
         }
-        match Session::open(&self.connector, &self.account, Manner::Pipelined).await {
-            Err(ConnectError::Negotiation(reason)) => {
-                tracing::debug!(reason = &*reason, "XMPP server objects to a pipelined login, trying it stepwise");
-                let session = Session::open(&self.connector, &self.account, Manner::Stepwise).await?;
-                self.stepwise.store(true, Ordering::Relaxed);
-                Ok(session)
-            }
-            outcome => outcome,
+        let first = Session::open(&self.connector, &self.account, Manner::Pipelined).await;
+        let Err(objection @ (ConnectError::Negotiation(_) | ConnectError::Broken(_))) = first else { return first };
+        tracing::debug!(error = %objection, "The pipelined login failed, trying it stepwise");
+        let session = Session::open(&self.connector, &self.account, Manner::Stepwise).await?;
+        // A connection that breaks may be a server that restarts as well as one that objects.
+        if matches!(objection, ConnectError::Negotiation(_)) {
+            self.stepwise.store(true, Ordering::Relaxed);
         }
+        Ok(session)
     }
 }

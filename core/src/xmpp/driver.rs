@@ -1,7 +1,7 @@
 //! The task that owns a session's stream: writes requests, hands out replies.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures::{Sink, Stream};
+use jid::Jid;
 use tokio::sync::{mpsc, oneshot};
 use tokio_xmpp::{
     minidom::Element,
@@ -21,11 +22,7 @@ use xmpp_parsers::{
     stanza_error::{DefinedCondition, ErrorType, StanzaError},
 };
 
-use super::{
-    RequestError,
-    session::{LastHeard, Request},
-    transport::WsIo,
-};
+use super::{RequestError, session::Request, transport::WsIo};
 
 /// After a minute of silence the server is pinged; ten seconds later the session is given up.
 pub(super) const TIMEOUTS: Timeouts =
@@ -44,37 +41,35 @@ pub(super) struct Outgoing {
     pub(super) reply: Reply,
 }
 
+/// A request that waits for its answer, which has to come from whom it was sent to.
+struct Pending {
+    to: Option<Jid>,
+    reply: Reply,
+}
+
 /// Runs until the stream ends, the last [`super::Session`] is dropped, or it is aborted. Reading and
 /// writing never wait for each other: a server that stops reading until we read cannot stall us.
 pub(super) struct Driver {
     stream: XmppStream<WsIo>,
     requests: mpsc::UnboundedReceiver<Outgoing>,
-    pending: HashMap<u64, Reply>,
+    pending: HashMap<u64, Pending>,
     last_id: u64,
     /// Answers to what the server asks of us, and our pings.
     own: VecDeque<Stanza>,
-    heard: Arc<LastHeard>,
 }
 
 /// Why the driver stops.
 struct Ended(Arc<str>);
 
 impl Driver {
-    pub(super) fn new(
-        stream: XmppStream<WsIo>,
-        requests: mpsc::UnboundedReceiver<Outgoing>,
-        heard: Arc<LastHeard>,
-    ) -> Self {
-        Self { stream, requests, pending: HashMap::new(), last_id: 0, own: VecDeque::new(), heard }
+    pub(super) fn new(stream: XmppStream<WsIo>, requests: mpsc::UnboundedReceiver<Outgoing>) -> Self {
+        Self { stream, requests, pending: HashMap::new(), last_id: 0, own: VecDeque::new() }
     }
 
     /// Reads what is there; true if there may be more.
     fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, Ended> {
-        for count in 0..READS_PER_TURN {
+        for _ in 0..READS_PER_TURN {
             let Poll::Ready(item) = Pin::new(&mut self.stream).poll_next(cx) else {
-                if count > 0 {
-                    self.heard.touch();
-                }
                 return Ok(false);
             };
             match item {
@@ -87,7 +82,6 @@ impl Driver {
                 Some(Ok(FallibleStreamElement::Err(error))) => self.take_unreadable(&error),
             }
         }
-        self.heard.touch();
         Ok(true)
     }
 
@@ -120,15 +114,18 @@ impl Driver {
 
     fn register(&mut self, outgoing: Outgoing) -> Stanza {
         self.last_id += 1;
-        self.pending.insert(self.last_id, outgoing.reply);
-        Stanza::Iq(outgoing.request.into_iq(self.last_id.to_string()))
+        let Outgoing { request, reply } = outgoing;
+        self.pending.insert(self.last_id, Pending { to: request.to().cloned(), reply });
+        Stanza::Iq(request.into_iq(self.last_id.to_string()))
     }
 
     fn take(&mut self, element: XmppStreamElement) -> Result<(), Ended> {
         match element {
             XmppStreamElement::Stanza(Stanza::Iq(iq)) => match iq {
-                Iq::Result { id, payload, .. } => self.settle(&id, Ok(payload)),
-                Iq::Error { id, error, .. } => self.settle(&id, Err(RequestError::Stanza(Arc::new(error)))),
+                Iq::Result { from, id, payload, .. } => self.settle(&id, from.as_ref(), Ok(payload)),
+                Iq::Error { from, id, error, .. } => {
+                    self.settle(&id, from.as_ref(), Err(RequestError::Stanza(Arc::new(error))));
+                }
                 Iq::Get { from, id, payload, .. } if payload.is("ping", ns::PING) => {
                     self.own.push_back(Stanza::Iq(Iq::Result { from: None, to: from, id, payload: None }));
                 }
@@ -153,14 +150,20 @@ impl Driver {
         if let StreamElementError::InvalidStanza { header, .. } = error
             && let Some(id) = &header.id
         {
-            self.settle(id, Err(RequestError::Protocol(error.to_string().into())));
+            let from = header.from.as_deref().and_then(|from| Jid::new(from).ok());
+            self.settle(id, from.as_ref(), Err(RequestError::Protocol(error.to_string().into())));
         }
     }
 
-    fn settle(&mut self, id: &str, result: Result<Option<Element>, RequestError>) {
-        if let Some(reply) = id.parse().ok().and_then(|id: u64| self.pending.remove(&id)) {
+    /// Ids are easy to guess, and others may send us stanzas: id and sender have to match
+    /// (RFC 6120, section 8.1.3). What was sent to no one in particular only the server answers.
+    fn settle(&mut self, id: &str, from: Option<&Jid>, result: Result<Option<Element>, RequestError>) {
+        let Ok(id) = id.parse::<u64>() else { return };
+        if let Entry::Occupied(pending) = self.pending.entry(id)
+            && (pending.get().to.is_none() || pending.get().to.as_ref() == from)
+        {
             // Nobody listens when the caller's deadline has passed.
-            let _ = reply.send(result);
+            let _ = pending.remove().reply.send(result);
         }
     }
 }
@@ -189,8 +192,8 @@ impl Future for Driver {
                     // New requests are refused before the pending ones hear of the end, so that
                     // whoever retries at once sees a closed session.
                     this.requests.close();
-                    for (_, reply) in this.pending.drain() {
-                        let _ = reply.send(Err(RequestError::SessionLost(reason.clone())));
+                    for (_, pending) in this.pending.drain() {
+                        let _ = pending.reply.send(Err(RequestError::SessionLost(reason.clone())));
                     }
                     return Poll::Ready(());
                 }

@@ -21,11 +21,14 @@ pub enum ConnectError {
     /// The server did not accept the admin's credentials.
     #[error("the XMPP server refused the admin login ({0}); set the same adminToken and adminJid on both sides")]
     Unauthorized(Arc<str>),
+    /// The connection broke during the login.
+    #[error("the connection to the XMPP server broke during the login ({0}); see whether it was restarted")]
+    Broken(Arc<str>),
     /// The negotiation ended otherwise.
     #[error("the XMPP server broke off the login ({0}); see its log")]
     Negotiation(Arc<str>),
     /// The server took too long.
-    #[error("the XMPP server did not complete the login within {0:?}; see whether it is overloaded or stopped")]
+    #[error("the XMPP server did not complete the login within {0:.1?}; see whether it is overloaded or stopped")]
     TimedOut(Duration),
 }
 
@@ -38,7 +41,7 @@ pub enum RequestError {
     /// The session ended before the answer came; the request may have had its effect. Retry helps.
     #[error("the XMPP session ended ({0}); a retry opens a new one")]
     SessionLost(Arc<str>),
-    /// No answer in time; the session was closed, so that the request cannot take effect later. Retry helps.
+    /// No answer in time; the session was closed. The request may have had its effect, or may have it yet. Retry helps.
     #[error("the XMPP server did not answer in time; see whether it is overloaded or stopped")]
     TimedOut,
     /// The server answered with a stanza error (RFC 6120, section 8.3).

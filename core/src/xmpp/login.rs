@@ -124,7 +124,7 @@ async fn next(stream: &mut XmppStream<WsIo>) -> Result<XmppStreamElement, Connec
     loop {
         let element = match stream.next().await {
             None | Some(Err(ReadError::StreamFooterReceived)) => {
-                return Err(ConnectError::Negotiation("it closed the stream".into()));
+                return Err(ConnectError::Broken("the server closed the stream".into()));
             }
             Some(Err(ReadError::SoftTimeout)) => continue,
             Some(Err(error)) => return Err(broken_off(error)),
@@ -148,7 +148,7 @@ fn broken_off(error: impl std::error::Error + Send + Sync + 'static) -> ConnectE
     let error: Box<dyn std::error::Error + Send + Sync> = Box::new(error);
     match error.downcast::<io::Error>() {
         Ok(error) if error.kind() == io::ErrorKind::InvalidData => ConnectError::NotXmpp(error.to_string().into()),
-        Ok(error) => ConnectError::Negotiation(Arc::from(error.to_string())),
+        Ok(error) => ConnectError::Broken(Arc::from(error.to_string())),
         Err(error) => ConnectError::Negotiation(Arc::from(error.to_string())),
     }
 }

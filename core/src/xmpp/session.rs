@@ -1,11 +1,8 @@
 //! A session: one logged-in stream, shared by any number of concurrent requests.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jid::Jid;
@@ -26,6 +23,7 @@ use super::{
     login::{Account, Manner, log_in},
     transport::WsConnector,
 };
+use crate::clock::Stamp;
 
 /// An IQ request (RFC 6120, section 8.2.3), to be sent as often as it takes.
 #[derive(Debug, Clone)]
@@ -57,6 +55,11 @@ impl Request {
         Self { to: None, verb: Verb::Get, payload: Ping.into() }
     }
 
+    /// Whom it is for; nobody in particular means the server that holds the session.
+    pub(super) fn to(&self) -> Option<&Jid> {
+        self.to.as_ref()
+    }
+
     pub(super) fn into_iq(self, id: String) -> Iq {
         let Self { to, verb, payload } = self;
         match verb {
@@ -71,7 +74,8 @@ impl Request {
 pub struct Session {
     requests: mpsc::UnboundedSender<Outgoing>,
     driver: AbortHandle,
-    heard: Arc<LastHeard>,
+    /// When the last request was sent that has been answered: then at the latest the server was there.
+    alive: Arc<Mutex<Stamp>>,
 }
 
 impl Session {
@@ -80,11 +84,11 @@ impl Session {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(connector: &WsConnector, account: &Account, manner: Manner) -> Result<Self, ConnectError> {
+        let begun = Stamp::now();
         let (_, stream) = log_in(connector, account, super::driver::TIMEOUTS, manner).await?;
         let (requests, queue) = mpsc::unbounded_channel();
-        let heard = Arc::new(LastHeard::now());
-        let driver = tokio::spawn(Driver::new(stream, queue, heard.clone())).abort_handle();
-        Ok(Self { requests, driver, heard })
+        let driver = tokio::spawn(Driver::new(stream, queue)).abort_handle();
+        Ok(Self { requests, driver, alive: Arc::new(Mutex::new(begun)) })
     }
 
     /// False once the stream has ended.
@@ -93,22 +97,24 @@ impl Session {
         !self.requests.is_closed()
     }
 
-    /// How long ago the server was last heard of.
+    /// How long ago the server was certainly there: since the last request that it answered was sent.
+    /// What arrives meanwhile proves nothing, for it may have lain in a buffer while we were frozen.
     #[must_use]
     pub fn silence(&self) -> Duration {
-        self.heard.elapsed()
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
     /// Sends `request` and waits for its result: the payload, if there is one.
     ///
-    /// When `deadline` passes first, the session is closed before this returns: no request of a
-    /// caller that gave up can take effect later.
+    /// When `deadline` passes first, the session is closed before this returns: nothing more of the
+    /// request is sent. What the server has received by then may still take effect.
     ///
     /// # Errors
     /// [`RequestError`], but never `Connect`.
     pub async fn exchange(&self, request: Request, deadline: Instant) -> Result<Option<Element>, RequestError> {
+        let sent = Stamp::now();
         let reply = self.send(request);
-        self.wait(reply, deadline).await
+        self.wait(reply, sent, deadline).await
     }
 
     /// As [`Session::exchange`], but the server has to prove within `proof` that it is still there.
@@ -124,9 +130,10 @@ impl Session {
         deadline: Instant,
         proof: Duration,
     ) -> Result<Option<Element>, RequestError> {
+        let sent = Stamp::now();
         let (ping, reply) = (self.send(Request::ping()), self.send(request));
         match tokio::time::timeout(proof, ping).await {
-            Ok(Ok(_)) => self.wait(reply, deadline).await,
+            Ok(Ok(_)) => self.wait(reply, sent, deadline).await,
             Ok(Err(_)) => Err(ended()),
             Err(_) => {
                 self.close().await;
@@ -151,10 +158,14 @@ impl Session {
     async fn wait(
         &self,
         reply: oneshot::Receiver<Result<Option<Element>, RequestError>>,
+        sent: Stamp,
         deadline: Instant,
     ) -> Result<Option<Element>, RequestError> {
         match tokio::time::timeout_at(deadline, reply).await {
-            Ok(Ok(result)) => result,
+            Ok(Ok(result)) => {
+                *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+                result
+            }
             Ok(Err(_)) => Err(ended()),
             Err(_) => {
                 self.close().await;
@@ -166,41 +177,4 @@ impl Session {
 
 fn ended() -> RequestError {
     RequestError::SessionLost("the connection closed".into())
-}
-
-/// When the server was last heard of, by two clocks: the monotonic one may stand still while a
-/// Lambda sandbox is frozen, the wall clock may be set back.
-#[derive(Debug)]
-pub(super) struct LastHeard {
-    origin: Instant,
-    monotonic: AtomicU64,
-    wall: AtomicU64,
-}
-
-impl LastHeard {
-    fn now() -> Self {
-        let heard = Self { origin: Instant::now(), monotonic: AtomicU64::new(0), wall: AtomicU64::new(0) };
-        heard.touch();
-        heard
-    }
-
-    /// Notes that the server was heard of just now.
-    pub(super) fn touch(&self) {
-        self.monotonic.store(millis(self.origin.elapsed()), Ordering::Relaxed);
-        self.wall.store(wall_millis(), Ordering::Relaxed);
-    }
-
-    fn elapsed(&self) -> Duration {
-        let monotonic = millis(self.origin.elapsed()).saturating_sub(self.monotonic.load(Ordering::Relaxed));
-        let wall = wall_millis().saturating_sub(self.wall.load(Ordering::Relaxed));
-        Duration::from_millis(monotonic.max(wall))
-    }
-}
-
-fn wall_millis() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, millis)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -45,8 +45,12 @@ pub(crate) enum Fault {
     SilentAfterLogin,
     /// Logs in on each connection, answers the first request of it and then nothing.
     SilentAfterFirstAnswer,
+    /// As before, but keeps sending messages of its own.
+    TalksButAnswersOnce,
     /// Answers in reverse, when a hundred requests are there.
     AnswersReversed,
+    /// Before each answer, somebody else sends one with the same id.
+    ForgedAnswers,
     /// Answers requests with a stanza error.
     StanzaError,
     /// Logs in but never binds.
@@ -120,10 +124,11 @@ async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicU
     };
     let mut ws = accept_hdr_async(tcp, accept).await.ok()?;
     let mut opened = 0;
-    let mut requests = Vec::new();
-    let mut answered = 0;
+    let mut answers = Answers::default();
     let mut offered = false;
-    while let Some(Ok(Message::Text(frame))) = ws.next().await {
+    while let Some(Ok(Message::Text(frame))) =
+        next(&mut ws, fault == Fault::TalksButAnswersOnce && answers.given > 0).await
+    {
         if fault == Fault::NotXml {
             send(&mut ws, "{\"hello\": 1}").await?;
         } else if frame.starts_with("<open") {
@@ -165,41 +170,78 @@ async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicU
                 send(&mut ws, "<iq xmlns='jabber:client' type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@a.test/r</jid></bind></iq>").await?;
             }
         } else if frame.contains("<iq") {
-            let id = frame
-                .split("id='")
-                .nth(1)
-                .or_else(|| frame.split("id=\"").nth(1))?
-                .split(['\'', '"'])
-                .next()?
-                .to_owned();
-            let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}'/>");
-            match fault {
-                Fault::StreamErrorAtRequest => {
-                    send(&mut ws, STREAM_ERROR).await?;
-                    return None;
-                }
-                Fault::DropsFirstConnection if number == 0 => return None,
-                Fault::SilentAfterLogin => {}
-                Fault::SilentAfterFirstAnswer if answered > 0 => {}
-                Fault::AnswersReversed => {
-                    requests.push(answer);
-                    if requests.len() == 100 {
-                        for answer in requests.drain(..).rev() {
-                            send(&mut ws, &answer).await?;
-                        }
-                    }
-                }
-                Fault::StanzaError => {
-                    send(&mut ws, &format!("<iq xmlns='jabber:client' type='error' id='{id}'><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")).await?;
-                }
-                _ => {
-                    answered += 1;
-                    send(&mut ws, &answer).await?;
-                }
-            }
+            answer(&mut ws, fault, number, &frame, &mut answers).await?;
         }
     }
     None
+}
+
+/// How far a connection's requests have come.
+#[derive(Default)]
+struct Answers {
+    given: usize,
+    held: Vec<String>,
+}
+
+/// Does with a request what `fault` says; `None` ends the connection.
+async fn answer(
+    ws: &mut WebSocketStream<TcpStream>,
+    fault: Fault,
+    number: usize,
+    frame: &str,
+    answers: &mut Answers,
+) -> Option<()> {
+    let id = frame.split("id='").nth(1).or_else(|| frame.split("id=\"").nth(1))?.split(['\'', '"']).next()?.to_owned();
+    // As a server does, in the name of whom it was sent to.
+    let from = if frame.contains("to='") || frame.contains("to=\"") { " from='a.test'" } else { "" };
+    let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}'{from}/>");
+    match fault {
+        Fault::StreamErrorAtRequest => {
+            send(ws, STREAM_ERROR).await?;
+            return None;
+        }
+        Fault::DropsFirstConnection if number == 0 => return None,
+        Fault::SilentAfterLogin => {}
+        Fault::SilentAfterFirstAnswer | Fault::TalksButAnswersOnce if answers.given > 0 => {}
+        Fault::AnswersReversed => {
+            answers.held.push(answer);
+            if answers.held.len() == 100 {
+                for answer in answers.held.drain(..).rev() {
+                    send(ws, &answer).await?;
+                }
+            }
+        }
+        Fault::StanzaError => {
+            send(ws, &format!("<iq xmlns='jabber:client' type='error' id='{id}'{from}><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")).await?;
+        }
+        _ => {
+            if fault == Fault::ForgedAnswers {
+                let forged = format!(
+                    "<iq xmlns='jabber:client' type='error' id='{id}' from='mallory@b.test'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+                );
+                send(ws, &forged).await?;
+            }
+            answers.given += 1;
+            send(ws, &answer).await?;
+        }
+    }
+    Some(())
+}
+
+/// The next frame from the client; meanwhile, if it is to talk, a message every few milliseconds.
+async fn next(
+    ws: &mut WebSocketStream<TcpStream>,
+    talks: bool,
+) -> Option<Result<Message, tokio_tungstenite::tungstenite::Error>> {
+    loop {
+        if !talks {
+            return ws.next().await;
+        }
+        match tokio::time::timeout(std::time::Duration::from_millis(5), ws.next()).await {
+            Ok(frame) => return frame,
+            Err(_) => send(ws, "<message xmlns='jabber:client' from='a.test'><body>hello</body></message>").await?,
+        }
+    }
 }
 
 async fn send(ws: &mut WebSocketStream<TcpStream>, frame: &str) -> Option<()> {

@@ -127,6 +127,25 @@ async fn replies_find_their_requests_in_any_order() {
 }
 
 #[tokio::test]
+async fn an_answer_counts_only_from_whom_was_asked() {
+    let fake = Fake::start(Fault::ForgedAnswers).await;
+    request(&client(fake.url())).await.unwrap();
+}
+
+/// The caller's own time ends before the attempt's: the line is there all the same, and once.
+#[tokio::test]
+async fn an_attempt_that_outlasts_its_caller_is_logged_once() {
+    let lines = LogLines::of(tracing::Level::ERROR, "Failed to obtain [admin] XMPP client");
+    let fake = Fake::start(Fault::SilentTcp).await;
+    let client = client(fake.url());
+    let error = client.request(&ping(), Instant::now() + TIMINGS.connect / 5).await.unwrap_err();
+    assert!(matches!(error, RequestError::Connect(ConnectError::TimedOut(_))), "{error:?}");
+    assert_eq!(lines.count(), 1);
+    assert!(request(&client).await.is_err(), "waits for the same attempt");
+    assert_eq!((lines.count(), fake.connections()), (1, 1));
+}
+
+#[tokio::test]
 async fn a_stanza_error_is_the_requests_own() {
     let fake = Fake::start(Fault::StanzaError).await;
     let client = client(fake.url());
@@ -166,15 +185,18 @@ async fn a_deadline_closes_the_session_before_it_returns() {
     assert_eq!(fake.connections(), 2, "the silent session is not used again");
 }
 
-/// What a frozen process finds: its socket looks open, and nobody answers.
+/// What a frozen process finds: its socket looks open, and nobody answers. What has arrived meanwhile
+/// proves nothing.
 #[tokio::test]
 async fn a_session_that_died_in_silence_costs_one_reconnect() {
-    let fake = Fake::start(Fault::SilentAfterFirstAnswer).await;
-    let client = client(fake.url());
-    request(&client).await.unwrap();
-    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
-    request(&client).await.unwrap();
-    assert_eq!((fake.connections(), fake.logins()), (2, 2));
+    for fault in [Fault::SilentAfterFirstAnswer, Fault::TalksButAnswersOnce] {
+        let fake = Fake::start(fault).await;
+        let client = client(fake.url());
+        request(&client).await.unwrap();
+        tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
+        request(&client).await.unwrap();
+        assert_eq!((fake.connections(), fake.logins()), (2, 2), "{fault:?}");
+    }
 }
 
 #[tokio::test]
