@@ -9,6 +9,7 @@ pub mod address;
 pub mod chat_list;
 mod clock;
 pub mod config;
+pub mod events;
 pub mod hosts;
 mod http;
 pub mod lambda;

@@ -6,12 +6,13 @@
 //! change is refused.
 
 mod escape;
+mod room;
 
 use std::fmt;
 
 use jid::{BareJid, DomainPart, DomainRef, Jid, NodePart};
 
-pub use self::escape::escape_localpart;
+pub use self::{escape::escape_localpart, room::RoomJid};
 
 /// Longest escaped localpart, in bytes.
 pub const MAX_LOCALPART: usize = 200;
@@ -34,6 +35,9 @@ pub enum AddressError {
     /// The escaped localpart is longer than [`MAX_LOCALPART`].
     #[error("its localpart is longer than {MAX_LOCALPART} bytes when escaped")]
     LocalpartTooLong,
+    /// Rooms of that name are made by clients, not by the service.
+    #[error("rooms whose id begins with adhoc- belong to clients")]
+    AdhocRoom,
     /// The domain is no canonical host name.
     #[error("its domain is not a host name in its canonical form")]
     DomainNotCanonical,

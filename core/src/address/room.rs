@@ -1,0 +1,87 @@
+//! The addresses of rooms.
+
+use std::fmt;
+
+use jid::{BareJid, DomainPart};
+
+use super::{AddressError, MUC_LABEL, canonical_domain, canonical_localpart, escape_localpart};
+
+/// Rooms whose localpart begins so are made by clients; no event ever names one.
+const ADHOC: &str = "adhoc-";
+
+/// The bare JID of a room of the service: of a group or a conference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoomJid(BareJid);
+
+impl RoomJid {
+    /// The room of the group or conference `id` (unescaped) of the tenant `domain`:
+    /// `escape(id)@conference.<domain>`.
+    ///
+    /// # Errors
+    /// [`AddressError`] when the XMPP server would take either part for another one, when it is too
+    /// long, or when clients make rooms of that name.
+    pub fn of_id(id: &str, domain: &str) -> Result<Self, AddressError> {
+        let localpart = canonical_localpart(&escape_localpart(id))?;
+        if localpart.as_str().starts_with(ADHOC) {
+            return Err(AddressError::AdhocRoom);
+        }
+        let domain = canonical_domain(domain)?;
+        if domain.as_str().starts_with(MUC_LABEL) {
+            return Err(AddressError::DomainNotCanonical);
+        }
+        let service = DomainPart::new(&format!("{MUC_LABEL}{}", domain.as_str()))
+            .map_err(|_| AddressError::DomainNotCanonical)?
+            .into_owned();
+        Ok(Self(BareJid::from_parts(Some(&*localpart), &service)))
+    }
+
+    /// The tenant that the room belongs to.
+    #[must_use]
+    pub fn tenant(&self) -> &str {
+        self.0.domain().as_str().strip_prefix(MUC_LABEL).unwrap_or_default()
+    }
+
+    /// The JID as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// As the XMPP libraries want it.
+    #[must_use]
+    pub fn as_bare(&self) -> &BareJid {
+        &self.0
+    }
+}
+
+impl fmt::Display for RoomJid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_lives_on_its_tenants_conference_service() {
+        let room = RoomJid::of_id("5f2a/b c", "example.test").unwrap();
+        assert_eq!(room.as_str(), r"5f2a\2fb\20c@conference.example.test");
+        assert_eq!(room.tenant(), "example.test");
+    }
+
+    #[test]
+    fn no_crafted_id_leaves_the_tenant_or_meets_a_clients_room() {
+        for id in ["x@conference.other.test", "x@conference.other.test/y", "/", "..", "a@b"] {
+            let room = RoomJid::of_id(id, "example.test").unwrap();
+            assert_eq!(room.as_bare().domain().as_str(), "conference.example.test", "{id}");
+        }
+        for id in ["", "adhoc-1", "ADHOC-1", "Team", "ａdhoc-1", "a\u{0}", &"x".repeat(201)] {
+            assert!(RoomJid::of_id(id, "example.test").is_err(), "{id}");
+        }
+        for domain in ["conference.example.test", "", "a b", "x/y"] {
+            assert!(RoomJid::of_id("team", domain).is_err(), "{domain}");
+        }
+    }
+}
