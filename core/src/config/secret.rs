@@ -54,7 +54,7 @@ async fn read(arn: &str, file: &Path) -> Result<SecretString, ConfigError> {
     let token = SecretString::from(answer.secret_string().unwrap_or_default().trim_end_matches(['\r', '\n']));
     match check_token(&token) {
         Ok(()) => Ok(token),
-        Err(fault) => Err(ConfigError::of_key(file, KEY, format!("names a secret whose value {fault}"), TOKEN_MEND)),
+        Err(fault) => Err(ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)),
     }
 }
 

@@ -24,8 +24,9 @@ const CALLS: usize = 1_000;
 
 /// A running function.
 struct Function {
-    api: RuntimeApi,
+    /// Before its API: it ends first.
     process: Child,
+    api: RuntimeApi,
     started: Instant,
 }
 
