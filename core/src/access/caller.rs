@@ -1,9 +1,7 @@
 //! From a token's identity to a caller who may use chat.
 
-use jid::DomainRef;
-
 use super::Identity;
-use crate::address::{AddressError, MUC_LABEL, UserJid};
+use crate::address::{AddressError, Tenancy, UserJid};
 
 /// Someone with a valid token, the `chat` capability and an address of her own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +27,12 @@ pub enum Denied {
     DomainNotServed,
 }
 
-/// Which domains can be tenants.
-#[derive(Debug, Clone)]
-pub struct Tenancy {
-    admin: UserJid,
-}
-
-impl Tenancy {
-    /// All but the domain of `admin`, which is the service's own, and rooms' domains.
-    #[must_use]
-    pub fn new(admin: UserJid) -> Self {
-        Self { admin }
-    }
-
-    /// The caller that `identity` is, with the capability looked at first.
+impl Caller {
+    /// The caller that `identity` is among the tenants of `tenancy`, with the capability looked at first.
     ///
     /// # Errors
     /// [`Denied`].
-    pub fn admit(&self, identity: &Identity) -> Result<Caller, Denied> {
+    pub fn admit(identity: &Identity, tenancy: &Tenancy) -> Result<Self, Denied> {
         if !identity.may_chat {
             return Err(Denied::CapabilityRequired);
         }
@@ -56,16 +42,10 @@ impl Tenancy {
             AddressError::DomainNotCanonical => Denied::DomainNotServed,
             error => Denied::UsernameNotCanonical(error),
         })?;
-        if self.is_reserved(jid.domain()) {
+        if tenancy.is_reserved(jid.domain()) {
             return Err(Denied::DomainNotServed);
         }
-        Ok(Caller { jid })
-    }
-
-    /// Whether `domain` can never be a tenant.
-    #[must_use]
-    pub fn is_reserved(&self, domain: &DomainRef) -> bool {
-        domain == self.admin.domain() || domain.as_str().starts_with(MUC_LABEL)
+        Ok(Self { jid })
     }
 }
 
@@ -76,7 +56,7 @@ mod tests {
     fn admit(username: Option<&str>, domain: Option<&str>, may_chat: bool) -> Result<String, Denied> {
         let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
         let identity = Identity { username: username.map(str::to_owned), domain: domain.map(str::to_owned), may_chat };
-        tenancy.admit(&identity).map(|caller| caller.jid.to_string())
+        Caller::admit(&identity, &tenancy).map(|caller| caller.jid.to_string())
     }
 
     #[test]

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub use self::{
     bearer::{BearerError, bearer_token},
-    caller::{Caller, Denied, Tenancy},
+    caller::{Caller, Denied},
     login_token::{LoginToken, LoginTokens, MintError},
 };
 use self::{introspection::Introspection, jwt::Jwt};

@@ -7,12 +7,13 @@
 
 mod escape;
 mod room;
+mod tenancy;
 
 use std::fmt;
 
 use jid::{BareJid, DomainPart, DomainRef, Jid, NodePart};
 
-pub use self::{escape::escape_localpart, room::RoomJid};
+pub use self::{escape::escape_localpart, room::RoomJid, tenancy::Tenancy};
 
 /// Longest escaped localpart, in bytes.
 pub const MAX_LOCALPART: usize = 200;

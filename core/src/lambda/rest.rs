@@ -16,7 +16,8 @@ use tracing::Instrument as _;
 pub use super::routes::Operation;
 use super::{cors::Cors, event::normalise, problem::Problem, routes::Path};
 use crate::{
-    access::{AccessTokens, Caller, Tenancy, TokenError, bearer_token},
+    access::{AccessTokens, Caller, TokenError, bearer_token},
+    address::Tenancy,
     address::UserJid,
     config::{Config, Service},
     telemetry,
@@ -175,7 +176,7 @@ impl<E> Enabled<E> {
     async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
         let token = bearer_token(request.headers())?;
         match self.access.verify(token).await {
-            Ok(identity) => Ok(self.tenancy.admit(&identity)?),
+            Ok(identity) => Ok(Caller::admit(&identity, &self.tenancy)?),
             Err(error) => {
                 match &error {
                     TokenError::Invalid(reason) => tracing::error!(
