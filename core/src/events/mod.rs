@@ -1,5 +1,27 @@
 //! Broker events: what the platform tells, and in which order.
+//!
+//! The bridge takes an event from the broker, stamps it ([`Stamped`]) and puts it into the queue of its
+//! [`EventType`]; a function takes it from there and reads the [`Event`]. What cannot be read is
+//! [`Poison`]. Nothing here knows broker, queue or XMPP server.
 
+mod envelope;
+mod event;
+mod event_type;
+mod fields;
+mod poison;
+mod stamped;
+#[cfg(test)]
+mod tests;
+mod users;
 mod version;
 
-pub use self::version::{Version, VersionError};
+pub use self::{
+    event::{Event, Payload},
+    event_type::{EventType, Family},
+    poison::{MAX_REASON, Place, Poison, Quoted},
+    stamped::{LIFETIME, Stamped},
+    version::{Version, VersionError},
+};
+
+/// Longest name of a room, in bytes.
+pub const MAX_NAME: usize = 1024;

@@ -1,0 +1,253 @@
+//! Why a message can never be handled.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use super::MAX_NAME;
+use crate::address::AddressError;
+
+/// Longest [`Poison::reason`].
+pub const MAX_REASON: usize = 256;
+
+/// Why a message can never be handled, however often it is retried: it goes to the dead-letter queue,
+/// until it is mended there or published anew.
+///
+/// `Display` and [`Poison::reason`] are printable ASCII: what they quote of the message is escaped
+/// and cut.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Poison {
+    /// The routing key is none of the ten.
+    #[error("routing key '{0}' is no event's; see the list of events for the right one")]
+    UnknownRoutingKey(Quoted),
+    /// The body is not UTF-8.
+    #[error("the body is not UTF-8 from byte {0} on; publish JSON in UTF-8, without compression")]
+    NotUtf8(usize),
+    /// The body is not JSON.
+    #[error("the body is not JSON (line {line}, column {column}); publish a JSON object")]
+    NotJson {
+        /// The line of the first fault.
+        line: usize,
+        /// The column of the first fault.
+        column: usize,
+    },
+    /// A mandatory field is absent or null.
+    #[error("{0} is missing; publish it with the event")]
+    Missing(Place),
+    /// A field has the wrong type.
+    #[error("{place} is not {wanted}; publish it as {wanted}")]
+    IllTyped {
+        /// Where.
+        place: Place,
+        /// What it should be.
+        wanted: &'static str,
+    },
+    /// A field that has to say something is an empty string.
+    #[error("{0} is empty; publish it with a value")]
+    Empty(Place),
+    /// Not version 1.0 of `CloudEvents`.
+    #[error("specversion is '{0}'; publish CloudEvents 1.0")]
+    SpecVersion(Quoted),
+    /// The `CloudEvent` says it is of another type than the routing key does.
+    #[error("type is '{0}' and not the routing key; publish both alike")]
+    TypeMismatch(Quoted),
+    /// The data of the `CloudEvent` is not JSON.
+    #[error("datacontenttype is '{0}'; publish data as application/json")]
+    ContentType(Quoted),
+    /// A name that cannot be an address on the XMPP server.
+    #[error("{place} '{value}': {cause}; {}", mend(*.cause))]
+    Address {
+        /// Where.
+        place: Place,
+        /// The name.
+        value: Quoted,
+        /// What is wrong with it.
+        cause: AddressError,
+    },
+    /// A domain that can be no tenant: the service's own, or one of rooms.
+    #[error("{place} '{value}': its domain is reserved for the service; publish a tenant's domain")]
+    ReservedDomain {
+        /// Where.
+        place: Place,
+        /// The domain, or the name that has it.
+        value: Quoted,
+    },
+    /// Text that cannot be put into XML (XML 1.0, section 2.2).
+    #[error("{0} has control characters that XML cannot hold; publish it without them")]
+    NotXml(Place),
+    /// Text that is too long for a stanza.
+    #[error("{0} is longer than {MAX_NAME} bytes; publish a shorter one")]
+    TooLong(Place),
+    /// The body of a queue's message is not what the bridge writes.
+    #[error(
+        "the message is not as the bridge stamps it: {0}; send events through the broker, or redrive them unchanged"
+    )]
+    Unstamped(&'static str),
+    /// The event is so old that what came after it may be forgotten.
+    #[error("stamped on {}, more than 21 days ago; publish it anew if it still holds", .0.date())]
+    Expired(OffsetDateTime),
+}
+
+impl Poison {
+    /// A word for the kind of fault, for metrics and filters.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownRoutingKey(_) => "unknown-routing-key",
+            Self::NotUtf8(_) | Self::NotJson { .. } => "not-json",
+            Self::Missing(_) => "missing",
+            Self::IllTyped { .. } => "ill-typed",
+            Self::Empty(_) => "empty",
+            Self::SpecVersion(_) | Self::TypeMismatch(_) | Self::ContentType(_) => "bad-envelope",
+            Self::Address { .. } => "bad-address",
+            Self::ReservedDomain { .. } => "reserved-domain",
+            Self::NotXml(_) | Self::TooLong(_) => "bad-text",
+            Self::Unstamped(_) => "unstamped",
+            Self::Expired(_) => "expired",
+        }
+    }
+
+    /// Code, fault and mend, as an attribute of the dead letter: at most [`MAX_REASON`] characters of
+    /// printable ASCII.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let mut reason = format!("{}: {self}", self.code());
+        debug_assert!(reason.is_ascii(), "{reason}");
+        reason.truncate(MAX_REASON);
+        reason
+    }
+}
+
+fn mend(cause: AddressError) -> &'static str {
+    match cause {
+        AddressError::NoLocalpart | AddressError::Malformed => "publish user@domain, or the user name alone",
+        AddressError::LocalpartNotCanonical => "publish a name in lower case, without compatibility characters",
+        AddressError::LocalpartTooLong => "publish a shorter one",
+        AddressError::AdhocRoom => "give the group or conference another id",
+        AddressError::DomainNotCanonical => "publish the domain's host name in lower case",
+    }
+}
+
+/// Where in the payload: `domain`, `participants[3]`, `participants[3].username`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    field: &'static str,
+    index: Option<usize>,
+    member: Option<&'static str>,
+}
+
+impl Place {
+    /// A field of the payload, or of its envelope.
+    pub(super) const fn field(field: &'static str) -> Self {
+        Self { field, index: None, member: None }
+    }
+
+    /// An item of the list that is here.
+    pub(super) const fn item(self, index: usize) -> Self {
+        Self { index: Some(index), ..self }
+    }
+
+    /// A member of the object that is here.
+    pub(super) const fn member(self, member: &'static str) -> Self {
+        Self { member: Some(member), ..self }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.field)?;
+        if let Some(index) = self.index {
+            write!(f, "[{index}]")?;
+        }
+        self.member.map_or(Ok(()), |member| write!(f, ".{member}"))
+    }
+}
+
+/// A piece of a message that can be shown anywhere: printable ASCII, and short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted(String);
+
+impl Quoted {
+    /// Longest piece, the three dots for what is left out included.
+    pub(super) const MAX: usize = 48;
+
+    /// `text`, escaped as in a Rust literal, and cut.
+    pub(super) fn new(text: &str) -> Self {
+        let mut quoted = String::new();
+        for character in text.chars() {
+            let escaped = character.escape_default();
+            // Never half an escape.
+            if quoted.len() + escaped.len() > Self::MAX - 3 {
+                quoted.push_str("...");
+                break;
+            }
+            quoted.extend(escaped);
+        }
+        Self(quoted)
+    }
+}
+
+impl fmt::Display for Quoted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_is_short_printable_ascii() {
+        for (text, quoted) in [
+            ("alice", "alice"),
+            ("a'b\\\n", r"a\'b\\\n"),
+            ("é\u{0}", r"\u{e9}\u{0}"),
+            (&"x".repeat(45), &*"x".repeat(45)),
+            (&"x".repeat(46), &*format!("{}...", "x".repeat(45))),
+            (&"\u{10ffff}".repeat(9), r"\u{10ffff}\u{10ffff}\u{10ffff}\u{10ffff}..."),
+        ] {
+            assert_eq!(Quoted::new(text).to_string(), quoted);
+        }
+    }
+
+    /// The longest of each: none needs the cut, which is there for variants to come.
+    #[test]
+    fn every_reason_fits_an_attribute() {
+        let place = Place::field("participants").item(9_999_999).member("capabilities");
+        let value = || Quoted::new(&"\u{7}".repeat(300));
+        let mut all = vec![
+            Poison::UnknownRoutingKey(value()),
+            Poison::NotUtf8(usize::MAX),
+            Poison::NotJson { line: usize::MAX, column: usize::MAX },
+            Poison::Missing(place),
+            Poison::IllTyped { place, wanted: super::super::fields::USER },
+            Poison::Empty(place),
+            Poison::SpecVersion(value()),
+            Poison::TypeMismatch(value()),
+            Poison::ContentType(value()),
+            Poison::ReservedDomain { place, value: value() },
+            Poison::NotXml(place),
+            Poison::TooLong(place),
+            Poison::Unstamped(super::super::stamped::NOT_A_VERSION),
+            Poison::Expired(OffsetDateTime::UNIX_EPOCH),
+        ];
+        for cause in [
+            AddressError::NoLocalpart,
+            AddressError::Malformed,
+            AddressError::LocalpartNotCanonical,
+            AddressError::LocalpartTooLong,
+            AddressError::AdhocRoom,
+            AddressError::DomainNotCanonical,
+        ] {
+            all.push(Poison::Address { place, value: value(), cause });
+        }
+        for poison in all {
+            let whole = format!("{}: {poison}", poison.code());
+            assert!(whole.len() <= MAX_REASON, "{} {whole}", whole.len());
+            assert!(whole.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{whole}");
+            assert!(whole.contains("; "), "no mend: {whole}");
+            assert_eq!(poison.reason(), whole);
+        }
+    }
+}

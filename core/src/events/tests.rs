@@ -1,0 +1,249 @@
+//! What events say, and what makes one poison.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::address::{Tenancy, UserJid};
+
+fn parse(key: &str, payload: &Value) -> Result<Event, Poison> {
+    let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+    let wrapped = json!({"specversion": "1.0", "id": "e-1", "source": "/p", "type": key, "data": payload});
+    let event = Event::parse(key, wrapped.to_string().as_bytes(), None, &tenancy);
+    let bare = Event::parse(key, payload.to_string().as_bytes(), Some("e-1"), &tenancy);
+    // A payload means the same in either envelope.
+    if payload.is_object() {
+        assert_eq!(event, bare);
+    }
+    event
+}
+
+fn good(key: &str, payload: &Value) -> Event {
+    parse(key, payload).unwrap_or_else(|poison| panic!("{key} {payload}: {poison}"))
+}
+
+fn text(users: &[UserJid]) -> Vec<&str> {
+    users.iter().map(UserJid::as_str).collect()
+}
+
+/// The members of a new group with these participants.
+fn members(participants: &Value) -> (Vec<String>, Vec<String>) {
+    let event = good("usersGroup.created", &json!({"id": "g", "domain": "example.test", "participants": participants}));
+    let Payload::RoomCreated { participants, .. } = &event.payload else { panic!("{event:?}") };
+    let own = |users: &[UserJid]| text(users).into_iter().map(str::to_owned).collect();
+    (own(participants), own(&event.without_chat))
+}
+
+#[test]
+fn a_group_has_a_room_of_its_chat_id() {
+    let payload = json!({"id": "g 1", "chatId": "c/1", "domain": "Example.test", "name": "Team", "owner": "o'hara",
+        "participants": ["alice"], "colour": {"deep": [1]}});
+    let event = good("usersGroup.created", &payload);
+    assert_eq!((event.id.as_str(), event.event_type), ("e-1", EventType::UsersGroupCreated));
+    let Payload::RoomCreated { room, name, owner, participants } = &event.payload else { panic!("{event:?}") };
+    assert_eq!(room.as_str(), r"c\2f1@conference.example.test");
+    assert_eq!(name.as_deref(), Some("Team"));
+    assert_eq!(owner.as_ref().unwrap().as_str(), r"o\27hara@example.test");
+    assert_eq!(text(participants), ["alice@example.test"]);
+
+    for chat_id in [json!({"id": "g", "domain": "a.test"}), json!({"id": "g", "chatId": null, "domain": "a.test"})] {
+        let event = good("usersGroup.deleted", &chat_id);
+        assert_eq!(event.payload.room().unwrap().as_str(), "g@conference.a.test");
+    }
+    let conference = good("conference.destroyed", &json!({"id": "k", "chatId": 7, "domain": "a.test"}));
+    assert_eq!(conference.payload.room().unwrap().as_str(), "k@conference.a.test", "conferences have no chatId");
+}
+
+#[test]
+fn null_is_absent() {
+    let bare = good("conference.created", &json!({"id": "k", "domain": "a.test"}));
+    let nulls = json!({"id": "k", "domain": "a.test", "name": null, "owner": null, "participants": null});
+    assert_eq!(good("conference.created", &nulls), bare);
+    let Payload::RoomCreated { name: None, owner: None, participants, .. } = bare.payload else { panic!() };
+    assert_eq!(participants, []);
+}
+
+#[test]
+fn a_user_can_be_written_in_several_ways() {
+    let (users, _) = members(&json!([
+        "alice", "alice@example.test", {"username": "alice"}, {"username": "alice", "domain": "EXAMPLE.test"},
+        {"username": "alice", "capabilities": ["chat", "x"]}, {"username": "alice", "capabilities": null, "age": 1e9},
+        "d'artagnan", r"d\27artagnan@example.test",
+        "guest@other.test", {"username": "guest@other.test"}, {"username": "guest", "domain": "other.test"},
+    ]));
+    assert_eq!(
+        users,
+        ["alice@example.test", r"d\27artagnan@example.test", "guest@other.test", r"guest\40other.test@example.test"]
+    );
+}
+
+#[test]
+fn who_has_no_chat_is_left_out_however_often_she_is_named() {
+    let none = json!({"username": "bob", "capabilities": []});
+    let other = json!({"username": "carol", "domain": "other.test", "capabilities": ["Chat", "sms"]});
+    let (users, without) =
+        members(&json!(["bob", "alice", none, other, {"username": "bob", "capabilities": ["chat"]}]));
+    assert_eq!(users, ["alice@example.test"]);
+    assert_eq!(without, ["bob@example.test", "carol@other.test"]);
+
+    let payload = json!({"id": "g", "domain": "example.test", "owner": none, "participants": ["bob", "alice"]});
+    let event = good("usersGroup.created", &payload);
+    let Payload::RoomCreated { owner: None, participants, .. } = &event.payload else { panic!("{event:?}") };
+    assert_eq!(text(participants), ["alice@example.test"]);
+
+    for key in ["conference.participant.joined", "conference.participant.left"] {
+        let event = good(key, &json!({"id": "k", "domain": "example.test", "participant": none}));
+        let (Payload::Joined { participants, .. } | Payload::Left { participants, .. }) = &event.payload else {
+            panic!("{event:?}")
+        };
+        assert_eq!((participants.len(), text(&event.without_chat)), (0, vec!["bob@example.test"]));
+    }
+}
+
+#[test]
+fn groups_list_who_moves_and_conferences_name_one() {
+    let group = json!({"id": "g", "domain": "a.test", "participants": ["alice", "bob", "alice"]});
+    let conference = json!({"id": "g", "domain": "a.test", "participant": "alice"});
+    for (key, payload, expected) in [
+        ("usersGroup.participants.joined", &group, vec!["alice@a.test", "bob@a.test"]),
+        ("usersGroup.participants.left", &group, vec!["alice@a.test", "bob@a.test"]),
+        ("conference.participant.joined", &conference, vec!["alice@a.test"]),
+        ("conference.participant.left", &conference, vec!["alice@a.test"]),
+    ] {
+        match good(key, payload).payload {
+            Payload::Joined { participants, .. } if key.ends_with("joined") => {
+                assert_eq!(text(&participants), expected);
+            }
+            Payload::Left { participants, .. } if key.ends_with("left") => assert_eq!(text(&participants), expected),
+            other => panic!("{key}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn tenants_come_and_go() {
+    let payload = json!({"domain": "New.test"});
+    let created = good("domain.created", &payload).payload;
+    assert!(matches!(created, Payload::DomainCreated { domain } if domain.as_str() == "new.test"));
+    let deleted = good("domain.deleted", &payload).payload;
+    assert!(matches!(deleted, Payload::DomainDeleted { domain } if domain.as_str() == "new.test"));
+}
+
+/// Each payload with the reason's beginning: the code, and where the fault is.
+#[test]
+fn bad_payloads_are_poison() {
+    let group = |field: &str, value: Value| {
+        let mut payload = json!({"id": "g", "domain": "example.test", "owner": "o", "participants": ["p"]});
+        payload[field] = value;
+        ("usersGroup.created", payload)
+    };
+    let first = |value: Value| group("participants", json!([value]));
+    let long = "x".repeat(MAX_NAME + 1);
+    for ((key, payload), reason) in [
+        (("usersGroup.renamed", json!({})), "unknown-routing-key: routing key 'usersGroup.renamed'"),
+        (("domain.created", json!([])), "ill-typed: data is not an object"),
+        (("domain.created", json!({})), "missing: domain"),
+        (("domain.created", json!({"domain": null})), "missing: domain"),
+        (("domain.created", json!({"domain": 7})), "ill-typed: domain is not a string"),
+        (("domain.created", json!({"domain": ""})), "bad-address: domain ''"),
+        (("domain.created", json!({"domain": "a b"})), "bad-address: domain 'a b'"),
+        (("domain.created", json!({"domain": "ｅx.test"})), r"bad-address: domain '\u{ff45}x.test'"),
+        (("domain.created", json!({"domain": "Conference.a.test"})), "reserved-domain: domain 'Conference.a.test'"),
+        (("domain.deleted", json!({"domain": "sippo-admin.internal"})), "reserved-domain: domain"),
+        (("usersGroup.deleted", json!({"domain": "a.test"})), "missing: id"),
+        (("usersGroup.deleted", json!({"chatId": "c", "domain": "a.test"})), "missing: id"),
+        (("usersGroup.participants.joined", json!({"id": "g", "domain": "a.test"})), "missing: participants"),
+        (("conference.participant.left", json!({"id": "g", "domain": "a.test"})), "missing: participant"),
+        (
+            ("conference.participant.left", json!({"id": "g", "domain": "a.test", "participant": ["a"]})),
+            "ill-typed: participant is not a user name",
+        ),
+        (group("id", json!(1)), "ill-typed: id is not a string"),
+        (group("id", json!("")), "bad-address: id ''"),
+        (group("id", json!("adhoc-1")), "bad-address: id 'adhoc-1': rooms"),
+        (group("chatId", json!("ADHOC-1")), "bad-address: chatId 'ADHOC-1'"),
+        (group("chatId", json!("")), "bad-address: chatId ''"),
+        (group("chatId", json!(["c"])), "ill-typed: chatId"),
+        (group("id", json!("x".repeat(201))), "bad-address: id 'xxx"),
+        (group("domain", json!("conference.example.test")), "reserved-domain: domain"),
+        (group("name", json!(false)), "ill-typed: name is not a string"),
+        (group("name", json!("a\u{0}")), "bad-text: name has control characters"),
+        (group("name", json!("a\u{ffff}")), "bad-text: name has control characters"),
+        (group("name", json!(long)), "bad-text: name is longer than 1024 bytes"),
+        (group("owner", json!([])), "ill-typed: owner is not a user name"),
+        (group("owner", json!("Olga")), "bad-address: owner 'Olga'"),
+        (group("participants", json!("p")), "ill-typed: participants is not an array"),
+        (group("participants", json!({})), "ill-typed: participants is not an array"),
+        (group("participants", json!(["p", null])), "ill-typed: participants[1] is not a user name"),
+        (first(json!(7)), "ill-typed: participants[0]"),
+        (first(json!("")), "bad-address: participants[0] ''"),
+        (first(json!("Alice")), "bad-address: participants[0] 'Alice': the XMPP server would take"),
+        (first(json!("alice@example.test/phone")), "bad-address: participants[0]"),
+        (first(json!("@example.test")), "bad-address: participants[0]"),
+        (first(json!("a b@example.test")), "bad-address: participants[0]"),
+        (first(json!("a@b@example.test")), "bad-address: participants[0]"),
+        (first(json!("alice@conference.example.test")), "reserved-domain: participants[0]"),
+        (first(json!("sippo@sippo-admin.internal")), "reserved-domain: participants[0]"),
+        (first(json!({})), "missing: participants[0].username"),
+        (first(json!({"username": null})), "missing: participants[0].username"),
+        (first(json!({"username": 1})), "ill-typed: participants[0].username"),
+        (first(json!({"username": "a", "domain": 1})), "ill-typed: participants[0].domain"),
+        (first(json!({"username": "a", "domain": "a/b"})), "bad-address: participants[0].domain 'a/b'"),
+        (first(json!({"username": "a", "domain": "conference.a.test"})), "reserved-domain: participants[0]"),
+        (first(json!({"username": "a", "capabilities": "chat"})), "ill-typed: participants[0].capabilities"),
+        (first(json!({"username": "a", "capabilities": ["chat", 1]})), "ill-typed: participants[0].capabilities"),
+        (first(json!({"username": "A", "capabilities": []})), "bad-address: participants[0].username 'A'"),
+    ] {
+        let poison = parse(key, &payload).expect_err(&payload.to_string());
+        assert!(poison.reason().starts_with(reason), "{payload}: {}", poison.reason());
+    }
+}
+
+#[test]
+fn bad_bodies_are_poison() {
+    let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+    let cloud = json!({"specversion": "1.0", "id": "1", "source": "s", "type": "domain.created",
+        "datacontenttype": null, "data": {"domain": "a.test"}});
+    let with = |field: &str, value: Value| {
+        let mut body = cloud.clone();
+        body[field] = value;
+        body.to_string().into_bytes()
+    };
+    assert!(Event::parse("domain.created", &with("data_base64", json!(null)), None, &tenancy).is_ok());
+    for (body, reason) in [
+        (b"".to_vec(), "not-json: the body is not JSON (line 1, column 0)"),
+        (b"{\"domain\":}".to_vec(), "not-json: the body is not JSON (line 1, column 11)"),
+        (b"{}{}".to_vec(), "not-json"),
+        (b"{\"domain\":\"\xff\"}".to_vec(), "not-json: the body is not UTF-8 from byte 11 on"),
+        (b"\xef\xbb\xbf{}".to_vec(), "not-json"),
+        (b"null".to_vec(), "ill-typed: the body is not an object"),
+        (b"[{}]".to_vec(), "ill-typed: the body is not an object"),
+        (br#"{"domain":"\ud800"}"#.to_vec(), "ill-typed: domain is not a string of valid Unicode"),
+        (with("specversion", json!(null)), "missing: specversion"),
+        (with("specversion", json!("0.3")), "bad-envelope: specversion is '0.3'"),
+        (with("specversion", json!(1.0)), "ill-typed: specversion"),
+        (with("id", json!("")), "empty: id"),
+        (with("id", json!(null)), "missing: id"),
+        (with("source", json!("")), "empty: source"),
+        (with("source", json!(null)), "missing: source"),
+        (with("type", json!("domain.deleted")), "bad-envelope: type is 'domain.deleted'"),
+        (with("type", json!(null)), "missing: type"),
+        (with("datacontenttype", json!("application/xml")), "bad-envelope: datacontenttype is 'application/xml'"),
+        (with("data", json!(null)), "missing: data"),
+        (with("data", json!("{}")), "ill-typed: data is not an object"),
+    ] {
+        let poison = Event::parse("domain.created", &body, None, &tenancy).unwrap_err();
+        assert!(poison.reason().starts_with(reason), "{}: {}", body.escape_ascii(), poison.reason());
+    }
+}
+
+/// No depth of nesting overflows the stack, nor does an unknown field get looked into.
+#[test]
+fn deep_nesting_does_no_harm() {
+    let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+    let deep = format!("{}{}", "[".repeat(300_000), "]".repeat(300_000));
+    let unknown = format!(r#"{{"domain":"a.test","deep":{deep}}}"#);
+    assert!(Event::parse("domain.created", unknown.as_bytes(), None, &tenancy).is_ok());
+    let ill_typed = format!(r#"{{"domain":{deep}}}"#);
+    let poison = Event::parse("domain.created", ill_typed.as_bytes(), None, &tenancy).unwrap_err();
+    assert_eq!(poison.code(), "ill-typed");
+}

@@ -1,0 +1,106 @@
+//! The users that an event names.
+
+use std::collections::HashSet;
+
+use jid::DomainRef;
+use serde_json::value::RawValue;
+
+use super::{
+    fields::{Fields, USER, text},
+    poison::{Place, Poison, Quoted},
+};
+use crate::address::{AddressError, Tenancy, UserJid};
+
+/// Without this capability a user has no chat at all.
+const CHAT: &str = "chat";
+
+/// Reads the users of one event.
+pub(super) struct Users<'a> {
+    tenancy: &'a Tenancy,
+    /// The event's domain, for those who are named without one.
+    domain: &'a DomainRef,
+    /// Those of whom the event says that they have no chat.
+    without_chat: HashSet<UserJid>,
+}
+
+impl<'a> Users<'a> {
+    pub(super) fn new(tenancy: &'a Tenancy, domain: &'a DomainRef) -> Self {
+        Self { tenancy, domain, without_chat: HashSet::new() }
+    }
+
+    /// The user at `place`. Whether she has chat is looked at by [`Users::close`], once all are read:
+    /// somebody may be named twice.
+    pub(super) fn read(&mut self, json: &RawValue, place: Place) -> Result<UserJid, Poison> {
+        match json.get().as_bytes().first() {
+            Some(b'"') => self.named(&text(json, place)?, place),
+            Some(b'{') => self.described(&Fields::of_object(json, place)?),
+            _ => Err(Poison::IllTyped { place, wanted: USER }),
+        }
+    }
+
+    /// All users of the list at `place`, each once.
+    pub(super) fn read_list(&mut self, list: &[&RawValue], place: Place) -> Result<Vec<UserJid>, Poison> {
+        let mut seen = HashSet::with_capacity(list.len());
+        let mut users = Vec::with_capacity(list.len());
+        for (index, json) in list.iter().enumerate() {
+            let user = self.read(json, place.item(index))?;
+            if seen.insert(user.clone()) {
+                users.push(user);
+            }
+        }
+        Ok(users)
+    }
+
+    /// Leaves those out of `users` who have no chat.
+    pub(super) fn close(&self, users: &mut Vec<UserJid>) {
+        users.retain(|user| !self.without_chat.contains(user));
+    }
+
+    /// Those who have no chat, sorted.
+    pub(super) fn into_without_chat(self) -> Vec<UserJid> {
+        let mut all: Vec<_> = self.without_chat.into_iter().collect();
+        all.sort();
+        all
+    }
+
+    /// A string: a user name of the event's domain, or else a JID, escaped already.
+    fn named(&self, name: &str, place: Place) -> Result<UserJid, Poison> {
+        let user = if name.contains('@') {
+            UserJid::canonical(name)
+        } else {
+            UserJid::of_username(name, self.domain.as_str())
+        };
+        self.served(user, name, place)
+    }
+
+    /// An object, whose `username` may hold anything.
+    fn described(&mut self, fields: &Fields<'_>) -> Result<UserJid, Poison> {
+        let username = fields.text("username")?;
+        let domain = fields.optional_text("domain")?;
+        let user = UserJid::of_username(&username, domain.as_deref().unwrap_or(self.domain.as_str()));
+        let user = match (user, &domain) {
+            (Err(AddressError::DomainNotCanonical), Some(domain)) => {
+                self.served(Err(AddressError::DomainNotCanonical), domain, fields.place("domain"))
+            }
+            (user, _) => self.served(user, &username, fields.place("username")),
+        }?;
+        if let Some(capabilities) = fields.optional_list("capabilities")? {
+            let mut may_chat = false;
+            for capability in capabilities {
+                may_chat |= text(capability, fields.place("capabilities"))? == CHAT;
+            }
+            if !may_chat {
+                self.without_chat.insert(user.clone());
+            }
+        }
+        Ok(user)
+    }
+
+    fn served(&self, user: Result<UserJid, AddressError>, value: &str, place: Place) -> Result<UserJid, Poison> {
+        let user = user.map_err(|cause| Poison::Address { place, value: Quoted::new(value), cause })?;
+        if self.tenancy.is_reserved(user.domain()) {
+            return Err(Poison::ReservedDomain { place, value: Quoted::new(value) });
+        }
+        Ok(user)
+    }
+}
