@@ -30,7 +30,7 @@ pub(super) const NOT_A_VERSION: &str = "version is not epoch.counter, two decima
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stamped {
     version: Version,
-    stamped_at: OffsetDateTime,
+    at: OffsetDateTime,
     routing_key: String,
     message_id: Option<String>,
     event: Vec<u8>,
@@ -62,7 +62,7 @@ impl Stamped {
         message_id: Option<&str>,
         body: &[u8],
     ) -> Self {
-        let stamped_at = normal(stamped_at);
+        let at = normal(stamped_at);
         let plain = std::str::from_utf8(body).ok().map(fit_for_sqs);
         let json = plain.as_deref().and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         let json = json.filter(|json| !json.get().starts_with('"'));
@@ -75,7 +75,7 @@ impl Stamped {
         };
         let wire = Wire {
             version: version.to_string().into(),
-            stamped_at: stamped_at.format(&Rfc3339).expect("a year of four digits, in UTC").into(),
+            stamped_at: at.format(&Rfc3339).expect("a year of four digits, in UTC").into(),
             routing_key: routing_key.into(),
             message_id: message_id.map(Into::into),
             event: json,
@@ -83,7 +83,7 @@ impl Stamped {
         let text = serde_json::to_string(&wire).expect("strings and JSON");
         Self {
             version,
-            stamped_at,
+            at,
             routing_key: routing_key.to_owned(),
             message_id: message_id.map(str::to_owned),
             event,
@@ -126,7 +126,7 @@ impl Stamped {
     /// When the bridge took it, in UTC.
     #[must_use]
     pub fn stamped_at(&self) -> OffsetDateTime {
-        self.stamped_at
+        self.at
     }
 
     /// The routing key that it was published under.
@@ -156,7 +156,7 @@ impl Stamped {
     /// Whether it is too old at `now` to be handled: then it is [`Poison::Expired`].
     #[must_use]
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        now - self.stamped_at > LIFETIME
+        now - self.at > LIFETIME
     }
 
     /// The event.
