@@ -18,6 +18,7 @@ use tracing::Level;
 const LINE: &str = "Failed to create a.example host in XMPP server";
 
 fn hosts(url: url::Url) -> Hosts {
+    log_lines::install();
     Hosts::new(url, "0123456789abcdef0123456789abcdef".into(), Tls::new(None))
 }
 

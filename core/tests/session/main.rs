@@ -20,6 +20,7 @@ use sippo_xmpp_core::{
     },
 };
 use tokio::{net::TcpListener, time::Instant};
+use tracing::Level;
 use xmpp_parsers::{ping::Ping, stanza_error::DefinedCondition};
 
 const TIMINGS: Timings = Timings {
@@ -28,7 +29,10 @@ const TIMINGS: Timings = Timings {
     proof: Duration::from_millis(200),
 };
 
+const LINE: &str = "Failed to obtain [admin] XMPP client";
+
 fn client(url: url::Url) -> XmppClient {
+    log_lines::install();
     let account = Account { jid: UserJid::canonical("a@a.test").unwrap(), password: "secret".into() };
     XmppClient::new(WsConnector::new(url, Tls::new(None)), account, TIMINGS)
 }
@@ -109,7 +113,7 @@ async fn all_who_wait_share_one_attempt() {
 
 #[tokio::test]
 async fn a_failure_is_logged_once_however_many_wait_for_it() {
-    let lines = LogLines::of(tracing::Level::ERROR, "Failed to obtain [admin] XMPP client");
+    let lines = LogLines::of(Level::ERROR, LINE);
     let fake = Fake::start(Fault::NotAuthorized).await;
     let shared = client(fake.url());
     join_all((0..100).map(|_| request(&shared))).await;
@@ -135,7 +139,7 @@ async fn an_answer_counts_only_from_whom_was_asked() {
 /// The caller's own time ends before the attempt's: the line is there all the same, and once.
 #[tokio::test]
 async fn an_attempt_that_outlasts_its_caller_is_logged_once() {
-    let lines = LogLines::of(tracing::Level::ERROR, "Failed to obtain [admin] XMPP client");
+    let lines = LogLines::of(Level::ERROR, LINE);
     let fake = Fake::start(Fault::SilentTcp).await;
     let client = client(fake.url());
     let error = client.request(&ping(), Instant::now() + TIMINGS.connect / 5).await.unwrap_err();

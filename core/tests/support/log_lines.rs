@@ -1,41 +1,53 @@
 //! What a search of the log for a message would find.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    thread::{self, ThreadId},
 };
 
-use tracing::{Event, Level, Subscriber, field::Field, subscriber::DefaultGuard};
+use tracing::{Event, Level, Subscriber, field::Field};
 use tracing_subscriber::{
     layer::{Context, Layer, SubscriberExt},
     registry,
 };
 
-/// Counts the lines of one level with exactly one message, on this thread while it lives.
+static LINES: Mutex<Vec<(ThreadId, Level, String)>> = Mutex::new(Vec::new());
+static INSTALLED: OnceLock<()> = OnceLock::new();
+
+/// Begins to note what is logged. Every test of a binary that counts lines calls it first: an event's place in the
+/// code that is reached before there is a subscriber may count as unwanted for good.
+pub(crate) fn install() {
+    INSTALLED.get_or_init(|| {
+        tracing::subscriber::set_global_default(registry().with(Notes)).expect("nobody else installs one");
+    });
+}
+
+/// The lines of one level with exactly one message that this thread, and so this test, logs from now on.
 pub(crate) struct LogLines {
-    count: Arc<AtomicUsize>,
-    _guard: DefaultGuard,
+    level: Level,
+    message: &'static str,
+    before: usize,
 }
 
 impl LogLines {
     pub(crate) fn of(level: Level, message: &'static str) -> Self {
-        let count = Arc::new(AtomicUsize::new(0));
-        let layer = Counter { level, message, count: count.clone() };
-        Self { count, _guard: tracing::subscriber::set_default(registry().with(layer)) }
+        install();
+        Self { level, message, before: all(level, message) }
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
+        all(self.level, self.message) - self.before
     }
 }
 
-struct Counter {
-    level: Level,
-    message: &'static str,
-    count: Arc<AtomicUsize>,
+fn all(level: Level, message: &str) -> usize {
+    let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.iter().filter(|line| line.0 == thread::current().id() && line.1 == level && line.2 == message).count()
 }
 
-impl<S: Subscriber> Layer<S> for Counter {
+struct Notes;
+
+impl<S: Subscriber> Layer<S> for Notes {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut message = String::new();
         event.record(&mut |field: &Field, value: &dyn std::fmt::Debug| {
@@ -43,8 +55,7 @@ impl<S: Subscriber> Layer<S> for Counter {
                 message = format!("{value:?}");
             }
         });
-        if *event.metadata().level() == self.level && message == self.message {
-            self.count.fetch_add(1, Ordering::SeqCst);
-        }
+        let line = (thread::current().id(), *event.metadata().level(), message);
+        LINES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

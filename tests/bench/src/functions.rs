@@ -44,7 +44,7 @@ impl Function {
             .kill_on_drop(true)
             .spawn()
             .expect("the function is built");
-        Self { api, process, started }
+        Self { process, api, started }
     }
 
     /// Resident memory in MB.
