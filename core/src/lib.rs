@@ -13,6 +13,7 @@ pub mod events;
 pub mod hosts;
 mod http;
 pub mod lambda;
+pub mod rooms;
 pub mod telemetry;
 pub mod tls;
 pub mod xmpp;

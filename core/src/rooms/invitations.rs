@@ -1,0 +1,184 @@
+//! Invitations: once per spell of membership, and at least once.
+//!
+//! A handler claims, reads again, sends, waits for the bounces, and marks. A claim expires, so a crash
+//! between claim and mark costs a repeated invitation at worst and never a lost one: as long as a claim of someone
+//! else stands, the event fails and comes again.
+//!
+//! Two kinds of claim may cover one member: her own, and that of a creation that lists her. Of two handlers
+//! that claim differently both read after they claimed, so at least one sees the other's claim, and whoever
+//! sees one leaves that member alone. Should both do so, the retry sorts it out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
+    reconcile::{Failures, ReconcileError, in_time},
+};
+use crate::address::{RoomJid, UserJid};
+
+/// How long a claim stands. Longer than any function runs, so that no two handlers that live send the same.
+pub const CLAIM: Duration = Duration::from_mins(2);
+
+/// How sending ended.
+pub(super) enum Sent {
+    /// Whatever could be sent is sent and marked.
+    Done,
+    /// The scope changed meanwhile; nothing was sent since.
+    Changed(RoomState),
+}
+
+/// Sends what is due in `scope`, given that the server agrees with `state`.
+pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
+    reconciler: &Reconciler<L, S>,
+    room: &RoomJid,
+    scope: &Scope,
+    mut state: RoomState,
+    failures: &mut Failures,
+    deadline: Instant,
+) -> Result<Sent, ReconcileError> {
+    // Who was refused is no member yet; who bounced is not tried twice in one pass.
+    let due = |state: &RoomState, failures: &Failures| {
+        let all = state.invitations_due(scope).into_iter();
+        all.filter(|(user, _)| !failures.contains_key(user)).collect::<Vec<_>>()
+    };
+    loop {
+        let wanted = due(&state, failures);
+        if wanted.is_empty() {
+            return Ok(Sent::Done);
+        }
+        in_time(deadline)?;
+        let now = (reconciler.clock)();
+        let mut claims = Claims { reconciler, room, until: now + CLAIM, held: Vec::new() };
+        let tickets = claims.take(&state, scope, &wanted, now).await?;
+        let again = reconciler.ledger.read(room, scope).await?;
+        let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
+            claims.release().await?;
+            return Ok(Sent::Changed(again));
+        };
+        let sendable: Vec<Invitation> = due(&again, failures)
+            .into_iter()
+            .filter(|(user, _)| !claims.rivalled(&again, user, now))
+            .filter_map(|(to, since)| match tickets.get(&to).filter(|ticket| claims.held.contains(ticket))? {
+                Ticket::Member(_) => Some(Invitation { to, since }),
+                // As it will be marked: that covers no spell which a later creation begins.
+                Ticket::Creation(at) => Some(Invitation { to, since: at.clone() }),
+            })
+            .collect();
+        if sendable.is_empty() {
+            claims.release().await?;
+            let left = due(&again, failures).into_iter();
+            failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
+            return Ok(Sent::Done);
+        }
+        let bounced = match reconciler.server.invite(room, spec.kind, &sendable, deadline).await {
+            Ok(bounced) => bounced,
+            Err(error) => {
+                for Invitation { to, .. } in &sendable {
+                    tracing::warn!(error = %error, "Failed to send invite to MUC {room} to user {to}");
+                }
+                claims.release().await?;
+                return Err(error.into());
+            }
+        };
+        let mut sent: BTreeMap<UserJid, Ordinal> = sendable.into_iter().map(|one| (one.to, one.since)).collect();
+        for refusal in bounced {
+            let user = refusal.user;
+            tracing::warn!(error = %refusal.error, "Failed to send invite to MUC {room} to user {user}");
+            // What no retry helps counts as sent: more cannot be done for her.
+            if refusal.error.is_retryable() {
+                sent.remove(&user);
+                failures.insert(user, refusal.error.into());
+            }
+        }
+        claims.mark(&again, &tickets, &sent).await?;
+        if wanted.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
+            return Ok(Sent::Done);
+        }
+        state = reconciler.ledger.read(room, scope).await?;
+        if !state.agrees_with(&again) {
+            return Ok(Sent::Changed(state));
+        }
+    }
+}
+
+/// The claims of one round.
+struct Claims<'a, L, S> {
+    reconciler: &'a Reconciler<L, S>,
+    room: &'a RoomJid,
+    until: SystemTime,
+    held: Vec<Ticket>,
+}
+
+impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
+    /// Claims what `wanted` needs; returns which ticket covers whom, claimed or not.
+    async fn take(
+        &mut self,
+        state: &RoomState,
+        scope: &Scope,
+        wanted: &[(UserJid, Ordinal)],
+        now: SystemTime,
+    ) -> Result<BTreeMap<UserJid, Ticket>, ReconcileError> {
+        let mut tickets = BTreeMap::new();
+        let mut tried = Vec::new();
+        for (user, _) in wanted {
+            let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
+            let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
+            if !tried.contains(&ticket) {
+                let interrupted = state.interrupted(user);
+                if self.reconciler.ledger.claim(self.room, &ticket, interrupted, now, self.until).await? {
+                    self.held.push(ticket.clone());
+                }
+                tried.push(ticket.clone());
+            }
+            tickets.insert(user.clone(), ticket);
+        }
+        Ok(tickets)
+    }
+
+    /// Whether someone else's claim covers `user`.
+    fn rivalled(&self, state: &RoomState, user: &UserJid, now: SystemTime) -> bool {
+        let live = |claimed: Option<SystemTime>| claimed.is_some_and(|until| until > now);
+        let own = state.members.get(user).is_some_and(|record| live(record.claimed));
+        let others_creation = state
+            .unannounced(user)
+            .any(|(at, creation)| live(creation.claimed) && !self.held.contains(&Ticket::Creation(at.clone())));
+        (own && !self.held.contains(&Ticket::Member(user.clone()))) || others_creation
+    }
+
+    /// Marks what was sent, and gives back the claims of what was not.
+    async fn mark(
+        self,
+        state: &RoomState,
+        tickets: &BTreeMap<UserJid, Ticket>,
+        sent: &BTreeMap<UserJid, Ordinal>,
+    ) -> Result<(), ReconcileError> {
+        let ledger = &self.reconciler.ledger;
+        for ticket in &self.held {
+            match ticket {
+                Ticket::Member(user) => match sent.get(user) {
+                    Some(since) => ledger.mark_invited(self.room, user, since).await?,
+                    None => ledger.release(self.room, ticket, self.until).await?,
+                },
+                Ticket::Creation(at) => {
+                    let uninvited = |user: &&UserJid| !(sent.contains_key(*user) && tickets.get(*user) == Some(ticket));
+                    let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
+                    let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
+                    ledger.mark_announced(self.room, at, &except).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn release(self) -> Result<(), ReconcileError> {
+        for ticket in &self.held {
+            self.reconciler.ledger.release(self.room, ticket, self.until).await?;
+        }
+        Ok(())
+    }
+}

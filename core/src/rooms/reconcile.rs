@@ -1,0 +1,237 @@
+//! The loop that makes the XMPP server agree with the ledger.
+//!
+//! For the events of one room that were delivered together, stale ones included:
+//! 1. note them in the ledger;
+//! 2. read what should be, in their scope;
+//! 3. make the server agree;
+//! 4. read again; if anything in the scope changed, go to 3 with what was read.
+//!
+//! Why it converges: take the last request about a member (or about the room) that reached the server. Its
+//! handler read again afterwards and saw no change; had it crashed instead, its events would have come
+//! again and sent a later request. So the newest event was noted either before its first read, and then
+//! that is what was applied, or after its second, and then that event's own handler applied later, which
+//! contradicts. This needs that no handler returns with an unanswered request, and that an event
+//! does not come again while a request of its last attempt may still take effect.
+//!
+//! Scopes: a creation or a destruction looks at the whole room, since it changes what every older
+//! record is worth; a late destruction may have to take out those who belonged to the earlier life only. Joining and leaving
+//! look at their member, and neither make nor destroy the room. If it is missing though it
+//! should be there, the event fails and comes again: were the scope to widen instead, a stale request of a handler that
+//! then dies could make a room anew after its destruction, and the event's next attempt, with no room to
+//! look at, would not destroy it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Change, Grant, Ledger, LedgerError, Refusal, RoomEvent, RoomKind, RoomServer, RoomState, Scope, ServerError,
+    Standing,
+    invitations::{self, Sent},
+};
+use crate::address::{RoomJid, UserJid};
+
+/// Most rounds of one pass; more only if events of the room keep coming faster than it is made to agree.
+const MAX_ROUNDS: u32 = 16;
+
+/// Why an event is not done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReconcileError {
+    /// The ledger did not answer; retry helps.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The XMPP server did not do it; see [`ReconcileError::is_retryable`].
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// There was no time left; retry helps.
+    #[error("there was no time left for it; a retry takes it up again")]
+    OutOfTime,
+    /// The room's events came faster than it could be made to agree; retry helps.
+    #[error("the room kept changing for {MAX_ROUNDS} rounds; a retry takes it up again")]
+    Busy,
+    /// Another handler has claimed the invitation and may not live to send it; retry helps, at the latest
+    /// when the claim has expired.
+    #[error("another handler is about to send the invitation of {0}; a retry sees whether it did")]
+    InvitationClaimed(UserJid),
+}
+
+impl ReconcileError {
+    /// Whether the same event may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Server(error) => error.is_retryable(),
+            Self::Ledger(_) | Self::OutOfTime | Self::Busy | Self::InvitationClaimed(_) => true,
+        }
+    }
+}
+
+/// What is not done, by member.
+pub(super) type Failures = BTreeMap<UserJid, ReconcileError>;
+
+/// Makes rooms what their events say.
+#[derive(Debug, Clone)]
+pub struct Reconciler<L, S> {
+    pub(super) ledger: L,
+    pub(super) server: S,
+    /// The wall clock, by which claims expire.
+    pub(super) clock: fn() -> SystemTime,
+}
+
+impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
+    /// On the given ledger and server.
+    #[must_use]
+    pub fn new(ledger: L, server: S) -> Self {
+        Self::with_clock(ledger, server, SystemTime::now)
+    }
+
+    /// The same, with a wall clock of one's own.
+    #[must_use]
+    pub fn with_clock(ledger: L, server: S, clock: fn() -> SystemTime) -> Self {
+        Self { ledger, server, clock }
+    }
+
+    /// Handles `events` of `room` in one pass; the results are in the order of the events.
+    ///
+    /// Idempotent; safe to run concurrently with itself. What is not done by `deadline` fails, and so do the
+    /// events of a member for whom the server refused, but not those of the others.
+    ///
+    /// # Errors
+    /// [`ReconcileError`], for each event that has to come again.
+    pub async fn apply(
+        &self,
+        room: &RoomJid,
+        events: &[RoomEvent],
+        deadline: Instant,
+    ) -> Vec<Result<(), ReconcileError>> {
+        let outcome = self.pass(room, events, deadline).await;
+        let of_event = |event: &RoomEvent| match (&outcome, &event.change) {
+            (Err(error), _) => Err(error.clone()),
+            (Ok(failures), Change::Created { .. } | Change::Destroyed) => first(failures.values()),
+            (Ok(failures), Change::Joined(users) | Change::Left(users)) => {
+                first(users.iter().filter_map(|user| failures.get(user)))
+            }
+        };
+        events.iter().map(of_event).collect()
+    }
+
+    async fn pass(&self, room: &RoomJid, events: &[RoomEvent], deadline: Instant) -> Result<Failures, ReconcileError> {
+        in_time(deadline)?;
+        self.ledger.record(room, events).await?;
+        let scope = scope_of(events);
+        let mut state = self.ledger.read(room, &scope).await?;
+        let destroyed = events.iter().find(|event| event.change == Change::Destroyed).map(|event| event.kind);
+        for _ in 0..MAX_ROUNDS {
+            in_time(deadline)?;
+            let mut failures = match self.make_agree(room, &state, &scope, destroyed, deadline).await {
+                Err(ServerError::RoomMissing) if scope == Scope::Whole => {
+                    state = self.ledger.read(room, &scope).await?;
+                    continue;
+                }
+                other => other?,
+            };
+            let again = self.ledger.read(room, &scope).await?;
+            if again.agrees_with(&state) {
+                match invitations::send_due(self, room, &scope, again, &mut failures, deadline).await? {
+                    Sent::Done => return Ok(failures),
+                    Sent::Changed(newer) => state = newer,
+                }
+            } else {
+                state = again;
+            }
+        }
+        Err(ReconcileError::Busy)
+    }
+
+    /// Step 3.
+    async fn make_agree(
+        &self,
+        room: &RoomJid,
+        state: &RoomState,
+        scope: &Scope,
+        destroyed: Option<RoomKind>,
+        deadline: Instant,
+    ) -> Result<Failures, ServerError> {
+        let (spec, ended) = (state.room(), state.ended());
+        let Some(spec) = spec else {
+            if let (Scope::Whole, Some(ended)) = (scope, ended) {
+                if destroyed == Some(RoomKind::Conference) {
+                    tracing::trace!("Destroying MUC {room}");
+                }
+                self.server.destroy(room, ended, deadline).await?;
+            }
+            return Ok(Failures::new());
+        };
+        let users: BTreeSet<&UserJid> = match scope {
+            Scope::Whole => {
+                self.server.ensure(room, &spec, ended, deadline).await?;
+                state.recorded()
+            }
+            Scope::Members(users) => users.iter().collect(),
+        };
+        let (mut grants, mut revocations) = (Vec::<(UserJid, Grant)>::new(), Vec::new());
+        for user in users {
+            match state.standing(user) {
+                Standing::In(grant) => grants.push((user.clone(), grant)),
+                Standing::Out => revocations.push(user.clone()),
+            }
+        }
+        let mut failures = Failures::new();
+        if !grants.is_empty() {
+            note(&mut failures, self.server.grant(room, &grants, deadline).await?);
+        }
+        if !revocations.is_empty() {
+            for user in &revocations {
+                tracing::debug!("Kicking {user} from {room}");
+            }
+            let outcome = self.server.revoke(room, &revocations, deadline).await;
+            let warn = |member: &UserJid, error: &ServerError| {
+                tracing::warn!("Failed to revoke group membership of {member} from {room}: {error}");
+            };
+            match outcome {
+                Ok(refusals) => {
+                    for refusal in &refusals {
+                        warn(&refusal.user, &refusal.error);
+                    }
+                    note(&mut failures, refusals);
+                }
+                // Not this member's failure: the room is not there yet.
+                Err(ServerError::RoomMissing) => return Err(ServerError::RoomMissing),
+                Err(error) => {
+                    for member in &revocations {
+                        warn(member, &error);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(failures)
+    }
+}
+
+fn note(failures: &mut Failures, refusals: Vec<Refusal>) {
+    failures.extend(refusals.into_iter().map(|refusal| (refusal.user, refusal.error.into())));
+}
+
+/// The error to report of several: one that a retry helps, as long as there is one.
+fn first<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
+    errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
+}
+
+pub(super) fn in_time(deadline: Instant) -> Result<(), ReconcileError> {
+    if Instant::now() < deadline { Ok(()) } else { Err(ReconcileError::OutOfTime) }
+}
+
+fn scope_of(events: &[RoomEvent]) -> Scope {
+    let mut members = BTreeSet::new();
+    for event in events {
+        match &event.change {
+            Change::Created { .. } | Change::Destroyed => return Scope::Whole,
+            Change::Joined(users) | Change::Left(users) => members.extend(users.iter().cloned()),
+        }
+    }
+    Scope::Members(members)
+}

@@ -1,0 +1,115 @@
+//! The border to the XMPP server's rooms.
+
+use tokio::time::Instant;
+
+use super::{Grant, Ordinal, RoomKind, RoomSpec};
+use crate::address::{RoomJid, UserJid};
+
+/// Why the server did not do what it was asked to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ServerError {
+    /// There is no such room (`item-not-found`). Its creation's handler makes it; joining and leaving wait for that.
+    #[error("the room is not there; a retry makes it")]
+    RoomMissing,
+    /// It could not be reached, was too slow, or cannot do it yet. Retry helps.
+    #[error("the XMPP server did not do it ({0}); a retry may succeed")]
+    Unavailable(String),
+    /// It will not do it; no retry helps until something is changed.
+    #[error("the XMPP server refuses it ({0}); correct the event at its source, or the server's configuration")]
+    Refused(String),
+}
+
+impl ServerError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}
+
+/// One of several was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose.
+    pub user: UserJid,
+    /// Why.
+    pub error: ServerError,
+}
+
+/// An invitation (XEP-0249).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Who is invited.
+    pub to: UserJid,
+    /// The event that made her a member; the stanza's id follows from it, the room and her, so that a
+    /// client can tell a repeated invitation.
+    pub since: Ordinal,
+}
+
+/// What reconciling needs of the XMPP server (XEP-0045, sections 9 and 10).
+///
+/// Every request is idempotent. None may still be unanswered when its future is ready: an implementation
+/// that gives up at `deadline` closes its session first, so that nothing more of the request is sent.
+pub trait RoomServer {
+    /// The room exists as `spec` says: persistent, members-only, hidden, archived. A room that carries a life
+    /// not newer than `ended` is destroyed first, with its archive, so that nobody reads the earlier life's
+    /// messages. A room with a newer life keeps it; one without a life is given this one.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    fn ensure(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        ended: Option<&Ordinal>,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(), ServerError>> + Send;
+
+    /// The room does not exist, nor does its archive, if it carries a life that is not newer than `ended`. A
+    /// room without a life was not made by an event and stays. Where there is no room, or its domain is not
+    /// served, there is nothing to do.
+    ///
+    /// # Errors
+    /// [`ServerError::Unavailable`] or [`ServerError::Refused`].
+    fn destroy(
+        &self,
+        room: &RoomJid,
+        ended: &Ordinal,
+        deadline: Instant,
+    ) -> impl Future<Output = Result<(), ServerError>> + Send;
+
+    /// Gives `grants`; returns those that were refused one by one.
+    ///
+    /// # Errors
+    /// [`ServerError`]; some may have been given.
+    fn grant(
+        &self,
+        room: &RoomJid,
+        grants: &[(UserJid, Grant)],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
+
+    /// `users` have no affiliation, and are not in the room; returns those for whom that was refused.
+    ///
+    /// # Errors
+    /// [`ServerError`]; some may have been revoked.
+    fn revoke(
+        &self,
+        room: &RoomJid,
+        users: &[UserJid],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
+
+    /// Sends `invitations` and waits until the server has handled them (a ping behind them collects the
+    /// bounces); returns those that bounced.
+    ///
+    /// # Errors
+    /// [`ServerError`]; some may have been sent.
+    fn invite(
+        &self,
+        room: &RoomJid,
+        kind: RoomKind,
+        invitations: &[Invitation],
+        deadline: Instant,
+    ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
+}

@@ -1,0 +1,150 @@
+//! Random histories, and what they should end in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use sippo_xmpp_core::{
+    address::{RoomJid, UserJid},
+    events::Version,
+    rooms::{Change, Ordinal, RoomEvent, RoomKind},
+};
+
+use crate::sim::End;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    Owner,
+    Member,
+}
+
+/// Events in broker order, each with its room.
+pub(crate) struct History(pub(crate) Vec<(RoomJid, RoomEvent)>);
+
+/// A room as the events leave it when each is handled once, in order.
+#[derive(Default)]
+struct Model {
+    exists: bool,
+    roles: BTreeMap<UserJid, Role>,
+    /// Who is due an invitation: participants, not mere owners.
+    invited: BTreeSet<UserJid>,
+}
+
+impl Model {
+    fn handle(&mut self, change: &Change) {
+        match change {
+            Change::Created { owner, participants, .. } => {
+                self.exists = true;
+                self.add(participants);
+                self.roles.extend(owner.iter().map(|owner| (owner.clone(), Role::Owner)));
+            }
+            Change::Destroyed => *self = Self::default(),
+            Change::Joined(users) => self.add(users),
+            Change::Left(users) => {
+                self.roles.retain(|user, _| !users.contains(user));
+                self.invited.retain(|user| !users.contains(user));
+            }
+        }
+    }
+
+    fn add(&mut self, users: &BTreeSet<UserJid>) {
+        for user in users {
+            self.roles.entry(user.clone()).or_insert(Role::Member);
+            self.invited.insert(user.clone());
+        }
+    }
+}
+
+impl History {
+    pub(crate) fn random(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let rooms = ["one", "two"].map(|id| RoomJid::of_id(id, "example.test").unwrap());
+        let users = ["a", "b", "c"].map(|name| UserJid::of_username(name, "example.test").unwrap());
+        let count = rng.u64(2..=8);
+        let event = |counter| {
+            let some: BTreeSet<UserJid> = users.iter().filter(|_| rng.bool()).cloned().collect();
+            let one = BTreeSet::from([users[rng.usize(..users.len())].clone()]);
+            let change = match rng.u8(..8) {
+                0..=1 => {
+                    let owner = rng.bool().then(|| users[rng.usize(..users.len())].clone());
+                    Change::Created { name: None, owner, participants: some }
+                }
+                2 => Change::Destroyed,
+                3..=4 => Change::Joined(one),
+                5 => Change::Joined(some),
+                _ => Change::Left(one),
+            };
+            // Mostly one room, so that there is something to interfere with.
+            let room = rooms[usize::from(rng.u8(..4) == 0)].clone();
+            let at = Ordinal::new(Version { epoch: 1, counter }, "e");
+            (room, RoomEvent { at, kind: RoomKind::UsersGroup, change })
+        };
+        Self((1..=count).map(event).collect())
+    }
+
+    fn models(&self) -> BTreeMap<&RoomJid, Model> {
+        let mut models = BTreeMap::<_, Model>::new();
+        for (room, event) in &self.0 {
+            models.entry(room).or_default().handle(&event.change);
+        }
+        models
+    }
+
+    fn interruptions<'a>(&'a self, room: &'a RoomJid, user: &'a UserJid) -> impl Iterator<Item = &'a Ordinal> {
+        let interrupts = |change: &Change| match change {
+            Change::Destroyed => true,
+            Change::Left(users) => users.contains(user),
+            _ => false,
+        };
+        self.0.iter().filter(move |(of, event)| of == room && interrupts(&event.change)).map(|(_, event)| &event.at)
+    }
+
+    pub(crate) fn check_rooms(&self, end: &End) -> Result<(), String> {
+        for (room, model) in self.models() {
+            let (found, wanted) = (end.rooms.get(room), model.exists.then_some(&model.roles));
+            if found.map(|found| &found.roles) != wanted {
+                return Err(format!("{room} ended as {found:?}, not as {wanted:?}"));
+            }
+            let ended = self.0.iter().filter(|(of, event)| of == room && event.change == Change::Destroyed).next_back();
+            if let (Some(found), Some((_, ended))) = (found, ended)
+                && found.life <= ended.at
+            {
+                return Err(format!("{room} still has the archive of its life {}", found.life));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_invited(&self, end: &End) -> Result<(), String> {
+        for (room, model) in self.models().into_iter().filter(|(_, model)| model.exists) {
+            for user in &model.invited {
+                let since = self.interruptions(room, user).last();
+                let sent = end.invitations.iter().any(|(of, to, at)| of == room && to == user && Some(at) > since);
+                if !sent {
+                    return Err(format!("{user} was not invited to {room} in her last spell: {:?}", end.invitations));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_no_repetition(&self, end: &End) -> Result<(), String> {
+        let mut sent = end.invitations.clone();
+        sent.sort();
+        for pair in sent.windows(2) {
+            let ((room, user, first), (_, _, second)) = (&pair[0], &pair[1]);
+            let same = (&pair[1].0, &pair[1].1) == (room, user);
+            if same && !self.interruptions(room, user).any(|at| first < at && at < second) {
+                return Err(format!("{user} was invited to {room} for {first} and for {second}, one spell"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(room, event)| writeln!(f, "{} {room} {:?}", event.at, event.change))
+    }
+}
