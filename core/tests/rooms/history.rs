@@ -106,7 +106,7 @@ impl History {
             if found.map(|found| &found.roles) != wanted {
                 return Err(format!("{room} ended as {found:?}, not as {wanted:?}"));
             }
-            let ended = self.0.iter().filter(|(of, event)| of == room && event.change == Change::Destroyed).next_back();
+            let ended = self.0.iter().rfind(|(of, event)| of == room && event.change == Change::Destroyed);
             if let (Some(found), Some((_, ended))) = (found, ended)
                 && found.life <= ended.at
             {
