@@ -24,7 +24,7 @@ PYTHON = VENV / "bin" / "python"
 
 STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3"]
 """Debian packages that a running stack needs."""
-TEST_PACKAGES = [*STACK_PACKAGES, "lua-check"]
+TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql"]
 
 
 class BootstrapError(Exception):
