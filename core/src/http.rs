@@ -38,9 +38,9 @@ impl HttpClient {
     }
 }
 
-/// The innermost cause: reqwest's own message hides it behind "error sending request".
-pub(crate) fn root_cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+/// The innermost cause: the outer messages of clients hide it behind "error sending request".
+pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -15,17 +14,11 @@ from pathlib import Path
 import httpx
 
 from stack import prosody
+from stack.layout import free_port
 from support.login_tokens import mint
 from support.xmpp import Client
 
 START_TIMEOUT = 30.0
-
-
-def free_port() -> int:
-    """A port of the loopback interface that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def wait_until(condition, timeout: float = 10.0, what: str = "condition") -> None:

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from stack import prosody
-from support.prosody import free_port, wait_until
+from stack.layout import free_port
+from support.prosody import wait_until
 from support.xmpp import E, StanzaError, XmppError, body, error_condition, local, namespace
 
 DISCO = "http://jabber.org/protocol/disco#info"
@@ -73,7 +74,9 @@ def test_message_to_someone_who_never_logged_in(server, domain):
         assert again.messages() == []  # delivered once
 
 
-def test_offline_messages_survive_a_crash(new_server, unique_domain):
+@pytest.fixture
+def after_a_crash(new_server, unique_domain):
+    """A server that was killed right after Alice had written "kept" to Bob, who was offline; and their domain."""
     server = new_server().start()
     domain = server.create_host(unique_domain())
     with server.user(f"alice@{domain}") as alice:
@@ -81,6 +84,11 @@ def test_offline_messages_survive_a_crash(new_server, unique_domain):
         alice.sync()
     server.kill()
     server.start()
+    return server, domain
+
+
+def test_offline_messages_survive_a_crash(after_a_crash):
+    server, domain = after_a_crash
     with server.user(f"bob@{domain}") as bob:
         bob.presence()
         bob.wait_message("kept")
@@ -117,14 +125,8 @@ def test_archive_of_user_and_room(server, domain):
         assert archived(alice, room) == ["to all"]
 
 
-def test_archives_and_rooms_survive_a_crash(new_server, unique_domain):
-    server = new_server().start()
-    domain = server.create_host(unique_domain())
-    with server.user(f"alice@{domain}") as alice:
-        alice.message(f"bob@{domain}", "kept")
-        alice.sync()
-    server.kill()
-    server.start()
+def test_archives_and_rooms_survive_a_crash(after_a_crash):
+    server, domain = after_a_crash
     with server.user(f"alice@{domain}") as alice:
         assert archived(alice) == ["kept"]
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from support.prosody import Server, free_port, wait_until
+from stack.layout import free_port
+from support.prosody import Server, wait_until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
 
 ROSTER = "jabber:iq:roster"

@@ -13,6 +13,7 @@ use super::{
     AdminToken, ConfigError, Xmpp,
     sections::{TOKEN_MEND, check_token},
 };
+use crate::http::root_cause;
 
 /// A cold start that waits longer for its secret is better started anew.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -64,9 +65,5 @@ fn cause(error: &SdkError<GetSecretValueError>) -> String {
     if let (Some(code), message) = (error.code(), error.message()) {
         return format!("{code}: {}", message.unwrap_or("no message"));
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
+    root_cause(error)
 }

@@ -114,7 +114,7 @@ impl Source {
                 Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
                     ConfigError::of_key(
                         &self.file,
-                        format!("[{}] {} (from {variable})", key.section, key.name),
+                        overridden(key.section, key.name, variable),
                         "is not a number",
                         "write a whole number of seconds",
                     )
@@ -173,7 +173,7 @@ impl Source {
         mend: impl Into<String>,
     ) -> ConfigError {
         let key = match self.values.get(&(section, name)) {
-            Some((_, Origin::Variable(variable))) => format!("[{section}] {name} (from {variable})"),
+            Some((_, Origin::Variable(variable))) => overridden(section, name, variable),
             _ => format!("[{section}] {name}"),
         };
         ConfigError::of_key(&self.file, key, fault, mend)
@@ -202,4 +202,9 @@ impl Source {
             format!("remove it or correct its name; the sections are {}", keys::sections()),
         )
     }
+}
+
+/// How an error names a key whose value came from the environment.
+fn overridden(section: &str, name: &str, variable: &str) -> String {
+    format!("[{section}] {name} (from {variable})")
 }
