@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod address;
+pub mod aws;
 pub mod chat_list;
 mod clock;
 pub mod config;

@@ -47,6 +47,14 @@ pub(super) const KEYS: &[Key] = &[
     key("cors", "allowedOrigins", Kind::List),
     key("tls", "caFile", Kind::Text),
     key("log", "format", Kind::Text),
+    key("broker", "url", Kind::Secret),
+    key("broker", "urlSecretArn", Kind::Text),
+    key("broker", "exchange", Kind::Text),
+    key("broker", "queue", Kind::Text),
+    key("bridge", "listen", Kind::Text),
+    key("queues", "urlPrefix", Kind::Text),
+    key("queues", "longestRetryWait", Kind::Seconds),
+    key("ledger", "table", Kind::Text),
 ];
 
 /// The only key of `wac.ini` that concerns this service beside the section `[xmpp]` itself.

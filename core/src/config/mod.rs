@@ -5,6 +5,7 @@
 //! in it must be known. Any key can be overridden by `SIPPO_<SECTION>__<KEY>`.
 
 mod error;
+mod events;
 mod keys;
 mod secret;
 mod sections;
@@ -17,6 +18,7 @@ use std::{
 
 pub use self::{
     error::ConfigError,
+    events::{Broker, Events, Queues},
     sections::{AdminToken, Auth, Scheme, Surroundings, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};
@@ -40,6 +42,8 @@ pub struct Service {
     pub auth: Auth,
     /// `[cors]` and `[tls]`.
     pub surroundings: Surroundings,
+    /// `[broker]`, `[bridge]`, `[queues]` and `[ledger]`.
+    pub events: Events,
 }
 
 /// How to log.
@@ -81,6 +85,7 @@ impl Config {
             xmpp: Xmpp::read(&source)?,
             auth: Auth::read(&source)?,
             surroundings: Surroundings::read(&source)?,
+            events: Events::read(&source)?,
         };
         Ok(Self { log, service: Some(service) })
     }

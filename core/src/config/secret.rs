@@ -1,9 +1,8 @@
-//! The admin token from AWS Secrets Manager, read once at cold start.
+//! Secrets from AWS Secrets Manager, read once at cold start.
 
 use std::{path::Path, time::Duration};
 
 use aws_sdk_secretsmanager::{
-    config::timeout::TimeoutConfig,
     error::{ProvideErrorMetadata, SdkError},
     operation::get_secret_value::GetSecretValueError,
 };
@@ -12,6 +11,7 @@ use secrecy::SecretString;
 use super::{
     AdminToken, ConfigError, Xmpp,
     sections::{TOKEN_MEND, check_token},
+    source::Source,
 };
 use crate::http::root_cause;
 
@@ -28,35 +28,41 @@ impl Xmpp {
     pub async fn resolve_admin_token(&self) -> Result<SecretString, ConfigError> {
         match &self.admin_token {
             AdminToken::Given(token) => Ok(token.clone()),
-            AdminToken::Secret { arn, file } => read(arn, file).await,
+            AdminToken::Secret { arn, file } => {
+                let token = read(arn, file, KEY).await?;
+                check_token(&token).map_err(|fault| {
+                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)
+                })?;
+                Ok(token)
+            }
         }
     }
 }
 
-async fn read(arn: &str, file: &Path) -> Result<SecretString, ConfigError> {
-    // The SDK takes its TLS from here and nowhere else, so that one crypto provider serves the process.
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(aws_smithy_http_client::tls::Provider::Rustls(
-            aws_smithy_http_client::tls::rustls_provider::CryptoMode::Ring,
-        ))
-        .build_https();
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .http_client(http)
-        .timeout_config(TimeoutConfig::builder().operation_timeout(TIMEOUT).build())
-        .load()
-        .await;
+/// The error for a key that should hold a secret's ARN and does not.
+pub(super) fn check_arn(
+    source: &Source,
+    section: &'static str,
+    name: &'static str,
+    arn: &str,
+) -> Result<(), ConfigError> {
+    if arn.starts_with("arn:") {
+        return Ok(());
+    }
+    Err(source.bad(section, name, "is not an ARN", "write the secret's whole ARN, which begins with arn:"))
+}
+
+/// The value of the secret that `key` names by its ARN.
+pub(super) async fn read(arn: &str, file: &Path, key: &str) -> Result<SecretString, ConfigError> {
+    let config = crate::aws::sdk_config(TIMEOUT).await;
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await;
     let answer = answer.map_err(|error| {
         let fault = format!("cannot be read from Secrets Manager: {arn}, {}", cause(&error));
         let mend = "allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager";
-        ConfigError::of_key(file, KEY, fault, mend)
+        ConfigError::of_key(file, key, fault, mend)
     })?;
     // A line break at the end is what `aws … --secret-string file://token` leaves behind.
-    let token = SecretString::from(answer.secret_string().unwrap_or_default().trim_end_matches(['\r', '\n']));
-    match check_token(&token) {
-        Ok(()) => Ok(token),
-        Err(fault) => Err(ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)),
-    }
+    Ok(SecretString::from(answer.secret_string().unwrap_or_default().trim_end_matches(['\r', '\n'])))
 }
 
 /// What the service said, or else the innermost cause. Not the SDK's debug output: that may hold the

@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{ConfigError, source::Source};
+use super::{ConfigError, secret, source::Source};
 use crate::address::UserJid;
 
 /// `[xmpp]`: where the XMPP server is and how the service logs in there.
@@ -79,12 +79,13 @@ pub enum Scheme {
 
 impl Xmpp {
     pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
-        let url = url(source, "xmpp", "xmppUrl", &["ws", "wss"])?.ok_or_else(|| source.missing("xmpp", "xmppUrl"))?;
+        let url = source.url("xmpp", "xmppUrl", &["ws", "wss"])?.ok_or_else(|| source.missing("xmpp", "xmppUrl"))?;
         let hosts_admin_url = url_without_trailing_slash(
-            url_of(source, "hostsAdminUrl", &["http", "https"])?
+            source
+                .url("xmpp", "hostsAdminUrl", &["http", "https"])?
                 .ok_or_else(|| source.missing("xmpp", "hostsAdminUrl"))?,
         );
-        let public_url = url_of(source, "publicXmppUrl", &["ws", "wss"])?.unwrap_or_else(|| url.clone());
+        let public_url = source.url("xmpp", "publicXmppUrl", &["ws", "wss"])?.unwrap_or_else(|| url.clone());
         let admin_jid = source.text("xmpp", "adminJid").unwrap_or("sippo@sippo-admin.internal");
         let admin_jid = UserJid::canonical(admin_jid).map_err(|error| {
             source.bad(
@@ -99,16 +100,9 @@ impl Xmpp {
                 check_token(&token).map_err(|fault| bad_token(source, "adminToken", fault))?;
                 AdminToken::Given(token)
             }
-            (None, Some(arn)) if arn.starts_with("arn:") => {
+            (None, Some(arn)) => {
+                secret::check_arn(source, "xmpp", "adminTokenSecretArn", arn)?;
                 AdminToken::Secret { arn: arn.to_owned(), file: source.file().to_owned() }
-            }
-            (None, Some(_)) => {
-                return Err(source.bad(
-                    "xmpp",
-                    "adminTokenSecretArn",
-                    "is not an ARN",
-                    "write the secret's whole ARN, which begins with arn:",
-                ));
             }
             (None, None) => return Err(source.missing("xmpp", "adminToken")),
         };
@@ -145,8 +139,8 @@ impl Auth {
 
 impl Scheme {
     fn read(source: &Source) -> Result<Self, ConfigError> {
-        let jwks_url = url(source, "auth", "jwksUrl", &["https", "file"])?;
-        let introspection_url = url(source, "auth", "introspectionUrl", &["https", "http"])?;
+        let jwks_url = source.url("auth", "jwksUrl", &["https", "file"])?;
+        let introspection_url = source.url("auth", "introspectionUrl", &["https", "http"])?;
         let audience = source.list("auth", "audience").to_vec();
         match (jwks_url, introspection_url) {
             (Some(jwks_url), None) => {
@@ -202,33 +196,6 @@ pub(super) const TOKEN_MEND: &str = "set the same random value of 32 to 512 prin
 
 fn bad_token(source: &Source, name: &'static str, fault: &str) -> ConfigError {
     source.bad("xmpp", name, fault, TOKEN_MEND)
-}
-
-fn url_of(source: &Source, name: &'static str, schemes: &[&str]) -> Result<Option<Url>, ConfigError> {
-    url(source, "xmpp", name, schemes)
-}
-
-fn url(
-    source: &Source,
-    section: &'static str,
-    name: &'static str,
-    schemes: &[&str],
-) -> Result<Option<Url>, ConfigError> {
-    let Some(text) = source.text(section, name) else { return Ok(None) };
-    let wanted = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
-    let url = Url::parse(text).map_err(|error| {
-        source.bad(section, name, format!("is not a URL ({error})"), format!("write one that begins with {wanted}"))
-    })?;
-    let whole = url.scheme() == "file" || url.has_host();
-    if !schemes.contains(&url.scheme()) || !whole || !url.username().is_empty() || url.password().is_some() {
-        return Err(source.bad(
-            section,
-            name,
-            "is not a URL of the right kind",
-            format!("write one that begins with {wanted} and a host, without user and password"),
-        ));
-    }
-    Ok(Some(url))
 }
 
 fn url_without_trailing_slash(mut url: Url) -> Url {

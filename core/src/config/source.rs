@@ -6,6 +6,7 @@ use std::{
 };
 
 use secrecy::SecretString;
+use url::Url;
 
 use super::{
     ConfigError,
@@ -148,6 +149,30 @@ impl Source {
 
     pub(super) fn secret(&self, section: &'static str, name: &'static str) -> Option<SecretString> {
         self.text(section, name).map(SecretString::from)
+    }
+
+    /// A URL of one of `schemes`, without user and password; `None` when the key is absent.
+    pub(super) fn url(
+        &self,
+        section: &'static str,
+        name: &'static str,
+        schemes: &[&str],
+    ) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = self.text(section, name) else { return Ok(None) };
+        let wanted = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
+        let url = Url::parse(text).map_err(|error| {
+            self.bad(section, name, format!("is not a URL ({error})"), format!("write one that begins with {wanted}"))
+        })?;
+        let whole = url.scheme() == "file" || url.has_host();
+        if !schemes.contains(&url.scheme()) || !whole || !url.username().is_empty() || url.password().is_some() {
+            return Err(self.bad(
+                section,
+                name,
+                "is not a URL of the right kind",
+                format!("write one that begins with {wanted} and a host, without user and password"),
+            ));
+        }
+        Ok(Some(url))
     }
 
     pub(super) fn number(&self, section: &'static str, name: &'static str) -> Option<i64> {

@@ -191,3 +191,45 @@ fn plain_urls_beyond_this_machine_are_pointed_out() {
     assert_eq!(exposed("ws://[::1]:5280/ws"), 0);
     assert_eq!(exposed("ws://localhost:5280/ws"), 0);
 }
+
+#[test]
+fn the_events_half_asks_for_what_it_needs_when_it_needs_it() {
+    let bare = service(TOML, &[]).events;
+    assert_eq!((bare.table.as_str(), bare.listen.to_string().as_str()), ("sippo-xmpp-ledger", "127.0.0.1:8081"));
+    let lines = [bare.broker().unwrap_err(), bare.queues().unwrap_err()].map(|error| error.to_string());
+    assert!(lines[0].contains("SIPPO_BROKER__URL") && lines[1].contains("SIPPO_QUEUES__URL_PREFIX"), "{lines:?}");
+    let events = service(
+        TOML,
+        &[
+            ("SIPPO_BROKER__URL", "amqp://user:hush@mq.test/platform"),
+            ("SIPPO_QUEUES__URL_PREFIX", "https://sqs.test/1/sippo-"),
+            ("SIPPO_QUEUES__LONGEST_RETRY_WAIT", "3"),
+        ],
+    )
+    .events;
+    assert!(!format!("{events:?}").contains("hush"));
+    assert_eq!(events.broker().unwrap().exchange, "sippo.events");
+    let queues = events.queues().unwrap();
+    assert_eq!(queues.longest_retry_wait.as_secs(), 3);
+    assert_eq!(queues.url(crate::events::EventType::DomainCreated), "https://sqs.test/1/sippo-domain-created");
+    let dead = queues.dead_letters_url(crate::events::EventType::DomainCreated);
+    assert_eq!(dead, "https://sqs.test/1/sippo-domain-created-dead");
+}
+
+#[test]
+fn bad_values_of_the_events_half_are_told_without_their_secrets() {
+    for (variable, value) in [
+        ("SIPPO_BROKER__URL", "http://user:hush@mq.test"),
+        ("SIPPO_BROKER__URL", "amqp://user:hush@mq.test:port/"),
+        ("SIPPO_BROKER__URL_SECRET_ARN", "secret"),
+        ("SIPPO_BRIDGE__LISTEN", "localhost"),
+        ("SIPPO_QUEUES__URL_PREFIX", "sqs"),
+        ("SIPPO_LEDGER__TABLE", ""),
+    ] {
+        let line = read(Some("[xmpp]"), Some(TOML), &[(variable, value)]).unwrap_err();
+        assert!(line.contains(variable) && !line.contains("hush"), "{line}");
+    }
+    let prefix = ("SIPPO_QUEUES__URL_PREFIX", "https://sqs.test/");
+    let line = read(Some("[xmpp]"), Some(TOML), &[prefix, ("SIPPO_QUEUES__LONGEST_RETRY_WAIT", "0")]).unwrap_err();
+    assert!(line.contains("1 to 43200"), "{line}");
+}

@@ -1,0 +1,173 @@
+//! `[broker]`, `[bridge]`, `[queues]` and `[ledger]`: what the events' half needs beside the XMPP server.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::{ConfigError, secret, source::Source};
+use crate::events::EventType;
+
+/// The events' half of the configuration. What a process needs of it and lacks is an error when it asks.
+#[derive(Debug, Clone)]
+pub struct Events {
+    broker: Option<Broker>,
+    queues: Option<Queues>,
+    /// The ledger's DynamoDB table.
+    pub table: String,
+    /// Where the bridge tells its health over HTTP.
+    pub listen: SocketAddr,
+    file: PathBuf,
+}
+
+/// `[broker]`: where the platform publishes.
+#[derive(Debug, Clone)]
+pub struct Broker {
+    url: BrokerUrl,
+    /// The topic exchange.
+    pub exchange: String,
+    /// The bridge's queue there.
+    pub queue: String,
+}
+
+#[derive(Debug, Clone)]
+enum BrokerUrl {
+    Given(SecretString),
+    Secret { arn: String, file: PathBuf },
+}
+
+/// `[queues]`: one for each event type, and its dead letters'.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    prefix: Url,
+    /// The longest wait between two tries of a message.
+    pub longest_retry_wait: Duration,
+}
+
+impl Queues {
+    /// The URL of an event type's queue.
+    #[must_use]
+    pub fn url(&self, event_type: EventType) -> String {
+        format!("{}{}", self.prefix, event_type.function())
+    }
+
+    /// The URL of the queue of its dead letters.
+    #[must_use]
+    pub fn dead_letters_url(&self, event_type: EventType) -> String {
+        format!("{}-dead", self.url(event_type))
+    }
+}
+
+impl Broker {
+    /// The broker's URL, with the password: the one given, or the one that Secrets Manager keeps.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when Secrets Manager does not hand out a usable URL; a new start may help.
+    pub async fn resolve_url(&self) -> Result<SecretString, ConfigError> {
+        match &self.url {
+            BrokerUrl::Given(url) => Ok(url.clone()),
+            BrokerUrl::Secret { arn, file } => {
+                const KEY: &str = "[broker] urlSecretArn";
+                let url = secret::read(arn, file, KEY).await?;
+                check_broker_url(&url).map_err(|fault| {
+                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), BROKER_MEND)
+                })?;
+                Ok(url)
+            }
+        }
+    }
+}
+
+impl Events {
+    pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+        let listen = source.text("bridge", "listen").unwrap_or("127.0.0.1:8081");
+        let listen = listen.parse().map_err(|_| {
+            source.bad("bridge", "listen", "is no IP address with a port", "write it as in 127.0.0.1:8081")
+        })?;
+        let table = source.text("ledger", "table").unwrap_or("sippo-xmpp-ledger").to_owned();
+        if table.is_empty() {
+            return Err(source.bad("ledger", "table", "is empty", "write the name of the DynamoDB table"));
+        }
+        Ok(Self {
+            broker: Broker::read(source)?,
+            queues: Queues::read(source)?,
+            table,
+            listen,
+            file: source.file().to_owned(),
+        })
+    }
+
+    /// `[broker]`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it has no URL.
+    pub fn broker(&self) -> Result<&Broker, ConfigError> {
+        self.broker.as_ref().ok_or_else(|| self.missing("[broker] url", "SIPPO_BROKER__URL"))
+    }
+
+    /// `[queues]`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is not there.
+    pub fn queues(&self) -> Result<&Queues, ConfigError> {
+        self.queues.as_ref().ok_or_else(|| self.missing("[queues] urlPrefix", "SIPPO_QUEUES__URL_PREFIX"))
+    }
+
+    fn missing(&self, key: &str, variable: &str) -> ConfigError {
+        ConfigError::of_key(&self.file, key, "is missing", format!("set it there or in {variable}"))
+    }
+}
+
+const BROKER_MEND: &str =
+    "write amqp:// or amqps:// with user, password, host and, if it is not the default, the virtual host";
+
+fn check_broker_url(url: &SecretString) -> Result<(), &'static str> {
+    // The parser's own words could quote the password.
+    let url = Url::parse(url.expose_secret()).map_err(|_| "is not a URL")?;
+    if matches!(url.scheme(), "amqp" | "amqps") && url.has_host() {
+        Ok(())
+    } else {
+        Err("is not the URL of an AMQP broker")
+    }
+}
+
+impl Broker {
+    fn read(source: &Source) -> Result<Option<Self>, ConfigError> {
+        let url = match (source.secret("broker", "url"), source.text("broker", "urlSecretArn")) {
+            (Some(url), _) => {
+                check_broker_url(&url).map_err(|fault| source.bad("broker", "url", fault, BROKER_MEND))?;
+                BrokerUrl::Given(url)
+            }
+            (None, Some(arn)) => {
+                secret::check_arn(source, "broker", "urlSecretArn", arn)?;
+                BrokerUrl::Secret { arn: arn.to_owned(), file: source.file().to_owned() }
+            }
+            (None, None) => return Ok(None),
+        };
+        let name = |key, default: &str| {
+            let name = source.text("broker", key).unwrap_or(default);
+            if name.is_empty() || name.len() > 255 {
+                return Err(source.bad(
+                    "broker",
+                    key,
+                    "is empty or longer than 255 bytes",
+                    "write a name that AMQP can hold",
+                ));
+            }
+            Ok(name.to_owned())
+        };
+        Ok(Some(Self { url, exchange: name("exchange", "sippo.events")?, queue: name("queue", "sippo-xmpp")? }))
+    }
+}
+
+impl Queues {
+    fn read(source: &Source) -> Result<Option<Self>, ConfigError> {
+        let Some(prefix) = source.url("queues", "urlPrefix", &["https", "http"])? else { return Ok(None) };
+        let wait = source.number("queues", "longestRetryWait").unwrap_or(300);
+        // SQS: a visibility timeout is at most 12 hours.
+        let wait = u64::try_from(wait).ok().filter(|wait| (1..=43_200).contains(wait)).ok_or_else(|| {
+            source.bad("queues", "longestRetryWait", "is out of range", "write a number of seconds from 1 to 43200")
+        })?;
+        Ok(Some(Self { prefix, longest_retry_wait: Duration::from_secs(wait) }))
+    }
+}
