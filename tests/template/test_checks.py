@@ -1,0 +1,69 @@
+"""What others have to say on the templates: SAM, cfn-lint, checkov."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from template.conftest import CHECKOV, EVERYTHING, ROOT, SAM, expand, run
+
+TEMPLATES = ["template", "template-observe"]
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_sam_and_cfn_lint_have_nothing_to_say(name):
+    assert "is a valid SAM Template" in run(
+        SAM / "sam", "validate", "--lint", "--language-extensions", "--template", ROOT / f"{name}.yaml")
+    assert run(SAM / "cfn-lint", ROOT / f"{name}.yaml").strip() == ""
+
+
+def test_checkov_has_nothing_to_say(folder: Path, full: dict, template: dict, observe: dict):
+    output = run(CHECKOV, "--config-file", ROOT / "tests/template/checkov.yaml", "--framework", "cloudformation",
+                 "--skip-download", "--output", "json", "--quiet", "--directory", folder)
+    summary = json.loads(output)["summary"]
+    assert summary["failed"] == summary["parsing_errors"] == 0, summary
+    assert summary["passed"] > 300, "it has not seen all"
+
+
+def test_checkov_finds_what_is_wrong(tmp_path: Path):
+    """It reads the expanded template as it should: a ledger without recovery is found."""
+    broken = expand(tmp_path / "plain", "template", EVERYTHING)
+    del broken["Resources"]["LedgerTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    (tmp_path / "plain" / "template.json").write_text(json.dumps(broken))
+    output = run(CHECKOV, "--config-file", ROOT / "tests/template/checkov.yaml", "--framework", "cloudformation",
+                 "--skip-download", "--soft-fail", "--output", "json", "--quiet", "--directory", tmp_path)
+    failed = json.loads(output)["results"]["failed_checks"]
+    assert [check["check_id"] for check in failed] == ["CKV_AWS_28"]
+
+
+def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
+    documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE))
+    alarms = [one["Properties"] for one in observe["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    used = {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == "SippoXmpp"}
+    body = observe["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    body = body if isinstance(body, str) else body["Fn::Sub"]
+    own = None
+    for widget in json.loads(body)["widgets"]:
+        for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], str) and metric[0] not in (".", "..."):
+                own = metric[0] == "SippoXmpp"
+            if own and isinstance(metric[0], str) and metric[0] != "...":
+                used.add(metric[1])
+    assert used <= documented, used - documented
+    assert {"xmpp_connect_failures", "bridge_active", "event_lag", "bridge_in"} <= used
+
+
+def test_every_queue_has_its_two_alarms(template: dict, observe: dict):
+    alarms = [one["Properties"] for one in observe["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
+    watched = {(alarm["Dimensions"][0]["Value"], alarm["MetricName"]) for alarm in alarms if alarm["Namespace"] == "AWS/SQS"}
+    names = {one["Properties"]["QueueName"] for one in template["Resources"].values() if one["Type"] == "AWS::SQS::Queue"}
+    assert len(names) == 20
+    assert watched == {
+        (name, "ApproximateNumberOfMessagesVisible" if name.endswith("-dead") else "ApproximateAgeOfOldestMessage")
+        for name in names}
+    for alarm in alarms:
+        assert alarm["AlarmActions"], alarm
+        assert alarm["TreatMissingData"] == ("breaching" if alarm["MetricName"] == "bridge_active" else "notBreaching")

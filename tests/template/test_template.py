@@ -1,0 +1,189 @@
+"""template.yaml has a resource for all that the code needs, with the figures that the code relies on."""
+
+from __future__ import annotations
+
+import pytest
+
+from template.names import binaries, event_types, variables
+
+MARGIN = 30
+"""Seconds beyond a function's timeout in which what it asked of the XMPP server may still take effect."""
+MEGABYTE = 1024 * 1024
+LEDGER = {f"dynamodb:{name}" for name in (
+    "BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")}
+REST = {"login", "individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete"}
+
+
+def of_type(template: dict, kind: str) -> dict[str, dict]:
+    """Properties of the resources of a type, by logical id."""
+    return {name: one["Properties"] for name, one in template["Resources"].items() if one["Type"] == kind}
+
+
+def functions(template: dict) -> dict[str, str]:
+    """Logical id of the function that a binary is."""
+    return {one["Metadata"]["BuildProperties"]["Binary"]: name for name, one in template["Resources"].items()
+            if one["Type"] == "AWS::Serverless::Function"}
+
+
+def setting(template: dict, logical_id: str, name: str):
+    """A property of a function, or else what all functions have."""
+    own = template["Resources"][logical_id]["Properties"]
+    return own.get(name, template["Globals"]["Function"].get(name))
+
+
+def statements(template: dict, logical_id: str) -> list[dict]:
+    """What a function may do by policies of its own, beside the managed ones that are named in full."""
+    properties = template["Resources"][logical_id]["Properties"]
+    found = []
+    if "Role" in properties:
+        role = template["Resources"][properties["Role"]["Fn::GetAtt"][0]]["Properties"]
+        policies, managed = [policy["PolicyDocument"] for policy in role["Policies"]], role["ManagedPolicyArns"]
+    else:
+        managed, policies = [], properties["Policies"]
+    for policy in [*policies, *managed]:
+        if not isinstance(policy, dict) or "Fn::Sub" in policy:
+            continue
+        if "Ref" in policy:
+            policy = template["Resources"][policy["Ref"]]["Properties"]["PolicyDocument"]
+        found += [one for one in policy["Statement"] if one != {"Ref": "AWS::NoValue"}]
+    return found
+
+
+def listed(value) -> list:
+    return value if isinstance(value, list) else [value]
+
+
+def allowed(template: dict, logical_id: str) -> dict[str, list]:
+    """Resources by action."""
+    table: dict[str, list] = {}
+    for one in statements(template, logical_id):
+        assert one["Effect"] == "Allow"
+        for action in listed(one["Action"]):
+            table.setdefault(action, []).extend(listed(one["Resource"]))
+    return table
+
+
+def test_every_binary_is_a_function_with_a_log_and_a_policy_of_its_own(full):
+    expected = binaries() | set(event_types().values()) | {"resync", "bridge-amazon-mq"}
+    assert set(functions(full)) == expected
+    logs, roles = [], []
+    for logical_id in functions(full).values():
+        properties = full["Resources"][logical_id]["Properties"]
+        logs.append(properties["LoggingConfig"]["LogGroup"]["Ref"])
+        roles.append(properties["Role"]["Fn::GetAtt"][0] if "Role" in properties else logical_id)
+        assert statements(full, logical_id)
+    assert len(set(logs)) == len(set(roles)) == len(expected)
+    for log in logs:
+        assert full["Resources"][log]["Type"] == "AWS::Logs::LogGroup"
+        assert full["Resources"][log]["Properties"]["RetentionInDays"]
+
+
+@pytest.mark.parametrize("function", event_types().values())
+def test_every_event_type_has_queue_dead_letters_and_mapping(template, function):
+    queues = {properties["QueueName"]: (name, properties) for name, properties in of_type(template, "AWS::SQS::Queue").items()}
+    name, queue = queues[f"sippo-xmpp-{function}"]
+    dead_name, dead = queues[f"sippo-xmpp-{function}-dead"]
+    assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Fn::GetAtt": [dead_name, "Arn"]}, "maxReceiveCount": 40}
+    assert dead["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
+    [source] = dead["RedriveAllowPolicy"]["sourceQueueArns"]
+    assert str(source).replace("'", "").rstrip("]}").endswith(function)
+    for one in (queue, dead):
+        assert one["SqsManagedSseEnabled"] is True
+        assert one["MaximumMessageSize"] == MEGABYTE
+        assert one["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert "FifoQueue" not in one
+    logical_id = functions(template)[function]
+    timeout = setting(template, logical_id, "Timeout")
+    assert timeout == 60
+    assert timeout + MARGIN < queue["VisibilityTimeout"] == 150
+    # Retried for an hour at least, whether a function crashes each time or asks for the shortest longest wait.
+    shortest = template["Parameters"]["LongestRetryWait"]["MinValue"]
+    waits = [min(2**number, shortest) for number in range(40)]
+    assert 40 * queue["VisibilityTimeout"] >= 3600
+    assert sum(waits) >= 3600
+    [mapping] = [one for one in of_type(template, "AWS::Lambda::EventSourceMapping").values()
+                 if one.get("EventSourceArn") == {"Fn::GetAtt": [name, "Arn"]}]
+    gathered = function.endswith(("-joined", "-left"))
+    assert mapping["FunctionName"] == {"Ref": logical_id}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert (mapping["BatchSize"], mapping["MaximumBatchingWindowInSeconds"]) == ((100, 1) if gathered else (10, 0))
+    assert int(mapping["ScalingConfig"]["MaximumConcurrency"]) >= 2
+
+
+@pytest.mark.parametrize("function", event_types().values())
+def test_an_event_function_touches_its_own_queues_and_the_ledger_only(full, function):
+    queues = {properties["QueueName"]: name for name, properties in of_type(full, "AWS::SQS::Queue").items()}
+    rights = allowed(full, functions(full)[function])
+    own = [{"Fn::GetAtt": [queues[f"sippo-xmpp-{function}"], "Arn"]}]
+    for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
+        assert rights.pop(f"sqs:{action}") == own
+    assert rights.pop("sqs:SendMessage") == [{"Fn::GetAtt": [queues[f"sippo-xmpp-{function}-dead"], "Arn"]}]
+    assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER
+    for action in LEDGER:
+        assert rights.pop(action) == [{"Fn::GetAtt": ["LedgerTable", "Arn"]}]
+    assert set(rights) == {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "kms:Decrypt"}
+
+
+def test_the_rest_functions_read_the_secret_only(full):
+    for function in REST:
+        rights = allowed(full, functions(full)[function])
+        assert set(rights) == {"secretsmanager:GetSecretValue", "kms:Decrypt"}, function
+        assert "*" not in str(rights["secretsmanager:GetSecretValue"])
+        assert setting(full, functions(full)[function], "Timeout") == 10
+
+
+def test_no_right_goes_beyond_a_resource_but_where_aws_knows_none(full):
+    for logical_id in functions(full).values():
+        for action, resources in allowed(full, logical_id).items():
+            assert "*" not in action
+            assert "*" not in resources or action.startswith("ec2:"), (logical_id, action)
+
+
+def test_resync_may_walk_the_ledger_and_is_alone(full):
+    logical_id = functions(full)["resync"]
+    rights = allowed(full, logical_id)
+    assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER | {"dynamodb:Scan"}
+    assert setting(full, logical_id, "Timeout") == 900
+    assert setting(full, logical_id, "ReservedConcurrentExecutions") == 1
+    assert full["Resources"][logical_id]["Properties"]["Events"]["Schedule"]["Type"] == "Schedule"
+
+
+def test_the_bridge_is_one_and_sends_to_the_event_queues_only(full, template):
+    logical_id = functions(full)["bridge-amazon-mq"]
+    assert setting(full, logical_id, "ReservedConcurrentExecutions") == 1
+    queues = {name for name, properties in of_type(full, "AWS::SQS::Queue").items() if not properties["QueueName"].endswith("-dead")}
+    rights = allowed(full, logical_id)
+    assert {one["Fn::GetAtt"][0] for one in rights["sqs:SendMessage"]} == queues
+    assert {action for action in rights if action.startswith("dynamodb:")} == {
+        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    for one in (full, template):
+        kinds = {name: resource.get("Condition") for name, resource in one["Resources"].items() if name.startswith("Bridge")}
+        assert kinds["BridgeFunction"] == kinds["BridgeMapping"] == "IsAmazonMQ"
+        assert kinds["BridgeRole"] == "IsRabbitMQ"
+
+
+def test_the_ledger_is_kept(template):
+    table = template["Resources"]["LedgerTable"]
+    assert table["DeletionPolicy"] == table["UpdateReplacePolicy"] == "Retain"
+    properties = table["Properties"]
+    assert properties["TableName"] == "sippo-xmpp-ledger"
+    assert properties["BillingMode"] == "PAY_PER_REQUEST"
+    assert [(key["AttributeName"], key["KeyType"]) for key in properties["KeySchema"]] == [("pk", "HASH"), ("sk", "RANGE")]
+    assert {key["AttributeType"] for key in properties["AttributeDefinitions"]} == {"S"}
+    assert properties["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"]["SSEEnabled"] is properties["DeletionProtectionEnabled"] is True
+
+
+def test_every_variable_is_one_that_the_code_reads(full):
+    known = variables() | {"SIPPO_LOG__LEVEL", "CONFIG_DIR", "POWERTOOLS_SERVICE_NAME"}
+    given = set(full["Globals"]["Function"]["Environment"]["Variables"])
+    for logical_id in functions(full).values():
+        given |= set(full["Resources"][logical_id]["Properties"].get("Environment", {}).get("Variables", {}))
+    assert given <= known, given - known
+    assert {"SIPPO_QUEUES__URL_PREFIX", "SIPPO_LEDGER__TABLE", "SIPPO_BROKER__URL_SECRET_ARN"} <= given
+
+
+def test_every_parameter_is_described(template):
+    for name, parameter in template["Parameters"].items():
+        assert parameter.get("Description") or parameter.get("AllowedValues"), name
