@@ -22,7 +22,7 @@ from stack.layout import ROOT, VENV
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 PYTHON = VENV / "bin" / "python"
 
-STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3"]
+STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3", "rabbitmq-server"]
 """Debian packages that a running stack needs."""
 TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql"]
 
@@ -117,11 +117,11 @@ def _is_stamped(stamp: Path, wanted: str, python: Path) -> bool:
     return python.exists() and stamp.exists() and stamp.read_text() == wanted
 
 
-def build(*arguments: str) -> None:
-    """Builds the release binaries with cargo."""
+def build(*arguments: str, profile: str = "stack") -> None:
+    """Builds binaries with cargo, by Cargo.toml's profile of this name."""
     if shutil.which("cargo") is None:
         raise BootstrapError("cargo is missing; install the Rust toolchain that rust-toolchain or Cargo.toml names")
-    command = ["cargo", "build", "--release", "--locked", "--bins", *arguments]
+    command = ["cargo", "build", "--profile", profile, "--locked", "--bins", *arguments]
     if run_to_end(command, cwd=ROOT).returncode != 0:
         raise BootstrapError(f"{' '.join(command)} failed; see above")
 

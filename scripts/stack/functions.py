@@ -35,6 +35,8 @@ class Settings:
     copies: int = 2
     """Copies of each function that are always there; more are started on demand."""
     binaries: Path = BINARIES
+    manifest: Path = ROOT / "Cargo.toml"
+    """Names all functions there are, and cargo lambda's routes."""
 
     @property
     def url(self) -> str:
@@ -70,7 +72,7 @@ def process(settings: Settings, layout: Layout) -> Process:
             sys.executable, str(Path(__file__).with_name("local_lambda.py")), *settings.functions,
             "--binaries", str(settings.binaries),
             "--cargo-lambda", str(VENV / "bin" / "cargo-lambda"),
-            "--manifest", str(ROOT / "Cargo.toml"),
+            "--manifest", str(settings.manifest),
             "--empty", str(empty),
             "--port", str(settings.port),
             "--gateway-port", str(settings.gateway_port),

@@ -9,7 +9,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / "target" / "venv"
-BINARIES = ROOT / "target" / "release"
+TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target")
+BINARIES = TARGET / "stack"
+"""The programs as scripts/run and scripts/test build them, with Cargo's profile `stack`."""
+RELEASE = TARGET / "release"
+"""As they are deployed and measured."""
 LOCAL = ROOT / "target" / "local"
 
 
@@ -43,6 +47,16 @@ class Layout:
     def prosody_data(self) -> Path:
         """The XMPP server's data; survives restarts."""
         return self.state / "prosody"
+
+    @property
+    def rabbitmq_data(self) -> Path:
+        """The broker's data; survives restarts."""
+        return self.state / "rabbitmq"
+
+    @property
+    def stand_in_data(self) -> Path:
+        """What the stand-in for SQS and DynamoDB saves when it is stopped."""
+        return self.state / "queue"
 
     @property
     def issuer(self) -> Path:

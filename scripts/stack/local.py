@@ -6,45 +6,62 @@ import http.client
 import json
 import secrets
 import shlex
+import sys
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from stack import functions, prosody
+from stack import bridge, functions, prosody, rabbitmq, stand_in
+from stack.event_types import EVENT_FUNCTIONS, RESYNC
 from stack.issuer import Issuer
-from stack.layout import ROOT, Layout, free_port, is_free, write_private
+from stack.layout import BINARIES, ROOT, Layout, write_private
+from stack.ports import Ports
+from stack.spec import Process
 from stack.supervisor import StackError, Supervisor
 
 DOMAIN = "example.test"
-DEFAULT_PORTS = 5280
+LONGEST_RETRY_WAIT = 3
+"""Seconds between two tries of a message at most."""
 
 
 @dataclass
 class Stack:
-    """The REST half: the XMPP server and the functions."""
+    """XMPP server, broker, queues and ledger, functions, poller and bridge."""
 
     layout: Layout
     supervisor: Supervisor
-    prosody_port: int
-    api_port: int
-    runtime_port: int
-    gateway_port: int
+    ports: Ports
     log_level: str | None = None
     environment: dict[str, str] = field(default_factory=dict, repr=False)
-    """Laid over the functions' configuration."""
+    """Laid over the functions' and the bridge's configuration."""
     prosody_options: dict[str, str] = field(default_factory=dict)
     """Laid over the XMPP server's, without the prefix SIPPO_XMPP_."""
+    binaries: Path = BINARIES
+    resync_every: float = 0.0
+    """Seconds between two runs of resync; 0: only when it is invoked."""
 
     def __post_init__(self) -> None:
         self.layout.create()
         self.issuer = Issuer(self.layout.issuer)
         self.issuer.create()
         self.admin_token = self._admin_token()
+        ports = self.ports
         self.prosody = prosody.Settings(
-            data=self.layout.prosody_data, http_port=self.prosody_port, admin_token=self.admin_token,
+            data=self.layout.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
             extra=self.prosody_options)
+        self.rabbitmq = rabbitmq.Settings(
+            data=self.layout.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
+            distribution_port=ports.distribution,
+            password=rabbitmq.password(self.layout.state / "rabbitmq-password"))
+        self.stand_in = stand_in.Settings(data=self.layout.stand_in_data, port=ports.queue)
+        environment = self.service_environment() | self.environment
         self.functions = functions.Settings(
-            port=self.api_port, runtime_port=self.runtime_port, gateway_port=self.gateway_port,
-            environment=self.function_environment() | self.environment)
+            port=ports.api, runtime_port=ports.runtime, gateway_port=ports.gateway, environment=environment,
+            functions=(*functions.REST_FUNCTIONS, *EVENT_FUNCTIONS, RESYNC), binaries=self.binaries, copies=1)
+        self.bridge = bridge.Settings(
+            health_port=ports.bridge_health, binaries=self.binaries,
+            environment={"SIPPO_BROKER__URL": self.rabbitmq.url} | environment)
 
     def _admin_token(self) -> str:
         """Made once; the XMPP server's data would not mind another one, but clients' sessions would."""
@@ -53,8 +70,8 @@ class Stack:
             write_private(file, secrets.token_hex(32))
         return file.read_text().strip()
 
-    def function_environment(self) -> dict[str, str]:
-        """The functions' configuration: the repository's config/ with this stack's addresses and secrets."""
+    def service_environment(self) -> dict[str, str]:
+        """The service's configuration: the repository's config/ with this stack's addresses and secrets."""
         environment = {
             "CONFIG_DIR": str(ROOT / "config"),
             "SIPPO_XMPP__XMPP_URL": self.prosody.ws_url,
@@ -62,6 +79,10 @@ class Stack:
             "SIPPO_XMPP__ADMIN_TOKEN": self.admin_token,
             "SIPPO_XMPP__ADMIN_JID": self.prosody.admin_jid,
             "SIPPO_LOG__FORMAT": "json",
+            "SIPPO_QUEUES__URL_PREFIX": self.stand_in.queue_url_prefix,
+            "SIPPO_QUEUES__LONGEST_RETRY_WAIT": str(LONGEST_RETRY_WAIT),
+            "SIPPO_LEDGER__TABLE": stand_in.TABLE,
+            **self.stand_in.environment(),
             **self.issuer.environment(),
         }
         if self.log_level is not None:
@@ -70,10 +91,40 @@ class Stack:
 
     def start(self) -> None:
         """Starts everything and shows that a user can log in."""
-        self.supervisor.start(prosody.process(self.prosody))
-        self.create_domain(DOMAIN)
+        with ThreadPoolExecutor() as pool:
+            # What depends on nothing, together: the broker alone takes most of the time.
+            for started in [pool.submit(one) for one in (self.start_xmpp, self.start_broker, self.start_stand_in)]:
+                started.result()
         self.supervisor.start(functions.process(self.functions, self.layout))
         self.verify()
+        self.supervisor.start(self.poller())
+        self.supervisor.start(bridge.process(self.bridge))
+
+    def start_xmpp(self) -> None:
+        """Starts the XMPP server, with a first domain."""
+        self.supervisor.start(prosody.process(self.prosody))
+        self.create_domain(DOMAIN)
+
+    def start_broker(self) -> None:
+        """Starts the message broker."""
+        for process in rabbitmq.processes(self.rabbitmq):
+            self.supervisor.start(process)
+
+    def start_stand_in(self) -> None:
+        """Starts the stand-in for SQS and DynamoDB, with queues and table."""
+        self.supervisor.start(stand_in.process(self.stand_in))
+        stand_in.create_queues(self.stand_in.port)
+        stand_in.create_table(self.stand_in.port)
+
+    def poller(self) -> Process:
+        """What invokes the event functions."""
+        return Process(
+            name="poller",
+            argv=[sys.executable, str(Path(__file__).with_name("poller.py")),
+                  "--queue-port", str(self.ports.queue), "--api-port", str(self.ports.api),
+                  "--prefix", stand_in.QUEUE_PREFIX, "--resync-every", str(self.resync_every)],
+            ready=lambda: True,  # it waits for queues and functions itself
+        )
 
     def create_domain(self, domain: str) -> None:
         """Creates a virtual host unless it is there."""
@@ -99,7 +150,14 @@ class Stack:
             "ADMIN_JID": self.prosody.admin_jid,
             "ADMIN_TOKEN": self.admin_token,
             "XMPP_DOMAIN": DOMAIN,
-            "INVOKE_PORT": str(self.api_port),
+            "INVOKE_PORT": str(self.ports.api),
+            "AMQP_URL": self.rabbitmq.url,
+            "AMQP_EXCHANGE": rabbitmq.EXCHANGE,
+            "AMQP_QUEUE": rabbitmq.QUEUE,
+            **self.stand_in.environment(),
+            "QUEUE_URL_PREFIX": self.stand_in.queue_url_prefix,
+            "LEDGER_TABLE": stand_in.TABLE,
+            "BRIDGE_HEALTH_URL": self.bridge.health_url,
             "LOG_DIR": str(self.layout.logs.resolve()),
             "PID_DIR": str(self.layout.pids.resolve()),
         }
@@ -118,15 +176,3 @@ def _call(url: urllib.parse.SplitResult, method: str, token: str, body: str | No
     finally:
         connection.close()
 
-
-def choose_ports(count: int, base: int | None) -> list[int]:
-    """`count` ports from `base` on, which must be free then; else the usual ones, or any where those are taken."""
-    if base is not None:
-        ports = list(range(base, base + count))
-        if taken := [port for port in ports if not is_free(port)]:
-            raise StackError(f"port {taken[0]} is taken; choose another --port-base, or leave it out")
-        return ports
-    ports: list[int] = []
-    for port in range(DEFAULT_PORTS, DEFAULT_PORTS + count):
-        ports.append(port if is_free(port) else free_port())
-    return ports

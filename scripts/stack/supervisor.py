@@ -142,8 +142,11 @@ class Supervisor:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         child.popen = None
         self._pid_file(child.spec).unlink(missing_ok=True)
-        if not child.is_ready or not child.spec.critical:
-            child.restart_at = None  # `start` reports it, or nobody needs it
+        child.restart_at = None
+        if not child.is_ready:
+            return  # `start` reports it
+        if not child.spec.critical:
+            self._say(f"{child.spec.name} ended ({how}): {child.spec.farewell or 'it is not started again'}")
             return
         lived = time.monotonic() - child.started
         child.restart_at = time.monotonic() + (0 if lived > SETTLED else RETRY)

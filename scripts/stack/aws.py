@@ -1,0 +1,54 @@
+"""Calls to the stand-in for SQS and DynamoDB in AWS's JSON protocol, without an SDK."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from typing import Any
+
+REGION = "eu-west-1"
+ACCOUNT = "000000000000"
+KEY_ID = "local"
+SECRET = "local"
+TARGETS = {"sqs": ("AmazonSQS", "1.0"), "dynamodb": ("DynamoDB_20120810", "1.0")}
+
+
+class AwsError(Exception):
+    """The stand-in refused; `code` is AWS's name for why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+def headers(service: str, action: str) -> dict[str, str]:
+    """A request's headers. The stand-in reads the region from the signature and does not check it."""
+    target, version = TARGETS[service]
+    scope = f"{KEY_ID}/20260101/{REGION}/{service}/aws4_request"
+    return {
+        "content-type": f"application/x-amz-json-{version}",
+        "x-amz-target": f"{target}.{action}",
+        "authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+    }
+
+
+def decode(status: int, body: bytes) -> dict[str, Any]:
+    """An answer's content; AwsError when it is an error."""
+    content = json.loads(body or b"{}")
+    if status != 200:
+        code = str(content.get("__type", status)).rpartition("#")[2]
+        raise AwsError(code, str(content.get("message") or content.get("Message") or ""))
+    return content
+
+
+def call(port: int, service: str, action: str, **parameters: Any) -> dict[str, Any]:
+    """One call; AwsError when it is refused, OSError when nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("POST", "/", json.dumps(parameters), headers(service, action))
+        answer = connection.getresponse()
+        return decode(answer.status, answer.read())
+    except http.client.HTTPException as error:
+        raise OSError(f"the stand-in for SQS and DynamoDB ended its answer ({error!r})") from error
+    finally:
+        connection.close()

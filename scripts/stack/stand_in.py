@@ -1,0 +1,125 @@
+"""The stand-in for SQS and DynamoDB (ministack), as the process `queue` of the stack, and what is in it.
+
+It keeps everything in memory and saves it when it is stopped in order. Killed it has lost all, unlike what
+it stands for: so it is not started again, with empty queues and an empty ledger beside full rooms.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import aws
+from stack.event_types import EVENT_FUNCTIONS
+from stack.spec import Process
+
+QUEUE_PREFIX = "sippo-xmpp-"
+DEAD = "-dead"
+TABLE = "sippo-xmpp-ledger"
+VISIBILITY = 15
+"""Seconds; longer than a function's timeout and the life of its last request together."""
+MAX_RECEIVES = 1000
+"""Here a message waits seconds, not minutes, between its tries: this many last an hour."""
+MAX_MESSAGE = 1 << 20
+RETENTION = 14 * 24 * 3600
+"""Seconds; the most that SQS keeps a message."""
+FAREWELL = "it has lost all queues and the ledger; stop the stack and start it again with --fresh"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One stand-in."""
+
+    data: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """AWS_ENDPOINT_URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def queue_url_prefix(self) -> str:
+        """What the queues' URLs begin with; the function's name follows."""
+        return f"{self.url}/{aws.ACCOUNT}/{QUEUE_PREFIX}"
+
+    def environment(self) -> dict[str, str]:
+        """What an AWS client needs to know."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": aws.REGION,
+            "AWS_ACCESS_KEY_ID": aws.KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": aws.SECRET,
+        }
+
+
+def _serves(settings: Settings) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=0.8)
+    try:
+        connection.request("GET", "/_ministack/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def process(settings: Settings) -> Process:
+    """The stand-in, with these two services and no port but its own."""
+    data = settings.data.resolve()
+    (data / "tmp").mkdir(parents=True, exist_ok=True)
+    return Process(
+        name="queue",
+        argv=[sys.executable, "-m", "ministack"],
+        ready=lambda: _serves(settings),
+        env={
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(settings.port),
+            "SERVICES": "sqs,dynamodb",
+            "MINISTACK_REGION": aws.REGION,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(data / "state"),
+            "TMPDIR": str(data / "tmp"),
+            "LOG_LEVEL": "WARNING",
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "DOCKER_HOST": f"unix://{data}/no-docker",
+        },
+        cwd=data,
+        critical=False,
+        farewell=FAREWELL,
+    )
+
+
+def create_queues(port: int) -> None:
+    """The queues of all functions, each with one for its dead letters; nothing changes where they are there."""
+    kept = {"MessageRetentionPeriod": str(RETENTION), "MaximumMessageSize": str(MAX_MESSAGE)}
+    for function in EVENT_FUNCTIONS:
+        name = f"{QUEUE_PREFIX}{function}"
+        aws.call(port, "sqs", "CreateQueue", QueueName=name + DEAD, Attributes=kept)
+        redrive = json.dumps({
+            "deadLetterTargetArn": f"arn:aws:sqs:{aws.REGION}:{aws.ACCOUNT}:{name}{DEAD}",
+            "maxReceiveCount": MAX_RECEIVES,
+        })
+        aws.call(port, "sqs", "CreateQueue", QueueName=name, Attributes=kept | {
+            "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": redrive})
+
+
+def create_table(port: int) -> bool:
+    """The ledger's table; False when it is there already."""
+    keys = {"pk": "HASH", "sk": "RANGE"}
+    try:
+        aws.call(
+            port, "dynamodb", "CreateTable", TableName=TABLE, BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
+            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()])
+    except aws.AwsError as error:
+        if error.code == "ResourceInUseException":
+            return False
+        raise
+    aws.call(port, "dynamodb", "UpdateTimeToLive", TableName=TABLE,
+             TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
+    return True
