@@ -175,7 +175,7 @@ local tenant_options = {
 };
 local room_options = {
 	name = "Rooms",
-	modules_enabled = { "muc_mam", "sippo_islands", "sippo_rooms", "muc_admin_batch" },
+	modules_enabled = { "muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch" },
 	muc_tombstones = false,
 	muc_room_default_public = false,
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),

@@ -10,11 +10,16 @@ pub mod aws;
 pub mod chat_list;
 mod clock;
 pub mod config;
+pub mod domains;
 pub mod events;
 pub mod hosts;
 mod http;
 pub mod lambda;
+pub mod resync;
 pub mod rooms;
+pub mod table;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod xmpp;

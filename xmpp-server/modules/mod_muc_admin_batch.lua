@@ -6,6 +6,18 @@
 -- neither broadcast nor a reason to write. From anybody else a list of more than one item is refused, not cut.
 --
 -- Announced as `urn:quobis:sippo:muc-admin-batch:0` in the component's disco#info.
+--
+-- Under that name there is a request of our own, too, for what muc#admin cannot say: that an affiliation is not to be
+-- lowered, and that one bad item must not keep the others out. To the room's bare JID, from the server admin:
+--
+--   <affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0'>
+--     <owner jid='…'/> <member jid='…'/> <exactly-member jid='…'/> <none jid='…'/> …
+--   </affiliations>
+--
+-- `member` leaves owners and admins what they are. `none` also takes out an occupant who has no affiliation to lose.
+-- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):
+--
+--   <affiliations xmlns='…'><refused jid='…' type='modify'><jid-malformed xmlns='…'/></refused> …</affiliations>
 
 local st = require "util.stanza";
 local jid_prep = require "util.jid".prep;
@@ -16,8 +28,10 @@ local muc = module:depends "muc";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
 
 local xmlns_admin = "http://jabber.org/protocol/muc#admin";
+local xmlns_batch = "urn:quobis:sippo:muc-admin-batch:0";
+local xmlns_errors = "urn:ietf:params:xml:ns:xmpp-stanzas";
 
-module:add_feature("urn:quobis:sippo:muc-admin-batch:0");
+module:add_feature(xmlns_batch);
 
 -- Rooms whose last write failed: what memory holds is not on disk, so the next request must write even when it
 -- finds everything in place already.
@@ -110,3 +124,80 @@ module:hook("iq-set/bare/"..xmlns_admin..":query", function (event)
 	end
 	return true;
 end, 10);
+
+-- Each for itself --------------------------------------------------------------------
+
+local wanted = { owner = "owner", member = "member", ["exactly-member"] = "member", none = "none" };
+
+--- Does what one item asks for; true if that changed anything, nil and the error's type and condition if refused.
+local function apply_one(room, actor, item)
+	local affiliation = wanted[item.name];
+	local jid = jid_prep(item.attr.jid);
+	if not affiliation then return nil, "modify", "bad-request"; end
+	if not jid or jid_resource(jid) then return nil, "modify", "jid-malformed"; end
+	local present = room._affiliations[jid] or "none";
+	local keeps = item.name == "member" and valid_affiliations[present] > valid_affiliations.member;
+	if present == affiliation or keeps then return false; end
+	return room:set_affiliation(actor, jid, affiliation);
+end
+
+--- In a members-only room nobody is inside without an affiliation, unless it became so when they were.
+local function take_out(room, jids)
+	local nicks = {};
+	for nick, occupant in room:each_occupant() do
+		if jids[occupant.bare_jid] and not room._affiliations[occupant.bare_jid] then nicks[#nicks + 1] = nick; end
+	end
+	for _, nick in ipairs(nicks) do room:set_role(true, nick, nil); end
+end
+
+--- Applies all with `room.save` held back; answers whether anything changed, and fills `reply` with refusals.
+local function apply_each(room, actor, items, reply)
+	local changed, gone = false, {};
+	local save = rawget(room, "save");
+	room.save = function () return true; end
+	for _, item in ipairs(items) do
+		local ok, done, err_type, condition = pcall(apply_one, room, actor, item);
+		if not ok then
+			module:log("error", "Could not set an affiliation in %s: %s", room.jid, done);
+			-- It may have been set in part.
+			changed, done, err_type, condition = true, nil, "wait", "internal-server-error";
+		end
+		if done == nil then
+			reply:tag("refused", { jid = item.attr.jid, type = err_type })
+				:tag(condition, { xmlns = xmlns_errors }):up():up();
+		elseif item.name == "none" then
+			gone[jid_prep(item.attr.jid)] = true;
+		end
+		changed = changed or done;
+	end
+	local ok, err = pcall(take_out, room, gone);
+	room.save = save;
+	if not ok then module:log("error", "Could not take everybody out of %s: %s", room.jid, err); end
+	return changed, ok;
+end
+
+module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
+	local origin, stanza = event.origin, event.stanza;
+	if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
+		origin.send(st.error_reply(stanza, "auth", "forbidden", "Only the service does this"));
+		return true;
+	end
+	local room = muc.get_room_from_jid(stanza.attr.to);
+	if not room or room._data.destroyed then
+		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));
+		return true;
+	elseif room._data.locked == math.huge then -- mod_muc's stand-in for a room that it could not read
+		origin.send(st.error_reply(stanza, "wait", "internal-server-error", "The room could not be read; try again later"));
+		return true;
+	end
+	local reply = st.reply(stanza):tag("affiliations", { xmlns = xmlns_batch });
+	local changed, complete = apply_each(room, stanza.attr.from, stanza.tags[1].tags, reply);
+	if (changed or unsaved[room]) and not save_room(room) then
+		origin.send(st.error_reply(stanza, "wait", "internal-server-error", "The room could not be saved; try again later"));
+	elseif not complete then
+		origin.send(st.error_reply(stanza, "wait", "internal-server-error", "Not everybody is out yet; try again later"));
+	else
+		origin.send(reply);
+	end
+	return true;
+end);

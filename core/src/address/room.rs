@@ -21,7 +21,20 @@ impl RoomJid {
     /// [`AddressError`] when the XMPP server would take either part for another one, when it is too
     /// long, or when clients make rooms of that name.
     pub fn of_id(id: &str, domain: &str) -> Result<Self, AddressError> {
-        let localpart = canonical_localpart(&escape_localpart(id))?;
+        Self::of_localpart(&escape_localpart(id), domain)
+    }
+
+    /// The JID written as `text`, in its canonical form.
+    ///
+    /// # Errors
+    /// [`AddressError`] when it is not, or no room of the service.
+    pub fn canonical(text: &str) -> Result<Self, AddressError> {
+        let (localpart, service) = text.split_once('@').ok_or(AddressError::NoLocalpart)?;
+        Self::of_localpart(localpart, service.strip_prefix(MUC_LABEL).ok_or(AddressError::Malformed)?)
+    }
+
+    fn of_localpart(localpart: &str, domain: &str) -> Result<Self, AddressError> {
+        let localpart = canonical_localpart(localpart)?;
         if localpart.as_str().starts_with(ADHOC) {
             return Err(AddressError::AdhocRoom);
         }
@@ -69,6 +82,10 @@ mod tests {
         let room = RoomJid::of_id("5f2a/b c", "example.test").unwrap();
         assert_eq!(room.as_str(), r"5f2a\2fb\20c@conference.example.test");
         assert_eq!(room.tenant(), "example.test");
+        assert_eq!(RoomJid::canonical(room.as_str()), Ok(room));
+        for text in ["", "a", "a@example.test", "adhoc-1@conference.a.test", "A@conference.a.test", "a@conference."] {
+            assert!(RoomJid::canonical(text).is_err(), "{text}");
+        }
     }
 
     #[test]

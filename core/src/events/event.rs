@@ -20,7 +20,8 @@ pub struct Event {
     pub event_type: EventType,
     /// What it says.
     pub payload: Payload,
-    /// Those named by the event who lack the `chat` capability. They are left out of the payload.
+    /// Those named by the event who lack the `chat` capability. They are left out of what creates and joins:
+    /// neither invited nor added. Who leaves, leaves with and without it.
     pub without_chat: Vec<UserJid>,
 }
 
@@ -57,7 +58,8 @@ pub enum Payload {
     Left {
         /// The room.
         room: RoomJid,
-        /// Who are members no more; nobody if all lack chat.
+        /// Who are members no more, whatever they may do: a member who lost the capability since she joined
+        /// would else be one again when it comes back.
         participants: Vec<UserJid>,
     },
     /// `domain.created`.
@@ -117,7 +119,11 @@ impl Event {
             }
             EventType::UsersGroupParticipantsJoined | EventType::ConferenceParticipantJoined => Payload::Joined {
                 room: room(event_type, &fields, &domain)?,
-                participants: participants(event_type, &fields, &mut users)?,
+                participants: {
+                    let mut joined = participants(event_type, &fields, &mut users)?;
+                    users.close(&mut joined);
+                    joined
+                },
             },
             EventType::UsersGroupParticipantsLeft | EventType::ConferenceParticipantLeft => Payload::Left {
                 room: room(event_type, &fields, &domain)?,
@@ -171,11 +177,9 @@ fn is_xml(character: char) -> bool {
 
 /// Who joined or left: a list with groups, one user with conferences.
 fn participants(event_type: EventType, fields: &Fields<'_>, users: &mut Users<'_>) -> Result<Vec<UserJid>, Poison> {
-    let mut participants = if event_type.family() == Family::Conference {
-        vec![users.read(fields.mandatory("participant")?, fields.place("participant"))?]
+    if event_type.family() == Family::Conference {
+        Ok(vec![users.read(fields.mandatory("participant")?, fields.place("participant"))?])
     } else {
-        users.read_list(&fields.list("participants")?, fields.place("participants"))?
-    };
-    users.close(&mut participants);
-    Ok(participants)
+        users.read_list(&fields.list("participants")?, fields.place("participants"))
+    }
 }

@@ -6,8 +6,9 @@ use tokio::time::Instant;
 
 use super::{
     problem::Problem,
-    rest::{Endpoint, Operation, Parts},
+    rest::{Endpoint, Operation},
     routes::json_response,
+    start::Parts,
 };
 use crate::{
     access::Caller,

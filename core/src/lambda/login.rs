@@ -8,8 +8,9 @@ use url::Url;
 
 use super::{
     problem::Problem,
-    rest::{Endpoint, Operation, Parts},
+    rest::{Endpoint, Operation},
     routes::json_response,
+    start::Parts,
 };
 use crate::{
     access::{Caller, LoginTokens},

@@ -3,10 +3,13 @@
 mod chat_list;
 mod cors;
 mod event;
+pub mod events;
 mod login;
 mod problem;
 pub mod rest;
+pub mod resync;
 mod routes;
+mod start;
 
 pub use self::{
     chat_list::{AddToChatList, GetChatList, RemoveFromChatList},

@@ -14,40 +14,20 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 pub use super::routes::Operation;
-use super::{cors::Cors, event::normalise, problem::Problem, routes::Path};
+use super::{
+    cors::Cors,
+    event::normalise,
+    problem::Problem,
+    routes::Path,
+    start::{self, Parts},
+};
 use crate::{
     access::{AccessTokens, Caller, TokenError, bearer_token},
-    address::Tenancy,
-    address::UserJid,
-    config::{Config, Service},
-    telemetry,
-    tls::Tls,
-    xmpp::{Account, Timings, WsConnector, XmppClient},
+    address::{Tenancy, UserJid},
 };
 
 /// A call is answered within this time, whatever the token issuer and the XMPP server do.
 const BUDGET: Duration = Duration::from_millis(4_500);
-
-/// What an endpoint is made from.
-#[derive(Debug)]
-pub struct Parts {
-    /// The configuration.
-    pub service: Service,
-    /// The resolved admin token.
-    pub admin_token: secrecy::SecretString,
-    /// TLS for whatever goes out.
-    pub tls: Tls,
-}
-
-impl Parts {
-    /// A client of the XMPP server; it connects when first used.
-    #[must_use]
-    pub fn xmpp_client(&self) -> XmppClient {
-        let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: self.admin_token.clone() };
-        let connector = WsConnector::new(self.service.xmpp.url.clone(), self.tls.clone());
-        XmppClient::new(connector, account, Timings::default())
-    }
-}
 
 /// One operation of the API.
 pub(super) trait Endpoint: Send + Sync + Sized + 'static {
@@ -72,10 +52,7 @@ pub(super) trait Endpoint: Send + Sync + Sized + 'static {
 pub async fn run<E: Endpoint>() -> ExitCode {
     let function = match Function::<E>::build().await {
         Ok(function) => Arc::new(function),
-        Err(line) => {
-            eprintln!("{line}");
-            return ExitCode::FAILURE;
-        }
+        Err(line) => return start::failed(&line),
     };
     tracing::info!(operation = ?E::OPERATION, version = env!("CARGO_PKG_VERSION"), "Function started");
     let handler = service_fn(|request: Request| {
@@ -90,13 +67,7 @@ pub async fn run<E: Endpoint>() -> ExitCode {
         adapter.call(event)
     }))
     .await;
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("the Lambda runtime ended ({error}); start the function anew");
-            ExitCode::FAILURE
-        }
-    }
+    start::ended(outcome)
 }
 
 /// A function with all it needs; without a service when the service is disabled.
@@ -113,27 +84,12 @@ struct Enabled<E> {
 
 impl<E: Endpoint> Function<E> {
     async fn build() -> Result<Self, String> {
-        let config = Config::load().map_err(|error| error.to_string())?;
-        telemetry::init(config.log);
-        let Some(service) = config.service else {
-            tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]");
-            return Ok(Self { service: None, cors: Cors::default() });
-        };
-        for (key, url) in service.exposed_urls() {
-            tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
-        }
+        let Some(parts) = Parts::load().await? else { return Ok(Self { service: None, cors: Cors::default() }) };
         tracing::trace!("Starting endpoints");
-        let admin_token = service.xmpp.resolve_admin_token().await.map_err(|error| error.to_string())?;
-        let tls = Tls::new(service.surroundings.ca_file.clone());
-        // A bad file is better found at start than by the first call.
-        if service.surroundings.ca_file.is_some() {
-            tls.config().map_err(|error| error.to_string())?;
-        }
-        let cors = Cors::new(&service.surroundings.allowed_origins);
-        let parts = Parts { service, admin_token, tls };
+        let cors = Cors::new(&parts.service.surroundings.allowed_origins);
         let enabled = Enabled {
             access: AccessTokens::new(&parts.service.auth, &parts.tls),
-            tenancy: Tenancy::new(parts.service.xmpp.admin_jid.clone()),
+            tenancy: parts.tenancy(),
             endpoint: E::build(&parts),
         };
         Ok(Self { service: Some(enabled), cors })

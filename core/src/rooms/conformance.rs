@@ -1,15 +1,36 @@
 //! What every ledger has to do, as one function to run against each implementation.
 
 use std::{
+    cell::Cell,
     collections::BTreeSet,
     time::{Duration, SystemTime},
 };
 
-use super::{Change, DomainRegister, Ledger, MemberRecord, Ordinal, RoomEvent, RoomKind, RoomState, Scope, Ticket};
+use futures::future::join_all;
+
+use super::{
+    Change, DomainRegister, GRACE, KEPT, Ledger, MemberRecord, OnRecord, Ordinal, RoomEvent, RoomKind, RoomState,
+    Scope, Ticket, Upkeep,
+};
 use crate::{
     address::{RoomJid, UserJid},
     events::Version,
 };
+
+thread_local! {
+    static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// The wall clock that the suite's ledger must go by. The suite moves it on, for its own thread.
+#[must_use]
+pub fn clock() -> SystemTime {
+    SystemTime::now() + AHEAD.get()
+}
+
+/// Moves [`clock`] on for this thread.
+pub fn age(time: Duration) {
+    AHEAD.set(AHEAD.get() + time);
+}
 
 fn at(counter: u64) -> Ordinal {
     Ordinal::new(Version { epoch: 1, counter }, "event")
@@ -35,18 +56,27 @@ fn created(participants: &[&str]) -> Change {
     Change::Created { name: Some("Name".to_owned()), owner: Some(user("owner")), participants: users(participants) }
 }
 
-/// Runs the suite against `ledger`, which must know nothing yet of the domain `conformance.test`.
+/// Runs the suite against `ledger`, which must go by [`clock`] and know nothing yet of the domains
+/// `conformance.test`, `other.test` and `sweep.test`.
 ///
 /// # Panics
 /// Where `ledger` does not conform.
-pub async fn run(ledger: &impl Ledger) {
+pub async fn run(ledger: &(impl Ledger + Upkeep)) {
     newer_wins(ledger).await;
     the_id_breaks_ties(ledger).await;
+    any_id_will_do(ledger).await;
+    long_names(ledger).await;
     scopes(ledger).await;
     large_lists(ledger).await;
+    many_members(ledger).await;
     domains(ledger).await;
     claims_of_members(ledger).await;
     claims_of_creations(ledger).await;
+    races(ledger).await;
+    walks(ledger).await;
+    nothing_live_is_forgotten(ledger).await;
+    dead_rooms_are_forgotten(ledger).await;
+    domains_are_forgotten_last(ledger).await;
 }
 
 async fn read(ledger: &impl Ledger, room: &RoomJid) -> RoomState {
@@ -95,6 +125,53 @@ async fn the_id_breaks_ties(ledger: &impl Ledger) {
     assert_eq!(read(ledger, &room).await.destroyed, Some(with_id("b").at));
 }
 
+async fn any_id_will_do(ledger: &impl Ledger) {
+    let room = room("ids");
+    let long = "x".repeat(5_000);
+    let ids = ["/", "#", "a", "a#0000", "a#0001", "~", " ", "\u{e9}\u{0}\u{10ffff}", &long, &format!("{long}y")];
+    let places = ids.map(|id| Ordinal::new(Version { epoch: 1, counter: 1 }, id));
+    for at in &places {
+        let event = |change| RoomEvent { at: at.clone(), kind: RoomKind::UsersGroup, change };
+        let joined = event(Change::Joined(users(&["a"])));
+        record(ledger, &room, &[event(created(&["a"])), joined, event(Change::Destroyed)]).await;
+        assert_eq!(read(ledger, &room).await.creations[at].kind, RoomKind::UsersGroup, "{at}");
+    }
+    let (state, newest) = (read(ledger, &room).await, places.iter().max());
+    assert_eq!(state.creations.keys().cloned().collect::<BTreeSet<_>>(), BTreeSet::from(places.clone()));
+    assert_eq!((state.destroyed.as_ref(), state.members[&user("a")].joined.as_ref()), (newest, newest));
+}
+
+async fn long_names(ledger: &impl Ledger) {
+    let domain = format!("{0}.{0}.{0}.{0}", "d".repeat(55));
+    let longest = UserJid::of_username(&"@".repeat(66), &domain).expect("198 bytes, escaped");
+    let foreign = UserJid::of_username("a", "other.test").expect("a plain name");
+    let all = BTreeSet::from([longest.clone(), foreign.clone(), user("a")]);
+    let room = RoomJid::of_id(&"/".repeat(66), &domain).expect("198 bytes, escaped");
+    let change = Change::Created { name: None, owner: Some(longest), participants: all.clone() };
+    record(ledger, &room, &[event(1, change), event(2, Change::Left(all.clone()))]).await;
+    let state = read(ledger, &room).await;
+    assert_eq!((&state.creations[&at(1)].participants, state.creations[&at(1)].name.as_ref()), (&all, None));
+    assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), all);
+    let one = ledger.read(&room, &Scope::Members(BTreeSet::from([foreign.clone()]))).await.expect("the ledger answers");
+    assert_eq!(one.members[&foreign].left, Some(at(2)));
+}
+
+async fn many_members(ledger: &impl Ledger) {
+    let room = room("many");
+    let names: Vec<String> = (0..2_500).map(|i| format!("m{i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    record(ledger, &room, &[event(2, Change::Joined(users(&names)))]).await;
+    record(ledger, &room, &[event(1, Change::Joined(users(&names[..10]))), event(3, Change::Left(users(&names[..5])))])
+        .await;
+    let state = read(ledger, &room).await;
+    assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&names));
+    assert!(state.members.values().all(|record| record.joined == Some(at(2))));
+    assert_eq!(state.members.values().filter(|record| record.left.is_some()).count(), 5);
+    let some = users(&names[100..350]);
+    let state = ledger.read(&room, &Scope::Members(some.clone())).await.expect("the ledger answers");
+    assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), some);
+}
+
 async fn scopes(ledger: &impl Ledger) {
     let room = room("scopes");
     record(ledger, &room, &[event(1, created(&["a"])), event(2, Change::Joined(users(&["b", "c"])))]).await;
@@ -113,6 +190,15 @@ async fn large_lists(ledger: &impl Ledger) {
     assert_eq!(read(ledger, &room).await.creations[&at(1)].participants, users(&names));
     ledger.mark_announced(&room, &at(1), &users(&names)).await.expect("the ledger answers");
     assert_eq!(read(ledger, &room).await.creations[&at(1)].announced, Some(users(&names)));
+    record(ledger, &room, &[event(2, created(&names))]).await;
+    let except = users(&[&names[..2], &names[3_000..], &["nobody"]].concat());
+    ledger.mark_announced(&room, &at(2), &except).await.expect("the ledger answers");
+    let expected = users(&[&names[..2], &names[3_000..]].concat());
+    assert_eq!(read(ledger, &room).await.creations[&at(2)].announced, Some(expected), "of participants only");
+    record(ledger, &room, &[event(3, created(&[])), event(1, created(&names))]).await;
+    let state = read(ledger, &room).await;
+    assert_eq!((state.creations.len(), state.creations[&at(3)].participants.len()), (3, 0));
+    assert_eq!(state.creations[&at(1)].announced, Some(users(&names)), "a creation noted again stays as it is");
 }
 
 async fn domains(ledger: &impl Ledger) {
@@ -175,4 +261,137 @@ async fn claims_of_creations(ledger: &impl Ledger) {
     let creation = read(ledger, &room).await.creations[&at(1)].clone();
     assert_eq!((creation.announced, creation.claimed), (Some(users(&["b"])), None), "the first mark stays");
     assert!(!claim(start + minute * 9).await, "once announced, no claim");
+}
+
+async fn races(ledger: &impl Ledger) {
+    let room = room("races");
+    let raise = |counter: u64| {
+        let events = [event(counter, Change::Joined(users(&["a"]))), event(counter, Change::Destroyed)];
+        let room = &room;
+        async move { ledger.record(room, &events).await.expect("the ledger answers") }
+    };
+    join_all((1..=20).map(|i| raise((i * 7) % 20 + 1))).await;
+    let state = read(ledger, &room).await;
+    assert_eq!((state.destroyed, state.members[&user("a")].joined.clone()), (Some(at(20)), Some(at(20))));
+    join_all((0..5).map(|_| async { record(ledger, &room, &[event(30, created(&["a"]))]).await })).await;
+    let (now, until) = (clock(), clock() + Duration::from_mins(2));
+    for ticket in [Ticket::Creation(at(30)), Ticket::Member(user("b")), Ticket::Member(user("a"))] {
+        let claim = || ledger.claim(&room, &ticket, None, now, until);
+        let claims = join_all((0..10).map(|_| claim())).await;
+        assert_eq!(
+            claims.into_iter().filter(|won| *won.as_ref().expect("the ledger answers")).count(),
+            1,
+            "{ticket:?}"
+        );
+    }
+}
+
+/// Everything on record, page by page.
+async fn walk(ledger: &impl Upkeep, limit: usize) -> Vec<OnRecord> {
+    let mut found = Vec::new();
+    loop {
+        let page = ledger.walk(found.last(), limit).await.expect("the ledger answers");
+        if page.is_empty() {
+            return found;
+        }
+        found.extend(page);
+    }
+}
+
+async fn walks(ledger: &(impl Ledger + Upkeep)) {
+    let rooms: Vec<RoomJid> = (0..30).map(|i| room(&format!("walk-{i}"))).collect();
+    for room in &rooms {
+        record(ledger, room, &[event(1, Change::Left(users(&["a", "b"]))), event(2, Change::Destroyed)]).await;
+    }
+    let all = walk(ledger, 1).await;
+    assert_eq!(all, walk(ledger, 10_000).await, "whatever the page");
+    let expected = rooms.into_iter().map(OnRecord::Room).chain([OnRecord::Domain("conformance.test".to_owned())]);
+    for one in expected {
+        assert_eq!(all.iter().filter(|found| **found == one).count(), 1, "{one:?}");
+    }
+    assert!(!all.contains(&OnRecord::Room(room("another"))), "nothing is recorded of it");
+}
+
+const SWEPT: &str = "sweep.test";
+
+fn swept_room(id: &str) -> RoomJid {
+    RoomJid::of_id(id, SWEPT).expect("a plain id")
+}
+
+async fn sweep(ledger: &impl Upkeep, room: &RoomJid) -> usize {
+    ledger.sweep(room, clock()).await.expect("the ledger answers")
+}
+
+fn past_keeping() -> Duration {
+    KEPT + Duration::from_mins(1)
+}
+
+async fn nothing_live_is_forgotten(ledger: &(impl Ledger + Upkeep)) {
+    let room = swept_room("living");
+    let first = [event(1, created(&["a", "b"])), event(2, Change::Destroyed), event(3, created(&["b", "c"]))];
+    record(ledger, &room, &first).await;
+    record(ledger, &room, &[event(4, Change::Left(users(&["b", "d"]))), event(5, Change::Joined(users(&["e"])))]).await;
+    record(ledger, &room, &[event(6, Change::Left(users(&["f"]))), event(7, Change::Joined(users(&["f"])))]).await;
+    assert_eq!(sweep(ledger, &room).await, 0, "all of it is young");
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 2, "the earlier life's list, and the record of d");
+    let state = read(ledger, &room).await;
+    assert_eq!(state.creations.keys().cloned().collect::<Vec<_>>(), [at(3)]);
+    assert_eq!(state.destroyed, Some(at(2)));
+    assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&["b", "e", "f"]));
+    record(ledger, &room, &[event(8, Change::Left(users(&["e"])))]).await;
+    assert_eq!(sweep(ledger, &room).await, 0, "what was written again is young again");
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 1);
+    record(ledger, &room, &[event(9, Change::Destroyed)]).await;
+    assert_eq!(sweep(ledger, &room).await, 0, "nothing goes for an end that is young");
+    assert_eq!(read(ledger, &room).await.creations.len(), 1);
+}
+
+async fn dead_rooms_are_forgotten(ledger: &(impl Ledger + Upkeep)) {
+    let room = swept_room("dead");
+    let all = [event(1, created(&["a", "b"])), event(2, Change::Joined(users(&["c"]))), event(4, Change::Destroyed)];
+    record(ledger, &room, &all).await;
+    record(ledger, &room, &[event(3, Change::Left(users(&["a"]))), event(5, Change::Joined(users(&["d"])))]).await;
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 3, "the list, the records of a and c");
+    let state = read(ledger, &room).await;
+    assert_eq!((state.destroyed, state.creations.len()), (Some(at(4)), 0));
+    assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), users(&["d"]), "that joining may yet count");
+    record(ledger, &room, &[event(6, Change::Left(users(&["d"])))]).await;
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 1, "the record of d");
+    assert_eq!(sweep(ledger, &room).await, 0, "the end, which is alone, is only marked");
+    assert_eq!(sweep(ledger, &room).await, 0);
+    assert_eq!(read(ledger, &room).await, RoomState { destroyed: Some(at(4)), ..RoomState::default() });
+    record(ledger, &room, &[event(7, Change::Destroyed)]).await;
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 0, "a newer end takes the mark away");
+    age(GRACE + Duration::from_mins(1));
+    assert_eq!(sweep(ledger, &room).await, 1);
+    assert_eq!(read(ledger, &room).await, RoomState::default());
+    assert!(!walk(ledger, 10_000).await.contains(&OnRecord::Room(room)));
+}
+
+async fn domains_are_forgotten_last(ledger: &(impl Ledger + Upkeep)) {
+    let room = swept_room("of-the-domain");
+    let sweep_domain = async || ledger.sweep_domain(SWEPT, clock()).await.expect("the ledger answers");
+    let raise = async |register, counter| {
+        ledger.raise_domain(SWEPT, register, &at(counter)).await.expect("the ledger answers");
+    };
+    record(ledger, &room, &[event(21, created(&["a"])), event(22, Change::Joined(users(&["b"])))]).await;
+    raise(DomainRegister::Deleted, 23).await;
+    raise(DomainRegister::Created, 24).await;
+    age(past_keeping());
+    assert_eq!(sweep_domain().await, 0, "the domain lives");
+    raise(DomainRegister::Deleted, 25).await;
+    assert_eq!(sweep(ledger, &room).await, 0, "nothing goes for a deletion that is young");
+    age(past_keeping());
+    assert_eq!(sweep(ledger, &room).await, 2, "the deletion of the domain is an end");
+    assert_eq!(sweep_domain().await, 0, "marked");
+    assert_eq!(sweep_domain().await, 0);
+    age(GRACE + Duration::from_mins(1));
+    assert_eq!(sweep_domain().await, 1);
+    let left = ledger.domain(SWEPT, DomainRegister::Deleted).await.expect("the ledger answers");
+    assert_eq!((left, sweep_domain().await), (None, 0));
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{Ordinal, Scope};
-use crate::address::UserJid;
+use crate::{address::UserJid, events::Family};
 
 /// What a room is for; the reason given in its invitations (XEP-0249, section 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,12 +28,22 @@ pub enum RoomKind {
 }
 
 impl RoomKind {
+    /// Of the rooms that events of `family` are about; `None` for domains, which are no rooms.
+    #[must_use]
+    pub fn of(family: Family) -> Option<Self> {
+        match family {
+            Family::UsersGroup => Some(Self::UsersGroup),
+            Family::Conference => Some(Self::Conference),
+            Family::Domain => None,
+        }
+    }
+
     /// The `reason` of an invitation.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::UsersGroup => "usersGroup",
-            Self::Conference => "conference",
+            Self::UsersGroup => Family::UsersGroup.as_str(),
+            Self::Conference => Family::Conference.as_str(),
         }
     }
 }

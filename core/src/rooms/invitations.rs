@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::{
     Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
-    reconcile::{Failures, ReconcileError, in_time},
+    reconcile::{Failures, ReconcileError, in_time, within},
 };
 use crate::address::{RoomJid, UserJid};
 
@@ -53,9 +53,9 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
         }
         in_time(deadline)?;
         let now = (reconciler.clock)();
-        let mut claims = Claims { reconciler, room, until: now + CLAIM, held: Vec::new() };
+        let mut claims = Claims { reconciler, room, until: now + CLAIM, deadline, held: Vec::new() };
         let tickets = claims.take(&state, scope, &wanted, now).await?;
-        let again = reconciler.ledger.read(room, scope).await?;
+        let again = within(deadline, reconciler.ledger.read(room, scope)).await?;
         let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
             claims.release().await?;
             return Ok(Sent::Changed(again));
@@ -99,7 +99,7 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
         if wanted.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
             return Ok(Sent::Done);
         }
-        state = reconciler.ledger.read(room, scope).await?;
+        state = within(deadline, reconciler.ledger.read(room, scope)).await?;
         if !state.agrees_with(&again) {
             return Ok(Sent::Changed(state));
         }
@@ -111,6 +111,7 @@ struct Claims<'a, L, S> {
     reconciler: &'a Reconciler<L, S>,
     room: &'a RoomJid,
     until: SystemTime,
+    deadline: Instant,
     held: Vec<Ticket>,
 }
 
@@ -130,7 +131,8 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
             let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
             if !tried.contains(&ticket) {
                 let interrupted = state.interrupted(user);
-                if self.reconciler.ledger.claim(self.room, &ticket, interrupted, now, self.until).await? {
+                let claim = self.reconciler.ledger.claim(self.room, &ticket, interrupted, now, self.until);
+                if within(self.deadline, claim).await? {
                     self.held.push(ticket.clone());
                 }
                 tried.push(ticket.clone());
@@ -161,14 +163,14 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
         for ticket in &self.held {
             match ticket {
                 Ticket::Member(user) => match sent.get(user) {
-                    Some(since) => ledger.mark_invited(self.room, user, since).await?,
-                    None => ledger.release(self.room, ticket, self.until).await?,
+                    Some(since) => within(self.deadline, ledger.mark_invited(self.room, user, since)).await?,
+                    None => within(self.deadline, ledger.release(self.room, ticket, self.until)).await?,
                 },
                 Ticket::Creation(at) => {
                     let uninvited = |user: &&UserJid| !(sent.contains_key(*user) && tickets.get(*user) == Some(ticket));
                     let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
                     let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
-                    ledger.mark_announced(self.room, at, &except).await?;
+                    within(self.deadline, ledger.mark_announced(self.room, at, &except)).await?;
                 }
             }
         }
@@ -177,7 +179,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
 
     async fn release(self) -> Result<(), ReconcileError> {
         for ticket in &self.held {
-            self.reconciler.ledger.release(self.room, ticket, self.until).await?;
+            within(self.deadline, self.reconciler.ledger.release(self.room, ticket, self.until)).await?;
         }
         Ok(())
     }

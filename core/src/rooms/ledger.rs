@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{Ordinal, RoomKind, RoomState};
-use crate::address::{RoomJid, UserJid};
+use crate::{
+    address::{RoomJid, UserJid},
+    events::{Event, Payload, Version},
+};
 
 /// An event about one room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +17,25 @@ pub struct RoomEvent {
     pub kind: RoomKind,
     /// What happened.
     pub change: Change,
+}
+
+impl RoomEvent {
+    /// What `event`, at `version` in the broker's order, says about its room; `None` if it is about a domain.
+    #[must_use]
+    pub fn of(event: Event, version: Version) -> Option<(RoomJid, Self)> {
+        let kind = RoomKind::of(event.event_type.family())?;
+        let at = Ordinal::new(version, &event.id);
+        let (room, change) = match event.payload {
+            Payload::RoomCreated { room, name, owner, participants } => {
+                (room, Change::Created { name, owner, participants: participants.into_iter().collect() })
+            }
+            Payload::RoomDestroyed { room } => (room, Change::Destroyed),
+            Payload::Joined { room, participants } => (room, Change::Joined(participants.into_iter().collect())),
+            Payload::Left { room, participants } => (room, Change::Left(participants.into_iter().collect())),
+            Payload::DomainCreated { .. } | Payload::DomainDeleted { .. } => return None,
+        };
+        Some((room, Self { at, kind, change }))
+    }
 }
 
 /// What an event says about its room.
@@ -46,12 +68,14 @@ pub enum Scope {
 }
 
 /// Which of a domain's registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DomainRegister {
     /// Its newest creation.
     Created,
     /// Its newest deletion.
     Deleted,
+    /// The newest deletion whose data are purged, see [`crate::domains`].
+    Purged,
 }
 
 /// Whose invitations a claim is about.
@@ -63,27 +87,40 @@ pub enum Ticket {
     Creation(Ordinal),
 }
 
-/// Why the ledger did not answer. Retry helps: whatever was asked is idempotent.
+/// What the walk over the ledger meets.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnRecord {
+    /// A domain with a register.
+    Domain(String),
+    /// A room of which anything is recorded.
+    Room(RoomJid),
+}
+
+/// Why the ledger did not answer, and what to do. Retry helps: whatever was asked is idempotent.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the ledger did not answer ({0}); see that its table exists and is not throttled, a retry may succeed")]
+#[error("the ledger cannot be used: {0}")]
 pub struct LedgerError(pub String);
 
 /// What should be, of every room: never what is.
 ///
 /// # Layout
-/// One partition per room, its JID, with items of three kinds:
+/// One partition per room, `room#<JID>`, with items of three kinds:
 /// - `end`: the newest destruction; written if newer;
 /// - `creation#<ordinal>#<chunk>`: kind, name, owner, participants, and how many chunks there are. A list
 ///   goes into as many chunks as its size asks for (an item has at most 400 KB), and a creation counts for
 ///   readers when all its chunks are there. Until then its writer is not done, so its event comes again.
-///   Chunk 0 also has the claim, and `announced` once the invitations were sent;
-/// - `member#<JID>`: `joined`, `left`, `invited`, each written if newer and by itself, and the claim.
+///   Chunk 0 is written last. It also has the claim, and `announced` once the invitations were sent: a
+///   bit for each participant who was not invited, in the order of their JIDs;
+/// - `member#<JID>`: `joined`, `parted` (`LEFT` is a reserved word), `invited`, each written if newer and by itself, and the claim.
 ///
-/// One partition per domain, with its registers. A read takes the room's partition, or `end`, the creations
-/// and the named members of it, and the domain's registers.
+/// One partition per domain, `domain#<name>`, with its `registers`. A read takes the room's partition, or
+/// `end` and the creations (which lie next to each other) and the named members of it, and the domain's
+/// registers. Members of the room's own domain are written without it, which halves most lists.
 ///
-/// Ordinals have to sort as they compare, numbers before text: a sort key or a condition on them wants
-/// both parts of the version padded to 20 digits.
+/// Ordinals sort as they compare, numbers before text: both parts of the version are padded to 20 digits.
+///
+/// Every item says when it was last changed, `written`, by its writer's clock. Nothing expires by itself;
+/// [`Upkeep::sweep`] says what is forgotten, and `forgetting.rs` why that changes nothing.
 ///
 /// # Consistency
 /// Each read of an item is consistent: it sees every write that was answered before the read began. The
@@ -159,8 +196,8 @@ pub trait Ledger {
         since: &Ordinal,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Notes that the participants of `creation` were invited, save those in `except`, unless that was noted
-    /// before, and ends the claim. One write, however many they are.
+    /// Notes that the participants of `creation` were invited, save those of them in `except`, unless that was
+    /// noted before, and ends the claim. One write, however many they are.
     ///
     /// # Errors
     /// [`LedgerError`]; they may be invited again.
@@ -170,4 +207,52 @@ pub trait Ledger {
         creation: &Ordinal,
         except: &BTreeSet<UserJid>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// What a scheduled look at everything needs of the ledger beside [`Ledger`].
+pub trait Upkeep {
+    /// What is on record behind `after` (from the beginning without), each once, in an order of the ledger's
+    /// own: at least `limit` of it, or all there is. Nothing at all means that the walk is over. What comes
+    /// or goes meanwhile, or came within the last seconds, may be missed. Reads the whole table once, so it
+    /// costs half a read unit for each 4 KB on record.
+    ///
+    /// An item that cannot be read is logged and left out.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; retry helps.
+    fn walk(
+        &self,
+        after: Option<&OnRecord>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<OnRecord>, LedgerError>> + Send;
+
+    /// Where the last walk stopped for lack of time; `None` if it ended.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; retry helps.
+    fn bookmark(&self) -> impl Future<Output = Result<Option<OnRecord>, LedgerError>> + Send;
+
+    /// Notes where a walk stops, or with `None` that it ended.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the next walk then repeats this one's part.
+    fn set_bookmark(&self, after: Option<&OnRecord>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Forgets what can no longer make a difference for `room`; returns how many things that were. To be
+    /// called when the XMPP server agrees with the ledger about the room.
+    ///
+    /// Only what was not written for 30 days can go: lists of lives that have ended, records of members
+    /// who left (or whose joining was before the room's end) and whom no living list names. The room's end
+    /// goes last, and only an hour after a sweep that found nothing else.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; some may be forgotten. Retry helps.
+    fn sweep(&self, room: &RoomJid, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
+
+    /// The same for the registers of `domain`, if it was deleted last. To be called only if a walk that began
+    /// at `now` met no room of the domain.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; retry helps.
+    fn sweep_domain(&self, domain: &str, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
 }

@@ -6,84 +6,157 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Change, Creation, DomainRegister, Ledger, LedgerError, Ordinal, RoomEvent, RoomState, Scope, Ticket};
+use super::{
+    Change, Creation, DomainRegister, Ledger, LedgerError, OnRecord, Ordinal, RoomEvent, RoomState, Scope, Ticket,
+    Upkeep,
+    forgetting::{Aged, Part, Sweep, is_old, may_end},
+};
 use crate::address::{RoomJid, UserJid};
+
+#[derive(Debug)]
+struct Domain {
+    created: Option<Ordinal>,
+    deleted: Option<Ordinal>,
+    purged: Option<Ordinal>,
+    written: SystemTime,
+    swept: Option<SystemTime>,
+}
 
 #[derive(Debug, Default)]
 struct Tables {
-    rooms: BTreeMap<RoomJid, RoomState>,
-    created: BTreeMap<String, Ordinal>,
-    deleted: BTreeMap<String, Ordinal>,
+    rooms: BTreeMap<RoomJid, Aged>,
+    domains: BTreeMap<String, Domain>,
+    bookmark: Option<OnRecord>,
 }
 
 /// A ledger that ends with the process.
-#[derive(Debug, Default)]
-pub struct MemoryLedger(Mutex<Tables>);
+#[derive(Debug)]
+pub struct MemoryLedger {
+    tables: Mutex<Tables>,
+    clock: fn() -> SystemTime,
+}
 
-impl MemoryLedger {
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        // Nothing in here panics halfway through a change.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::with_clock(SystemTime::now)
     }
 }
 
-fn raise(register: &mut Option<Ordinal>, at: &Ordinal) {
-    if register.as_ref() < Some(at) {
+impl MemoryLedger {
+    /// With a clock of one's own, by which things grow old.
+    #[must_use]
+    pub fn with_clock(clock: fn() -> SystemTime) -> Self {
+        Self { tables: Mutex::default(), clock }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        // Nothing in here panics halfway through a change.
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is recorded of `room`; what `change` returns was written just now.
+    fn change<T>(&self, room: &RoomJid, change: impl FnOnce(&mut RoomState) -> (T, Vec<Part>)) -> T {
+        let mut tables = self.tables();
+        let aged = tables.rooms.entry(room.clone()).or_default();
+        let (outcome, written) = change(&mut aged.state);
+        if written.contains(&Part::End) {
+            aged.swept = None;
+        }
+        aged.written.extend(written.into_iter().map(|part| (part, (self.clock)())));
+        if aged.written.is_empty() {
+            tables.rooms.remove(room);
+        }
+        outcome
+    }
+}
+
+/// Raises `register` to `at` if that is newer; whether it is.
+fn raise(register: &mut Option<Ordinal>, at: &Ordinal) -> bool {
+    let is_newer = register.as_ref() < Some(at);
+    if is_newer {
         *register = Some(at.clone());
     }
+    is_newer
 }
 
 impl RoomState {
-    /// Notes `event` where it is newer.
-    pub(super) fn note(&mut self, event: &RoomEvent) {
+    /// Notes `event` where it is newer; returns what that changed.
+    pub(super) fn note(&mut self, event: &RoomEvent) -> Vec<Part> {
         match &event.change {
             Change::Created { name, owner, participants } => {
-                self.creations.entry(event.at.clone()).or_insert_with(|| Creation {
+                if self.creations.contains_key(&event.at) {
+                    return Vec::new();
+                }
+                let creation = Creation {
                     kind: event.kind,
                     name: name.clone(),
                     owner: owner.clone(),
                     participants: participants.clone(),
                     announced: None,
                     claimed: None,
-                });
+                };
+                self.creations.insert(event.at.clone(), creation);
+                vec![Part::Creation(event.at.clone())]
             }
-            Change::Destroyed => raise(&mut self.destroyed, &event.at),
-            Change::Joined(users) => {
-                for user in users {
-                    raise(&mut self.members.entry(user.clone()).or_default().joined, &event.at);
+            Change::Destroyed => {
+                if raise(&mut self.destroyed, &event.at) {
+                    vec![Part::End]
+                } else {
+                    Vec::new()
                 }
+            }
+            Change::Joined(users) => {
+                let mut joins = |user: &&UserJid| raise(&mut self.member(user).joined, &event.at);
+                users.iter().filter(|user| joins(user)).cloned().map(Part::Member).collect()
             }
             Change::Left(users) => {
-                for user in users {
-                    raise(&mut self.members.entry(user.clone()).or_default().left, &event.at);
-                }
+                let mut leaves = |user: &&UserJid| raise(&mut self.member(user).left, &event.at);
+                users.iter().filter(|user| leaves(user)).cloned().map(Part::Member).collect()
             }
         }
     }
 
-    /// The claim on `ticket`; `None` if there is no such creation.
+    fn member(&mut self, user: &UserJid) -> &mut super::MemberRecord {
+        self.members.entry(user.clone()).or_default()
+    }
+
+    /// The claim on `ticket`; `None` if there is no such record or creation.
     fn claimed(&mut self, ticket: &Ticket) -> Option<&mut Option<SystemTime>> {
         match ticket {
-            Ticket::Member(user) => Some(&mut self.members.entry(user.clone()).or_default().claimed),
+            Ticket::Member(user) => self.members.get_mut(user).map(|record| &mut record.claimed),
             Ticket::Creation(at) => self.creations.get_mut(at).map(|creation| &mut creation.claimed),
         }
+    }
+
+    /// Whether the invitations of `ticket` were made, or can never be.
+    fn is_made(&self, ticket: &Ticket, interrupted: Option<&Ordinal>) -> bool {
+        match ticket {
+            Ticket::Member(user) => {
+                let invited = self.members.get(user).and_then(|record| record.invited.as_ref());
+                invited.is_some_and(|at| Some(at) > interrupted)
+            }
+            Ticket::Creation(at) => self.creations.get(at).is_none_or(|creation| creation.announced.is_some()),
+        }
+    }
+}
+
+fn part_of(ticket: &Ticket) -> Part {
+    match ticket {
+        Ticket::Member(user) => Part::Member(user.clone()),
+        Ticket::Creation(at) => Part::Creation(at.clone()),
     }
 }
 
 impl Ledger for MemoryLedger {
     async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
-        let mut tables = self.tables();
-        let state = tables.rooms.entry(room.clone()).or_default();
-        for event in events {
-            state.note(event);
-        }
+        self.change(room, |state| ((), events.iter().flat_map(|event| state.note(event)).collect()));
         Ok(())
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
         let tables = self.tables();
-        let mut state = tables.rooms.get(room).cloned().unwrap_or_default();
-        state.domain_deleted = tables.deleted.get(room.tenant()).cloned();
+        let mut state = tables.rooms.get(room).map(|aged| aged.state.clone()).unwrap_or_default();
+        state.domain_deleted = tables.domains.get(room.tenant()).and_then(|domain| domain.deleted.clone());
         if let Scope::Members(users) = scope {
             state.members.retain(|user, _| users.contains(user));
         }
@@ -91,25 +164,28 @@ impl Ledger for MemoryLedger {
     }
 
     async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
+        let now = (self.clock)();
+        let fresh = || Domain { created: None, deleted: None, purged: None, written: now, swept: None };
         let mut tables = self.tables();
-        let registers = match register {
-            DomainRegister::Created => &mut tables.created,
-            DomainRegister::Deleted => &mut tables.deleted,
+        let domain = tables.domains.entry(domain.to_owned()).or_insert_with(fresh);
+        let register = match register {
+            DomainRegister::Created => &mut domain.created,
+            DomainRegister::Deleted => &mut domain.deleted,
+            DomainRegister::Purged => &mut domain.purged,
         };
-        let value = registers.entry(domain.to_owned()).or_insert_with(|| at.clone());
-        if *value < *at {
-            *value = at.clone();
+        if raise(register, at) {
+            (domain.written, domain.swept) = (now, None);
         }
         Ok(())
     }
 
     async fn domain(&self, domain: &str, register: DomainRegister) -> Result<Option<Ordinal>, LedgerError> {
         let tables = self.tables();
-        let registers = match register {
-            DomainRegister::Created => &tables.created,
-            DomainRegister::Deleted => &tables.deleted,
-        };
-        Ok(registers.get(domain).cloned())
+        Ok(tables.domains.get(domain).and_then(|domain| match register {
+            DomainRegister::Created => domain.created.clone(),
+            DomainRegister::Deleted => domain.deleted.clone(),
+            DomainRegister::Purged => domain.purged.clone(),
+        }))
     }
 
     async fn claim(
@@ -120,38 +196,39 @@ impl Ledger for MemoryLedger {
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
-        let mut tables = self.tables();
-        let state = tables.rooms.entry(room.clone()).or_default();
-        let made = match ticket {
-            Ticket::Member(user) => state
-                .members
-                .get(user)
-                .and_then(|record| record.invited.as_ref())
-                .is_some_and(|at| Some(at) > interrupted),
-            Ticket::Creation(at) => state.creations.get(at).is_none_or(|creation| creation.announced.is_some()),
-        };
-        let Some(claimed) = state.claimed(ticket).filter(|claimed| !made && claimed.is_none_or(|end| end <= now))
-        else {
-            return Ok(false);
-        };
-        *claimed = Some(until);
-        Ok(true)
+        Ok(self.change(room, |state| {
+            if state.is_made(ticket, interrupted) {
+                return (false, Vec::new());
+            }
+            if let Ticket::Member(user) = ticket {
+                state.member(user);
+            }
+            match state.claimed(ticket).filter(|claimed| claimed.is_none_or(|end| end <= now)) {
+                Some(claimed) => *claimed = Some(until),
+                None => return (false, Vec::new()),
+            }
+            (true, vec![part_of(ticket)])
+        }))
     }
 
     async fn release(&self, room: &RoomJid, ticket: &Ticket, until: SystemTime) -> Result<(), LedgerError> {
-        let mut tables = self.tables();
-        let state = tables.rooms.entry(room.clone()).or_default();
-        if let Some(claimed) = state.claimed(ticket).filter(|claimed| **claimed == Some(until)) {
-            *claimed = None;
-        }
+        self.change(room, |state| match state.claimed(ticket).filter(|claimed| **claimed == Some(until)) {
+            Some(claimed) => {
+                *claimed = None;
+                ((), vec![part_of(ticket)])
+            }
+            None => ((), Vec::new()),
+        });
         Ok(())
     }
 
     async fn mark_invited(&self, room: &RoomJid, user: &UserJid, since: &Ordinal) -> Result<(), LedgerError> {
-        let mut tables = self.tables();
-        let record = tables.rooms.entry(room.clone()).or_default().members.entry(user.clone()).or_default();
-        raise(&mut record.invited, since);
-        record.claimed = None;
+        self.change(room, |state| {
+            let record = state.member(user);
+            raise(&mut record.invited, since);
+            record.claimed = None;
+            ((), vec![Part::Member(user.clone())])
+        });
         Ok(())
     }
 
@@ -161,21 +238,82 @@ impl Ledger for MemoryLedger {
         creation: &Ordinal,
         except: &BTreeSet<UserJid>,
     ) -> Result<(), LedgerError> {
-        let mut tables = self.tables();
-        if let Some(creation) = tables.rooms.entry(room.clone()).or_default().creations.get_mut(creation) {
-            creation.announced.get_or_insert_with(|| except.clone());
-            creation.claimed = None;
-        }
+        self.change(room, |state| {
+            let Some(found) = state.creations.get_mut(creation) else { return ((), Vec::new()) };
+            let participants = &found.participants;
+            found.announced.get_or_insert_with(|| except.intersection(participants).cloned().collect());
+            found.claimed = None;
+            ((), vec![Part::Creation(creation.clone())])
+        });
         Ok(())
+    }
+}
+
+impl Upkeep for MemoryLedger {
+    async fn walk(&self, after: Option<&OnRecord>, limit: usize) -> Result<Vec<OnRecord>, LedgerError> {
+        let tables = self.tables();
+        let domains = tables.domains.keys().cloned().map(OnRecord::Domain);
+        let all = domains.chain(tables.rooms.keys().cloned().map(OnRecord::Room));
+        Ok(all.filter(|one| Some(one) > after).take(limit.max(1)).collect())
+    }
+
+    async fn bookmark(&self) -> Result<Option<OnRecord>, LedgerError> {
+        Ok(self.tables().bookmark.clone())
+    }
+
+    async fn set_bookmark(&self, after: Option<&OnRecord>) -> Result<(), LedgerError> {
+        self.tables().bookmark = after.cloned();
+        Ok(())
+    }
+
+    async fn sweep(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
+        let mut tables = self.tables();
+        let domain = tables.domains.get(room.tenant()).map(|domain| (domain.deleted.clone(), domain.written));
+        let Some(aged) = tables.rooms.get_mut(room) else { return Ok(0) };
+        let seen = Aged {
+            state: RoomState {
+                domain_deleted: domain.as_ref().and_then(|(deleted, _)| deleted.clone()),
+                ..aged.state.clone()
+            },
+            domain_written: domain.map(|(_, written)| written),
+            ..aged.clone()
+        };
+        let forgotten = match seen.sweep(now) {
+            Sweep::Forget(parts) => parts,
+            Sweep::End => vec![Part::End],
+            Sweep::Mark => {
+                aged.swept.get_or_insert(now);
+                Vec::new()
+            }
+        };
+        forgotten.iter().for_each(|part| aged.forget(part));
+        if aged.written.is_empty() {
+            tables.rooms.remove(room);
+        }
+        Ok(forgotten.len())
+    }
+
+    async fn sweep_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
+        let mut tables = self.tables();
+        let Some(found) = tables.domains.get_mut(domain) else { return Ok(0) };
+        if found.created >= found.deleted || !is_old(found.written, now) {
+            return Ok(0);
+        }
+        if may_end(*found.swept.get_or_insert(now), now) {
+            tables.domains.remove(domain);
+            return Ok(1);
+        }
+        Ok(0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rooms::conformance;
 
     #[tokio::test]
     async fn the_ledger_in_memory_conforms() {
-        crate::rooms::conformance::run(&MemoryLedger::default()).await;
+        conformance::run(&MemoryLedger::with_clock(conformance::clock)).await;
     }
 }

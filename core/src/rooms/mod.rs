@@ -8,19 +8,25 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod desired;
+mod dynamo;
+mod forgetting;
 mod invitations;
 mod ledger;
 mod memory;
+mod muc;
 mod ordinal;
 mod reconcile;
 mod server;
 
 pub use self::{
     desired::{Creation, Grant, MemberRecord, RoomKind, RoomSpec, RoomState, Standing},
+    dynamo::DynamoLedger,
+    forgetting::{GRACE, KEPT},
     invitations::CLAIM,
-    ledger::{Change, DomainRegister, Ledger, LedgerError, RoomEvent, Scope, Ticket},
+    ledger::{Change, DomainRegister, Ledger, LedgerError, OnRecord, RoomEvent, Scope, Ticket, Upkeep},
     memory::MemoryLedger,
-    ordinal::{Ordinal, OrdinalError},
+    muc::MucRooms,
+    ordinal::{MAX_EVENT, Ordinal, OrdinalError},
     reconcile::{ReconcileError, Reconciler},
     server::{Invitation, Refusal, RoomServer, ServerError},
 };

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+
 use crate::events::Version;
 
 /// When an event happened, as far as order goes: its version; ties by the event's id.
@@ -9,7 +11,8 @@ use crate::events::Version;
 /// The bridge never gives one version twice. The id decides all the same should a restored table have
 /// made it do so: every handler then still picks the same winner.
 ///
-/// Written as `epoch.counter/id`.
+/// Written as `epoch.counter/id`. Nothing bounds an event's id; one of more than [`MAX_EVENT`] bytes stands
+/// as its hash, so that an ordinal fits into the keys of a table.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ordinal {
     /// The event's version.
@@ -17,6 +20,9 @@ pub struct Ordinal {
     /// The event's id.
     pub event: Arc<str>,
 }
+
+/// Longest event id of an ordinal, in bytes.
+pub const MAX_EVENT: usize = 256;
 
 /// Not `epoch.counter/id`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +33,11 @@ impl Ordinal {
     /// Of the event `event` with the given version.
     #[must_use]
     pub fn new(version: Version, event: &str) -> Self {
-        Self { version, event: event.into() }
+        if event.len() <= MAX_EVENT {
+            return Self { version, event: event.into() };
+        }
+        let hash = ring::digest::digest(&ring::digest::SHA256, event.as_bytes());
+        Self { version, event: format!("sha256:{}", URL_SAFE_NO_PAD.encode(hash)).into() }
     }
 }
 
@@ -60,6 +70,16 @@ mod tests {
         assert!(parse("1.9/z") < parse("1.10/a"));
         assert!(parse("1.9/a") < parse("1.9/b"));
         assert_eq!(parse("1.9/a/b").to_string(), "1.9/a/b");
+    }
+
+    #[test]
+    fn a_long_id_stands_as_its_hash() {
+        let of = |event: &str| Ordinal::new(Version { epoch: 1, counter: 1 }, event);
+        let longest = "x".repeat(MAX_EVENT);
+        assert_eq!(*of(&longest).event, *longest);
+        let (one, other) = (of(&format!("{longest}y")), of(&format!("{longest}z")));
+        assert!(one.event.len() <= MAX_EVENT && one != other);
+        assert_eq!(one.to_string().parse(), Ok(one));
     }
 
     #[test]

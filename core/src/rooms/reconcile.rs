@@ -94,6 +94,11 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         Self { ledger, server, clock }
     }
 
+    /// What should be, as this reconciler reads it.
+    pub fn ledger(&self) -> &L {
+        &self.ledger
+    }
+
     /// Handles `events` of `room` in one pass; the results are in the order of the events.
     ///
     /// Idempotent; safe to run concurrently with itself. What is not done by `deadline` fails, and so do the
@@ -107,7 +112,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         events: &[RoomEvent],
         deadline: Instant,
     ) -> Vec<Result<(), ReconcileError>> {
-        let outcome = self.pass(room, events, deadline).await;
+        let outcome = self.pass(room, events, scope_of(events), deadline).await;
         let of_event = |event: &RoomEvent| match (&outcome, &event.change) {
             (Err(error), _) => Err(error.clone()),
             (Ok(failures), Change::Created { .. } | Change::Destroyed) => first(failures.values()),
@@ -118,22 +123,38 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         events.iter().map(of_event).collect()
     }
 
-    async fn pass(&self, room: &RoomJid, events: &[RoomEvent], deadline: Instant) -> Result<Failures, ReconcileError> {
-        in_time(deadline)?;
-        self.ledger.record(room, events).await?;
-        let scope = scope_of(events);
-        let mut state = self.ledger.read(room, &scope).await?;
+    /// Makes the server agree with what is recorded of `room` as a whole, without an event of it: restores what
+    /// the server lost, takes out who should not be there. Leaves alone what nothing is recorded of.
+    ///
+    /// # Errors
+    /// [`ReconcileError`]; of several members' the one that a retry helps.
+    pub async fn repair(&self, room: &RoomJid, deadline: Instant) -> Result<(), ReconcileError> {
+        first(self.pass(room, &[], Scope::Whole, deadline).await?.values())
+    }
+
+    async fn pass(
+        &self,
+        room: &RoomJid,
+        events: &[RoomEvent],
+        scope: Scope,
+        deadline: Instant,
+    ) -> Result<Failures, ReconcileError> {
+        if !events.is_empty() {
+            within(deadline, self.ledger.record(room, events)).await?;
+        }
+        let read = || within(deadline, self.ledger.read(room, &scope));
+        let mut state = read().await?;
         let destroyed = events.iter().find(|event| event.change == Change::Destroyed).map(|event| event.kind);
         for _ in 0..MAX_ROUNDS {
             in_time(deadline)?;
             let mut failures = match self.make_agree(room, &state, &scope, destroyed, deadline).await {
                 Err(ServerError::RoomMissing) if scope == Scope::Whole => {
-                    state = self.ledger.read(room, &scope).await?;
+                    state = read().await?;
                     continue;
                 }
                 other => other?,
             };
-            let again = self.ledger.read(room, &scope).await?;
+            let again = read().await?;
             if again.agrees_with(&state) {
                 match invitations::send_due(self, room, &scope, again, &mut failures, deadline).await? {
                     Sent::Done => return Ok(failures),
@@ -219,6 +240,16 @@ fn note(failures: &mut Failures, refusals: Vec<Refusal>) {
 /// The error to report of several: one that a retry helps, as long as there is one.
 fn first<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
     errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
+}
+
+/// The outcome of an access to the ledger, as long as there is time for it. One that is given up may have had
+/// its effect, which does no harm: what is recorded only grows.
+pub(super) async fn within<T>(
+    deadline: Instant,
+    access: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, ReconcileError> {
+    in_time(deadline)?;
+    Ok(tokio::time::timeout_at(deadline, access).await.map_err(|_| ReconcileError::OutOfTime)??)
 }
 
 pub(super) fn in_time(deadline: Instant) -> Result<(), ReconcileError> {

@@ -15,11 +15,12 @@ use futures::{
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_xmpp::minidom::Element;
 use tracing::Instrument as _;
+use xmpp_parsers::message::Message;
 
 use super::{
     ConnectError, RequestError,
     login::{Account, Manner},
-    session::{Request, Session},
+    session::{Answer, Bounce, Exchange, Request, Session},
     transport::WsConnector,
 };
 use crate::clock::Stamp;
@@ -93,22 +94,39 @@ impl XmppClient {
 
     /// Sends `request`, which has to be idempotent, and waits for its result until `deadline`.
     ///
-    /// A session that turns out lost costs one reconnect and the request is sent again.
+    /// A session that turns out lost costs one reconnect and the request is sent again. When `deadline` passes, the
+    /// session is closed before this returns: nothing more of the request is sent.
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn request(&self, request: &Request, deadline: Instant) -> Result<Option<Element>, RequestError> {
+        Ok(self.exchange(request.clone().into(), deadline).await?.payload)
+    }
+
+    /// Sends `messages` and waits until the server has handled them all: a ping follows them on the stream, which the
+    /// server handles in order. Returns what bounced. Each message needs an id of its own and a bare JID to go to.
+    ///
+    /// After a lost session all are sent again, so whoever gets one twice has to tell by its id.
+    ///
+    /// # Errors
+    /// [`RequestError`]; some may have been delivered.
+    pub async fn deliver(&self, messages: Vec<Message>, deadline: Instant) -> Result<Vec<Bounce>, RequestError> {
+        let exchange = Exchange { ahead: messages.into(), request: Request::ping() };
+        Ok(self.exchange(exchange, deadline).await?.bounces)
+    }
+
+    async fn exchange(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
         let Timings { quiet, proof, .. } = self.0.timings;
         let session = self.session(deadline).await?;
         let first = if session.silence() > quiet {
-            session.exchange_after_pause(request.clone(), deadline, proof).await
+            session.perform_after_pause(exchange.clone(), deadline, proof).await
         } else {
-            session.exchange(request.clone(), deadline).await
+            session.perform(exchange.clone(), deadline).await
         };
         match first {
             Err(lost) if lost.is_session_loss() => {
                 tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
-                self.session(deadline).await?.exchange(request.clone(), deadline).await
+                self.session(deadline).await?.perform(exchange, deadline).await
             }
             result => result,
         }

@@ -17,12 +17,17 @@ use tokio_xmpp::{
 };
 use xmpp_parsers::{
     iq::Iq,
+    message::{Message, MessageType},
     ns,
     stanza::Stanza,
     stanza_error::{DefinedCondition, ErrorType, StanzaError},
 };
 
-use super::{RequestError, session::Request, transport::WsIo};
+use super::{
+    RequestError,
+    session::{Answer, Bounce, Request},
+    transport::WsIo,
+};
 
 /// After a minute of silence the server is pinged; ten seconds later the session is given up.
 pub(super) const TIMEOUTS: Timeouts =
@@ -32,11 +37,12 @@ pub(super) const TIMEOUTS: Timeouts =
 const READS_PER_TURN: usize = 16;
 const TURNS: usize = 1;
 
-type Reply = oneshot::Sender<Result<Option<Element>, RequestError>>;
+type Reply = oneshot::Sender<Result<Answer, RequestError>>;
 
-/// A request on its way to the stream.
+/// A request on its way to the stream, and the messages that go ahead of it.
 #[derive(Debug)]
 pub(super) struct Outgoing {
+    pub(super) ahead: Arc<[Message]>,
     pub(super) request: Request,
     pub(super) reply: Reply,
 }
@@ -44,6 +50,9 @@ pub(super) struct Outgoing {
 /// A request that waits for its answer, which has to come from whom it was sent to.
 struct Pending {
     to: Option<Jid>,
+    /// The server handles a stream in order: what bounces of these does so before the answer.
+    ahead: Arc<[Message]>,
+    bounces: Vec<Bounce>,
     reply: Reply,
 }
 
@@ -54,8 +63,9 @@ pub(super) struct Driver {
     requests: mpsc::UnboundedReceiver<Outgoing>,
     pending: HashMap<u64, Pending>,
     last_id: u64,
-    /// Answers to what the server asks of us, and our pings.
-    own: VecDeque<Stanza>,
+    /// Answers to what the server asks of us, our pings, and what stands between the first message ahead of
+    /// a request and that request.
+    queued: VecDeque<Stanza>,
 }
 
 /// Why the driver stops.
@@ -63,7 +73,7 @@ struct Ended(Arc<str>);
 
 impl Driver {
     pub(super) fn new(stream: XmppStream<WsIo>, requests: mpsc::UnboundedReceiver<Outgoing>) -> Self {
-        Self { stream, requests, pending: HashMap::new(), last_id: 0, own: VecDeque::new() }
+        Self { stream, requests, pending: HashMap::new(), last_id: 0, queued: VecDeque::new() }
     }
 
     /// Reads what is there; true if there may be more.
@@ -76,7 +86,7 @@ impl Driver {
                 None | Some(Err(ReadError::StreamFooterReceived)) => {
                     return Err(Ended("the server closed the stream".into()));
                 }
-                Some(Err(ReadError::SoftTimeout)) => self.own.push_back(keep_alive()),
+                Some(Err(ReadError::SoftTimeout)) => self.queued.push_back(keep_alive()),
                 Some(Err(error)) => return Err(Ended(error.to_string().into())),
                 Some(Ok(FallibleStreamElement::Ok(element))) => self.take(element)?,
                 Some(Ok(FallibleStreamElement::Err(error))) => self.take_unreadable(&error),
@@ -93,15 +103,15 @@ impl Driver {
                 Poll::Pending => break,
                 Poll::Ready(ready) => ready.map_err(ended)?,
             }
-            let stanza = match self.own.pop_front() {
-                Some(stanza) => stanza,
-                None => match self.requests.poll_recv(cx) {
+            let Some(stanza) = self.queued.pop_front() else {
+                match self.requests.poll_recv(cx) {
                     Poll::Pending => break,
                     Poll::Ready(None) => return Err(Ended("it is no longer needed".into())),
                     // The caller has given up already.
-                    Poll::Ready(Some(outgoing)) if outgoing.reply.is_closed() => continue,
+                    Poll::Ready(Some(outgoing)) if outgoing.reply.is_closed() => {}
                     Poll::Ready(Some(outgoing)) => self.register(outgoing),
-                },
+                }
+                continue;
             };
             Sink::<&Stanza>::start_send(Pin::new(&mut self.stream), &stanza).map_err(ended)?;
             wrote = true;
@@ -112,11 +122,14 @@ impl Driver {
         Ok(wrote)
     }
 
-    fn register(&mut self, outgoing: Outgoing) -> Stanza {
+    /// Notes that an answer is due, and queues what there is to send.
+    fn register(&mut self, outgoing: Outgoing) {
         self.last_id += 1;
-        let Outgoing { request, reply } = outgoing;
-        self.pending.insert(self.last_id, Pending { to: request.to().cloned(), reply });
-        Stanza::Iq(request.into_iq(self.last_id.to_string()))
+        let Outgoing { ahead, request, reply } = outgoing;
+        self.queued.extend(ahead.iter().cloned().map(Stanza::Message));
+        let pending = Pending { to: request.to().cloned(), ahead, bounces: Vec::new(), reply };
+        self.pending.insert(self.last_id, pending);
+        self.queued.push_back(Stanza::Iq(request.into_iq(self.last_id.to_string())));
     }
 
     fn take(&mut self, element: XmppStreamElement) -> Result<(), Ended> {
@@ -127,7 +140,7 @@ impl Driver {
                     self.settle(&id, from.as_ref(), Err(RequestError::Stanza(Arc::new(error))));
                 }
                 Iq::Get { from, id, payload, .. } if payload.is("ping", ns::PING) => {
-                    self.own.push_back(Stanza::Iq(Iq::Result { from: None, to: from, id, payload: None }));
+                    self.queued.push_back(Stanza::Iq(Iq::Result { from: None, to: from, id, payload: None }));
                 }
                 // RFC 6120, section 8.4: a request that is not understood is answered so.
                 Iq::Get { from, id, .. } | Iq::Set { from, id, .. } => {
@@ -137,9 +150,14 @@ impl Driver {
                         "en",
                         "not offered by the service's own account",
                     );
-                    self.own.push_back(Stanza::Iq(Iq::Error { from: None, to: from, id, error, payload: None }));
+                    self.queued.push_back(Stanza::Iq(Iq::Error { from: None, to: from, id, error, payload: None }));
                 }
             },
+            XmppStreamElement::Stanza(Stanza::Message(message)) if message.type_ == MessageType::Error => {
+                let error = message.payloads.into_iter().find_map(|payload| StanzaError::try_from(payload).ok());
+                let id = message.id.map_or_else(String::new, |id| id.0);
+                self.note_bounce(&id, message.from.as_ref(), &Arc::new(error.unwrap_or_else(unspecified)));
+            }
             XmppStreamElement::StreamError(error) => return Err(Ended(format!("stream error {error}").into())),
             _ => {}
         }
@@ -151,6 +169,7 @@ impl Driver {
             && let Some(id) = &header.id
         {
             let from = header.from.as_deref().and_then(|from| Jid::new(from).ok());
+            self.note_bounce(id, from.as_ref(), &Arc::new(unspecified()));
             self.settle(id, from.as_ref(), Err(RequestError::Protocol(error.to_string().into())));
         }
     }
@@ -162,10 +181,26 @@ impl Driver {
         if let Entry::Occupied(pending) = self.pending.entry(id)
             && (pending.get().to.is_none() || pending.get().to.as_ref() == from)
         {
+            let Pending { bounces, reply, .. } = pending.remove();
             // Nobody listens when the caller's deadline has passed.
-            let _ = pending.remove().reply.send(result);
+            let _ = reply.send(result.map(|payload| Answer { payload, bounces }));
         }
     }
+
+    /// A message came back as an error: with its id, and from whom it was sent to (RFC 6120, section 8.3.1).
+    fn note_bounce(&mut self, id: &str, from: Option<&Jid>, error: &Arc<StanzaError>) {
+        for pending in self.pending.values_mut() {
+            let is_it = |sent: &Message| sent.to.as_ref() == from && sent.id.as_ref().is_some_and(|own| own.0 == id);
+            if let Some(message) = pending.ahead.iter().position(is_it) {
+                pending.bounces.push(Bounce { message, error: error.clone() });
+            }
+        }
+    }
+}
+
+/// For an error that names no condition we know.
+fn unspecified() -> StanzaError {
+    StanzaError::new(ErrorType::Wait, DefinedCondition::UndefinedCondition, "en", "it came back without a known reason")
 }
 
 /// A ping nobody waits for: its answer is the sign of life.

@@ -18,6 +18,6 @@ pub use self::{
     client::{Timings, XmppClient},
     error::{ConnectError, RequestError},
     login::{Account, Manner},
-    session::{Request, Session},
+    session::{Bounce, Request, Session},
     transport::{WsConnector, WsIo},
 };

@@ -14,7 +14,9 @@ use tokio::{
 use tokio_xmpp::minidom::Element;
 use xmpp_parsers::{
     iq::{Iq, IqGetPayload, IqSetPayload},
+    message::Message,
     ping::Ping,
+    stanza_error::StanzaError,
 };
 
 use super::{
@@ -69,6 +71,39 @@ impl Request {
     }
 }
 
+/// Messages, and a request behind them whose answer shows that the server has handled them all.
+#[derive(Debug, Clone)]
+pub(super) struct Exchange {
+    /// Sent first, in this order, without waiting for anything.
+    pub(super) ahead: Arc<[Message]>,
+    /// Sent last.
+    pub(super) request: Request,
+}
+
+impl From<Request> for Exchange {
+    fn from(request: Request) -> Self {
+        Self { ahead: Arc::default(), request }
+    }
+}
+
+/// What came of an exchange.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The payload of the request's result.
+    pub(super) payload: Option<Element>,
+    /// What bounced of the messages.
+    pub(super) bounces: Vec<Bounce>,
+}
+
+/// A message that came back as an error (RFC 6120, section 8.3).
+#[derive(Debug, Clone)]
+pub struct Bounce {
+    /// Which of the messages, counted from 0.
+    pub message: usize,
+    /// Why.
+    pub error: Arc<StanzaError>,
+}
+
 /// A logged-in stream. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -104,34 +139,43 @@ impl Session {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// Sends `request` and waits for its result: the payload, if there is one.
-    ///
-    /// When `deadline` passes first, the session is closed before this returns: nothing more of the
-    /// request is sent. What the server has received by then may still take effect.
+    /// Sends `request` and waits for its result: the payload, if there is one. Deadline as for all requests: see
+    /// [`crate::xmpp::XmppClient::request`].
     ///
     /// # Errors
     /// [`RequestError`], but never `Connect`.
     pub async fn exchange(&self, request: Request, deadline: Instant) -> Result<Option<Element>, RequestError> {
+        Ok(self.perform(request.into(), deadline).await?.payload)
+    }
+
+    /// Sends `exchange` and waits for the result of its request.
+    ///
+    /// When `deadline` passes first, the session is closed before this returns: nothing more of the
+    /// exchange is sent. What the server has received by then may still take effect.
+    ///
+    /// # Errors
+    /// [`RequestError`], but never `Connect`.
+    pub(super) async fn perform(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
         let sent = Stamp::now();
-        let reply = self.send(request);
+        let reply = self.send(exchange);
         self.wait(reply, sent, deadline).await
     }
 
-    /// As [`Session::exchange`], but the server has to prove within `proof` that it is still there.
+    /// As [`Session::perform`], but the server has to prove within `proof` that it is still there.
     ///
     /// For a session after a pause: the socket may have died without notice, and waiting for the
     /// deadline to find out would cost the caller all its time.
     ///
     /// # Errors
-    /// As [`Session::exchange`]; `SessionLost` when the proof fails.
-    pub async fn exchange_after_pause(
+    /// As [`Session::perform`]; `SessionLost` when the proof fails.
+    pub(super) async fn perform_after_pause(
         &self,
-        request: Request,
+        exchange: Exchange,
         deadline: Instant,
         proof: Duration,
-    ) -> Result<Option<Element>, RequestError> {
+    ) -> Result<Answer, RequestError> {
         let sent = Stamp::now();
-        let (ping, reply) = (self.send(Request::ping()), self.send(request));
+        let (ping, reply) = (self.send(Request::ping().into()), self.send(exchange));
         match tokio::time::timeout(proof, ping).await {
             Ok(Ok(_)) => self.wait(reply, sent, deadline).await,
             Ok(Err(_)) => Err(ended()),
@@ -148,19 +192,19 @@ impl Session {
         self.requests.closed().await;
     }
 
-    fn send(&self, request: Request) -> oneshot::Receiver<Result<Option<Element>, RequestError>> {
+    fn send(&self, Exchange { ahead, request }: Exchange) -> oneshot::Receiver<Result<Answer, RequestError>> {
         let (reply, receiver) = oneshot::channel();
         // When the driver is gone, the sender is dropped here and the receiver says so.
-        let _ = self.requests.send(Outgoing { request, reply });
+        let _ = self.requests.send(Outgoing { ahead, request, reply });
         receiver
     }
 
     async fn wait(
         &self,
-        reply: oneshot::Receiver<Result<Option<Element>, RequestError>>,
+        reply: oneshot::Receiver<Result<Answer, RequestError>>,
         sent: Stamp,
         deadline: Instant,
-    ) -> Result<Option<Element>, RequestError> {
+    ) -> Result<Answer, RequestError> {
         match tokio::time::timeout_at(deadline, reply).await {
             Ok(Ok(result)) => {
                 *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = sent;

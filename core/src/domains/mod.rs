@@ -1,0 +1,204 @@
+//! Tenants come and go: what the broker's events say about domains, and how the XMPP server is made to agree.
+//!
+//! The same argument as for rooms (`rooms/reconcile.rs`): note, read, make the server agree, read again. A domain
+//! should be there if its newest creation is newer than its newest deletion.
+//!
+//! A deletion that is handled late, after the creation that follows it, finds a virtual host which should be there,
+//! with the data of the tenant who should be gone. So what a deletion ends is purged once, whatever followed: the register
+//! [`DomainRegister::Purged`] says up to which deletion that was done. Rooms that were made since go with it; such a deletion
+//! is not done before they are restored from the ledger. A crash before the register rises purges once more.
+
+use std::{future::Future, pin::pin};
+
+use futures::{StreamExt, TryStreamExt, stream};
+use jid::DomainPart;
+use tokio::time::Instant;
+
+use crate::{
+    hosts::{Hosts, HostsError},
+    rooms::{DomainRegister, Ledger, LedgerError, OnRecord, Ordinal, ReconcileError, Reconciler, RoomServer, Upkeep},
+};
+
+/// Most rounds of one pass; more only if events of the domain keep coming.
+const MAX_ROUNDS: u32 = 16;
+
+/// What is read of the ledger at a time when rooms are restored.
+const PAGE: usize = 200;
+
+/// Rooms that are restored at a time.
+const ROOMS_AT_A_TIME: usize = 8;
+
+/// An event about a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DomainEvent {
+    /// Its place among all events.
+    pub at: Ordinal,
+    /// Whether the domain was created; else it was deleted.
+    pub created: bool,
+}
+
+/// Why an event about a domain is not done; a retry helps, once the cause is mended.
+#[derive(Debug, thiserror::Error)]
+pub enum DomainError {
+    /// The hosts API did not do it.
+    #[error(transparent)]
+    Hosts(#[from] HostsError),
+    /// The ledger did not answer, there was no time left, or the domain's rooms could not be restored.
+    #[error(transparent)]
+    Rooms(#[from] ReconcileError),
+    /// The domain's events came faster than it could be made to agree.
+    #[error("the domain kept changing for {MAX_ROUNDS} rounds; a retry takes it up again")]
+    Busy,
+}
+
+impl From<LedgerError> for DomainError {
+    fn from(error: LedgerError) -> Self {
+        Self::Rooms(error.into())
+    }
+}
+
+/// The XMPP server's virtual hosts, as far as events change them. Both calls are idempotent.
+pub trait HostServer {
+    /// The virtual host and its `conference.` component are live.
+    fn create(&self, domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send;
+
+    /// Both are gone, sessions closed, data purged.
+    fn delete(&self, domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send;
+}
+
+impl HostServer for Hosts {
+    async fn create(&self, domain: &str) -> Result<(), HostsError> {
+        Hosts::create(self, domain).await.map(|_| ())
+    }
+
+    async fn delete(&self, domain: &str) -> Result<(), HostsError> {
+        Hosts::delete(self, domain).await
+    }
+}
+
+/// Makes virtual hosts what their events say.
+#[derive(Debug)]
+pub struct Domains<'a, L, S, H> {
+    reconciler: &'a Reconciler<L, S>,
+    hosts: &'a H,
+}
+
+/// The registers of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct State {
+    created: Option<Ordinal>,
+    deleted: Option<Ordinal>,
+    purged: Option<Ordinal>,
+}
+
+impl State {
+    fn should_exist(&self) -> bool {
+        self.created > self.deleted
+    }
+
+    /// Whether `other` says the same about what should be.
+    fn agrees_with(&self, other: &Self) -> bool {
+        (&self.created, &self.deleted) == (&other.created, &other.deleted)
+    }
+}
+
+impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> Domains<'a, L, S, H> {
+    /// Rooms are restored by `reconciler`, whose ledger has the domains too.
+    pub fn new(reconciler: &'a Reconciler<L, S>, hosts: &'a H) -> Self {
+        Self { reconciler, hosts }
+    }
+
+    /// Handles `events` of `domain`. Idempotent; safe to run concurrently with itself.
+    ///
+    /// # Errors
+    /// [`DomainError`]: the events have to come again.
+    pub async fn apply(
+        &self,
+        domain: &DomainPart,
+        events: &[DomainEvent],
+        deadline: Instant,
+    ) -> Result<(), DomainError> {
+        in_time(deadline, self.pass(domain.as_str(), events, deadline)).await
+    }
+
+    /// Makes the virtual host of `domain` anew if it should be there. One that should not be there is left alone: a deletion that
+    /// was handled has taken it away, so someone has made it by hand since.
+    ///
+    /// # Errors
+    /// [`DomainError`].
+    pub async fn repair(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
+        let repair = async {
+            if self.read(domain).await?.should_exist() {
+                self.hosts.create(domain).await?;
+            }
+            Ok(())
+        };
+        in_time(deadline, repair).await
+    }
+
+    async fn pass(&self, domain: &str, events: &[DomainEvent], deadline: Instant) -> Result<(), DomainError> {
+        for event in events {
+            let register = if event.created { DomainRegister::Created } else { DomainRegister::Deleted };
+            self.reconciler.ledger().raise_domain(domain, register, &event.at).await?;
+        }
+        let mut state = self.read(domain).await?;
+        for _ in 0..MAX_ROUNDS {
+            self.make_agree(domain, &state).await?;
+            let again = self.read(domain).await?;
+            if again.agrees_with(&state) {
+                let late = state.should_exist() && events.iter().any(|event| !event.created);
+                return if late { self.restore_rooms(domain, deadline).await } else { Ok(()) };
+            }
+            state = again;
+        }
+        Err(DomainError::Busy)
+    }
+
+    async fn read(&self, domain: &str) -> Result<State, DomainError> {
+        let read = |register| self.reconciler.ledger().domain(domain, register);
+        let (created, deleted, purged) = tokio::try_join!(
+            read(DomainRegister::Created),
+            read(DomainRegister::Deleted),
+            read(DomainRegister::Purged)
+        )?;
+        Ok(State { created, deleted, purged })
+    }
+
+    async fn make_agree(&self, domain: &str, state: &State) -> Result<(), DomainError> {
+        let purge = state.deleted.as_ref().filter(|deleted| Some(*deleted) > state.purged.as_ref());
+        if purge.is_some() || !state.should_exist() {
+            self.hosts.delete(domain).await?;
+        }
+        if state.should_exist() {
+            self.hosts.create(domain).await?;
+        }
+        if let Some(deleted) = purge {
+            self.reconciler.ledger().raise_domain(domain, DomainRegister::Purged, deleted).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the rooms anew that went with the purge. This reads the whole ledger; deletions are seldom late.
+    async fn restore_rooms(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
+        let ledger = self.reconciler.ledger();
+        let mut after = None;
+        loop {
+            let page = ledger.walk(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let rooms = page.iter().filter_map(|record| match record {
+                OnRecord::Room(room) if room.tenant() == domain => Some(room),
+                _ => None,
+            });
+            let repairs = rooms.map(|room| self.reconciler.repair(room, deadline));
+            let repaired: Result<Vec<()>, _> =
+                stream::iter(repairs).buffer_unordered(ROOMS_AT_A_TIME).try_collect().await;
+            repaired?;
+        }
+    }
+}
+
+async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, DomainError>>) -> Result<T, DomainError> {
+    let work = pin!(work);
+    tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(DomainError::Rooms(ReconcileError::OutOfTime)))
+}

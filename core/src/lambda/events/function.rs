@@ -1,0 +1,98 @@
+//! An event function: configuration, adapters, runtime.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use lambda_runtime::{Context, LambdaEvent, service_fn};
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::{batch::Worker, queue::SqsQueue};
+use crate::lambda::start::{self, Parts};
+use crate::{
+    aws::sdk_config,
+    events::EventType,
+    hosts::Hosts,
+    rooms::{DynamoLedger, MucRooms, Reconciler},
+    table::Table,
+};
+
+/// What is left of an invocation's time when work on its batch ends: for dead letters, for telling the queue when to try again,
+/// and for the answer.
+const RESERVE: Duration = Duration::from_millis(1_500);
+
+/// For one request to the ledger, with the SDK's own retries.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Runs the function of `event_type` until the process is ended. What keeps it from starting is printed
+/// as one line.
+pub async fn run(event_type: EventType) -> ExitCode {
+    let worker = match build(event_type).await {
+        Ok(worker) => worker.map(Arc::new),
+        Err(line) => return start::failed(&line),
+    };
+    tracing::info!(function = event_type.function(), version = env!("CARGO_PKG_VERSION"), "Function started");
+    let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
+        let worker = worker.clone();
+        async move {
+            let span = tracing::error_span!("invocation", function_request_id = event.context.request_id);
+            let deadline = deadline(&event.context);
+            let failed = match worker {
+                Some(worker) => worker.handle(event.payload.records, deadline).instrument(span).await,
+                // Nothing is lost: the queue keeps what is reported as failed.
+                None => event.payload.records.into_iter().filter_map(|record| record.message_id).collect(),
+            };
+            Ok::<_, std::convert::Infallible>(response(failed))
+        }
+    }))
+    .await;
+    start::ended(outcome)
+}
+
+type FunctionWorker = Worker<DynamoLedger, MucRooms, Hosts, SqsQueue>;
+
+/// The adapters; none when the service is disabled. Connects nowhere yet.
+async fn build(event_type: EventType) -> Result<Option<FunctionWorker>, String> {
+    let Some(parts) = Parts::load().await? else { return Ok(None) };
+    let queues = parts.service.events.queues().map_err(|error| error.to_string())?;
+    Ok(Some(Worker {
+        reconciler: parts.reconciler().await,
+        hosts: parts.hosts(),
+        queue: SqsQueue::new(queues, event_type).await,
+        tenancy: parts.tenancy(),
+        longest_wait: queues.longest_retry_wait,
+    }))
+}
+
+impl Parts {
+    /// Rooms on the configured ledger and XMPP server.
+    pub(in crate::lambda) async fn reconciler(&self) -> Reconciler<DynamoLedger, MucRooms> {
+        let table = Table::new(&sdk_config(LEDGER_TIMEOUT).await, &self.service.events.table);
+        Reconciler::new(DynamoLedger::new(table), MucRooms::new(self.xmpp_client()))
+    }
+
+    /// The configured XMPP server's virtual hosts.
+    pub(in crate::lambda) fn hosts(&self) -> Hosts {
+        Hosts::new(self.service.xmpp.hosts_admin_url.clone(), self.admin_token.clone(), self.tls.clone())
+    }
+}
+
+/// When work has to end so that the invocation ends in time.
+pub(in crate::lambda) fn deadline(context: &Context) -> Instant {
+    let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(RESERVE)
+}
+
+/// A partial batch response: the queue deletes all but these.
+fn response(failed: Vec<String>) -> SqsBatchResponse {
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed
+        .into_iter()
+        .map(|id| {
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            failure
+        })
+        .collect();
+    response
+}

@@ -1,0 +1,10 @@
+//! The event functions: one batch of a queue after the other.
+
+mod batch;
+mod function;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use self::function::run;
+pub(super) use self::function::deadline;

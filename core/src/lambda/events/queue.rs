@@ -1,0 +1,85 @@
+//! The border to the function's queue: what can be done about a message beside deleting it, which is its
+//! event source mapping's part.
+
+use std::time::Duration;
+
+use aws_lambda_events::sqs::SqsMessage;
+use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+
+use crate::{
+    aws::sdk_config,
+    config::Queues,
+    events::{EventType, Poison},
+    http::root_cause,
+};
+
+/// For one call, with the SDK's own retries; within what the function keeps in reserve.
+const TIMEOUT: Duration = Duration::from_millis(1_200);
+
+/// Why the queue did not do it; a retry helps.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("SQS did not do it ({0}); see that the queue exists and that the function may use it")]
+pub(super) struct QueueError(pub(super) String);
+
+/// A function's queue.
+pub(super) trait Queue {
+    /// Puts `message` into the queue of dead letters, with the reason.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it may be there all the same.
+    fn bury(&self, message: &SqsMessage, poison: &Poison) -> impl Future<Output = Result<(), QueueError>> + Send;
+
+    /// Has `message`, which will be reported as failed, come again after `wait` and not only when its visibility
+    /// timeout ends.
+    ///
+    /// # Errors
+    /// [`QueueError`]; it then comes when the timeout ends.
+    fn postpone(&self, message: &SqsMessage, wait: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+}
+
+/// A queue of Amazon SQS.
+#[derive(Debug)]
+pub(super) struct SqsQueue {
+    client: Client,
+    url: String,
+    dead_letters_url: String,
+}
+
+impl SqsQueue {
+    /// The queue of an event type; connects when first used.
+    pub(super) async fn new(queues: &Queues, event_type: EventType) -> Self {
+        Self {
+            client: Client::new(&sdk_config(TIMEOUT).await),
+            url: queues.url(event_type),
+            dead_letters_url: queues.dead_letters_url(event_type),
+        }
+    }
+}
+
+fn text(value: &str) -> Option<MessageAttributeValue> {
+    MessageAttributeValue::builder().data_type("String").string_value(value).build().ok()
+}
+
+impl Queue for SqsQueue {
+    async fn bury(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
+        let reason = poison.reason();
+        // What travelled with it stays with it.
+        let old = message.message_attributes.iter();
+        let old = old.filter_map(|(name, value)| Some((name.as_str(), value.string_value.as_deref()?)));
+        let new = [("reason", reason.as_str()), ("code", poison.code())];
+        let attributes = old.chain(new).filter_map(|(name, value)| Some((name.to_owned(), text(value)?))).collect();
+        let request = self.client.send_message().queue_url(&self.dead_letters_url);
+        let request = request.message_body(message.body.as_deref().unwrap_or_default());
+        let sent = request.set_message_attributes(Some(attributes)).send().await;
+        sent.map_err(|error| QueueError(root_cause(&error)))?;
+        Ok(())
+    }
+
+    async fn postpone(&self, message: &SqsMessage, wait: Duration) -> Result<(), QueueError> {
+        let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
+        let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(seconds);
+        let request = request.receipt_handle(message.receipt_handle.as_deref().unwrap_or_default());
+        request.send().await.map_err(|error| QueueError(root_cause(&error)))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! The scheduled function that repairs what the XMPP server lost.
+
+use std::{process::ExitCode, sync::Arc};
+
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::Value;
+use tracing::Instrument as _;
+
+use super::{
+    events::deadline,
+    start::{self, Parts},
+};
+use crate::resync::{Report, Resync};
+
+/// Runs the function until the process is ended; whatever invokes it, the whole ledger is meant. What keeps it from starting is
+/// printed as one line.
+pub async fn run() -> ExitCode {
+    let parts = match Parts::load().await {
+        Ok(Some(parts)) => parts,
+        Ok(None) => return disabled().await,
+        Err(line) => return start::failed(&line),
+    };
+    let adapters = Arc::new((parts.reconciler().await, parts.hosts()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "Function started");
+    let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
+        let adapters = adapters.clone();
+        async move {
+            let span = tracing::error_span!("invocation", function_request_id = event.context.request_id);
+            let resync = async {
+                let report = Resync::new(&adapters.0, &adapters.1).run(deadline(&event.context)).await;
+                match &report {
+                    Ok(report) => tracing::info!(?report, "Resync ended"),
+                    Err(error) => tracing::error!(%error, "Resync ended early; the next one goes on"),
+                }
+                report.map_err(|error| error.to_string())
+            };
+            resync.instrument(span).await
+        }
+    }))
+    .await;
+    start::ended(outcome)
+}
+
+/// Nothing is to be repaired for a service that is off.
+async fn disabled() -> ExitCode {
+    let nothing = |_: LambdaEvent<Value>| async { Ok::<_, std::convert::Infallible>(Report::default()) };
+    start::ended(lambda_runtime::run(service_fn(nothing)).await)
+}

@@ -1,0 +1,77 @@
+//! How every function starts: configuration, logging, secrets; then the runtime.
+
+use std::process::ExitCode;
+
+use secrecy::SecretString;
+
+use crate::{
+    address::Tenancy,
+    config::{Config, Service as Configuration},
+    telemetry,
+    tls::Tls,
+    xmpp::{Account, Timings, WsConnector, XmppClient},
+};
+
+/// What a function is made from.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    /// The configuration.
+    pub(crate) service: Configuration,
+    /// The resolved admin token.
+    pub(crate) admin_token: SecretString,
+    /// TLS for whatever goes out.
+    pub(crate) tls: Tls,
+}
+
+impl Parts {
+    /// Reads the configuration and starts to log; `None` when the service is disabled.
+    ///
+    /// # Errors
+    /// One line that says what keeps the function from starting, and the mend.
+    pub(super) async fn load() -> Result<Option<Self>, String> {
+        let config = Config::load().map_err(|error| error.to_string())?;
+        telemetry::init(config.log);
+        let Some(service) = config.service else {
+            tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]");
+            return Ok(None);
+        };
+        for (key, url) in service.exposed_urls() {
+            tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
+        }
+        let admin_token = service.xmpp.resolve_admin_token().await.map_err(|error| error.to_string())?;
+        let tls = Tls::new(service.surroundings.ca_file.clone());
+        // A bad file is better found at start than by the first call.
+        if service.surroundings.ca_file.is_some() {
+            tls.config().map_err(|error| error.to_string())?;
+        }
+        Ok(Some(Self { service, admin_token, tls }))
+    }
+
+    /// A client of the XMPP server; it connects when first used.
+    #[must_use]
+    pub(crate) fn xmpp_client(&self) -> XmppClient {
+        let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: self.admin_token.clone() };
+        let connector = WsConnector::new(self.service.xmpp.url.clone(), self.tls.clone());
+        XmppClient::new(connector, account, Timings::default())
+    }
+
+    /// Which domains can be tenants.
+    #[must_use]
+    pub(crate) fn tenancy(&self) -> Tenancy {
+        Tenancy::new(self.service.xmpp.admin_jid.clone())
+    }
+}
+
+/// Prints what keeps a function from starting.
+pub(super) fn failed(line: &str) -> ExitCode {
+    eprintln!("{line}");
+    ExitCode::FAILURE
+}
+
+/// How the process ends when the runtime has.
+pub(super) fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&format!("the Lambda runtime ended ({error}); start the function anew")),
+    }
+}

@@ -1,0 +1,175 @@
+//! Repairs what the XMPP server lost: after it was restored from a backup, wiped, or changed by hand.
+//!
+//! Walks over all that is on record and makes the server agree, as an event of each room and domain would. Rooms, members and
+//! hosts without a record are never touched: people make those by hand. What can no longer make a difference is forgotten on
+//! the way.
+//!
+//! A walk that does not end in one invocation's time leaves a bookmark, and the next one goes on from there.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{
+    address::RoomJid,
+    domains::{Domains, HostServer},
+    rooms::{Ledger, LedgerError, OnRecord, Reconciler, RoomServer, Upkeep},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// What is read of the ledger at a time.
+const PAGE: usize = 200;
+
+/// Rooms that are repaired at a time.
+const ROOMS_AT_A_TIME: usize = 8;
+
+/// The time that one room or domain may take: a room that hangs must not keep the walk from the others.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Time kept for the work that is under way when no more is begun.
+const RESERVE: Duration = Duration::from_secs(3);
+
+/// What became of one invocation.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Domains on record that were looked at.
+    pub domains: usize,
+    /// Rooms on record that were looked at.
+    pub rooms: usize,
+    /// Domains and rooms that could not be made to agree: they are in the log, and the next walk tries again.
+    pub failed: usize,
+    /// Things on record that were forgotten.
+    pub forgotten: usize,
+    /// Whether the walk came to its end; else the next invocation goes on.
+    pub complete: bool,
+}
+
+/// Makes the XMPP server agree with the whole ledger.
+#[derive(Debug)]
+pub struct Resync<'a, L, S, H> {
+    reconciler: &'a Reconciler<L, S>,
+    domains: Domains<'a, L, S, H>,
+}
+
+/// Which domains were seen, each with whether a room of it was.
+type Seen = BTreeMap<String, bool>;
+
+impl<'a, L, S, H> Resync<'a, L, S, H>
+where
+    L: Ledger + Upkeep + Sync,
+    S: RoomServer + Sync,
+    H: HostServer + Sync,
+{
+    /// With the ledger and the server of `reconciler`.
+    #[must_use]
+    pub fn new(reconciler: &'a Reconciler<L, S>, hosts: &'a H) -> Self {
+        Self { reconciler, domains: Domains::new(reconciler, hosts) }
+    }
+
+    /// Goes on where the last walk stopped, as far as there is time until `deadline`.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; retry helps. What was repaired is repaired.
+    pub async fn run(&self, deadline: Instant) -> Result<Report, LedgerError> {
+        let ledger = self.reconciler.ledger();
+        let begun = SystemTime::now();
+        let mut after = ledger.bookmark().await?;
+        let from_the_beginning = after.is_none();
+        let (mut report, mut seen) = (Report::default(), Seen::new());
+        while Instant::now() + RESERVE < deadline {
+            let page = ledger.walk(after.as_ref(), PAGE).await?;
+            let Some(last) = page.last() else {
+                report.complete = true;
+                break;
+            };
+            let last = last.clone();
+            self.repair(page, &mut report, &mut seen, deadline).await;
+            if Instant::now() >= deadline {
+                // What was not done in time is taken up again.
+                break;
+            }
+            after = Some(last);
+        }
+        if report.complete {
+            if from_the_beginning {
+                report.forgotten += self.forget_domains(&seen, begun).await?;
+            }
+            ledger.set_bookmark(None).await?;
+        } else {
+            ledger.set_bookmark(after.as_ref()).await?;
+        }
+        Ok(report)
+    }
+
+    /// Domains first: a room can only be where its host is.
+    async fn repair(
+        &self,
+        page: Vec<OnRecord>,
+        report: &mut Report,
+        seen: &mut Seen,
+        deadline: Instant,
+    ) {
+        let limit = || deadline.min(Instant::now() + LIMIT);
+        let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
+        for record in page {
+            match record {
+                OnRecord::Domain(domain) => drop(domains.insert(domain)),
+                OnRecord::Room(room) => rooms.push(room),
+            }
+        }
+        domains.extend(rooms.iter().map(|room| room.tenant().to_owned()));
+        for domain in domains {
+            if seen.contains_key(&domain) {
+                continue;
+            }
+            report.domains += 1;
+            if let Err(error) = self.domains.repair(&domain, limit()).await {
+                tracing::warn!(domain, %error, "Domain could not be repaired; the next resync tries again");
+                report.failed += 1;
+            }
+            seen.insert(domain, false);
+        }
+        for room in &rooms {
+            seen.insert(room.tenant().to_owned(), true);
+        }
+        let repairs = rooms.iter().map(|room| async { self.repair_room(room, limit()).await });
+        let outcomes: Vec<Option<usize>> = stream::iter(repairs).buffer_unordered(ROOMS_AT_A_TIME).collect().await;
+        report.rooms += outcomes.len();
+        report.failed += outcomes.iter().filter(|outcome| outcome.is_none()).count();
+        report.forgotten += outcomes.into_iter().flatten().sum::<usize>();
+    }
+
+    /// How many things were forgotten; `None` if it failed.
+    async fn repair_room(&self, room: &RoomJid, deadline: Instant) -> Option<usize> {
+        if let Err(error) = self.reconciler.repair(room, deadline).await {
+            tracing::warn!(%room, %error, "Room could not be repaired; the next resync tries again");
+            return None;
+        }
+        match self.reconciler.ledger().sweep(room, SystemTime::now()).await {
+            Ok(forgotten) => Some(forgotten),
+            Err(error) => {
+                tracing::warn!(%room, %error, "What is past could not be forgotten; the next resync tries again");
+                None
+            }
+        }
+    }
+
+    /// A domain without rooms on record, in a walk that met everything.
+    async fn forget_domains(&self, seen: &Seen, begun: SystemTime) -> Result<usize, LedgerError> {
+        let mut forgotten = 0;
+        for (domain, has_rooms) in seen {
+            if !has_rooms {
+                forgotten += self.reconciler.ledger().sweep_domain(domain, begun).await?;
+            }
+        }
+        Ok(forgotten)
+    }
+}

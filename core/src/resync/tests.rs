@@ -1,0 +1,96 @@
+//! On the ledger in memory.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    address::UserJid,
+    domains::DomainEvent,
+    events::Version,
+    rooms::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
+    testing::{Hosts, Rooms},
+};
+
+fn at(counter: u64) -> Ordinal {
+    Ordinal::new(Version { epoch: 1, counter }, "event")
+}
+
+fn user(name: &str) -> UserJid {
+    UserJid::of_username(name, "example.test").unwrap()
+}
+
+fn room(id: &str) -> RoomJid {
+    RoomJid::of_id(id, "example.test").unwrap()
+}
+
+fn created(counter: u64, participants: &[&str]) -> RoomEvent {
+    let participants = participants.iter().map(|name| user(name)).collect();
+    RoomEvent {
+        at: at(counter),
+        kind: RoomKind::UsersGroup,
+        change: Change::Created { name: None, owner: None, participants },
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+#[tokio::test]
+async fn what_the_server_lost_is_back_and_what_people_made_stays() {
+    let (rooms, hosts) = (Rooms::default(), Hosts::default());
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    let domain = jid::DomainPart::new("example.test").unwrap().into_owned();
+    let events = [DomainEvent { at: at(1), created: true }];
+    Domains::new(&reconciler, &&hosts).apply(&domain, &events, soon()).await.unwrap();
+    for counter in 2..300 {
+        let id = format!("team-{counter}");
+        assert!(reconciler.apply(&room(&id), &[created(counter, &["alice", "bob"])], soon()).await[0].is_ok());
+    }
+    let left = RoomEvent { at: at(500), kind: RoomKind::UsersGroup, change: Change::Left([user("bob")].into()) };
+    assert!(reconciler.apply(&room("team-2"), &[left], soon()).await[0].is_ok());
+
+    rooms.wipe();
+    hosts.wipe();
+    rooms.add(&room("team-2"), user("bob"));
+    rooms.add(&room("team-2"), user("by-hand"));
+    rooms.add(&room("by-hand"), user("carol"));
+    let report = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
+    assert_eq!(report, Report { domains: 1, rooms: 298, complete: true, ..Report::default() });
+    assert!(hosts.has("example.test"));
+    assert_eq!(rooms.members("team-2@").unwrap(), ["alice", "by-hand"]);
+    assert_eq!(rooms.members("team-299@").unwrap(), ["alice", "bob"]);
+    assert_eq!(rooms.members("by-hand@").unwrap(), ["carol"]);
+}
+
+#[tokio::test]
+async fn one_room_that_fails_keeps_none_from_being_repaired() {
+    let rooms = Rooms::default();
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    for id in ["broken", "team"] {
+        drop(reconciler.apply(&room(id), &[created(1, &["alice"])], soon()).await);
+    }
+    rooms.wipe();
+    let report = Resync::new(&reconciler, &&Hosts::default()).run(soon()).await.unwrap();
+    assert_eq!((report.rooms, report.failed, report.complete), (2, 1, true));
+    assert_eq!(rooms.members("team@").unwrap(), ["alice"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_without_time_goes_on_at_the_next_call() {
+    let rooms = Rooms::default();
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    for counter in 1..=300 {
+        drop(reconciler.apply(&room(&format!("team-{counter:03}")), &[created(counter, &["alice"])], soon()).await);
+    }
+    drop(reconciler.apply(&room("stuck"), &[created(400, &[])], soon()).await);
+    rooms.wipe();
+    let hosts = Hosts::default();
+    // The room that hangs is in the first page, and takes all the time there is for more.
+    let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + LIMIT + RESERVE / 2).await.unwrap();
+    assert_eq!((first.rooms, first.failed, first.complete), (PAGE, 1, false));
+    assert!(rooms.members("team-300@").is_none());
+    let second = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
+    assert_eq!((second.rooms, second.failed, second.complete), (301 - PAGE, 0, true));
+    assert_eq!(rooms.members("team-300@").unwrap(), ["alice"]);
+}

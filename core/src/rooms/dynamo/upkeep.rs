@@ -1,0 +1,148 @@
+//! Walking over the table, and forgetting.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{
+    super::{
+        LedgerError, OnRecord, Scope, Upkeep,
+        forgetting::{Part, Sweep, is_old, may_end},
+    },
+    DynamoLedger,
+    layout::{behind, bookmark_key, domain_key, end_key, member_key, met, of_seconds, seconds},
+    reading::{Read, ordinal, written},
+};
+use crate::{
+    address::RoomJid,
+    table::{CONCURRENCY, Key, TableError, Update, number},
+};
+
+/// A bookmark that nobody has used for so long is forgotten, by the table's time to live.
+const BOOKMARK_LIFE: Duration = Duration::from_hours(7 * 24);
+
+impl Upkeep for DynamoLedger {
+    async fn walk(&self, after: Option<&OnRecord>, limit: usize) -> Result<Vec<OnRecord>, LedgerError> {
+        let (mut found, mut next) = (Vec::new(), after.map(behind));
+        loop {
+            let (partitions, more) = self.table.partitions(next.as_ref()).await?;
+            for pk in partitions {
+                match met(&pk) {
+                    // A partition may begin on one page and go on on the next.
+                    Ok(Some(one)) if found.last() != Some(&one) => found.push(one),
+                    Ok(_) => {}
+                    Err(fault) => tracing::error!(
+                        partition = pk,
+                        "The ledger has a partition that cannot be read ({fault}); delete it, or mend its key"
+                    ),
+                }
+            }
+            next = more;
+            if next.is_none() || found.len() >= limit {
+                return Ok(found);
+            }
+        }
+    }
+
+    async fn bookmark(&self) -> Result<Option<OnRecord>, LedgerError> {
+        let Some(item) = self.table.get(&bookmark_key()).await? else { return Ok(None) };
+        // One that cannot be read costs a walk from the beginning.
+        Ok(item.text("after")?.and_then(|pk| met(pk).ok().flatten()))
+    }
+
+    async fn set_bookmark(&self, after: Option<&OnRecord>) -> Result<(), LedgerError> {
+        let expires = seconds(SystemTime::now() + BOOKMARK_LIFE);
+        let after = after.map(|one| behind(one).attributes().remove("pk")).unwrap_or_default();
+        let (change, values) = match after {
+            Some(pk) => ("SET after = :after, expires = :expires", vec![(":after", pk), (":expires", number(expires))]),
+            None => ("SET expires = :expires REMOVE after", vec![(":expires", number(expires))]),
+        };
+        // Whoever writes last is right: two walks at a time do no harm.
+        let condition = "attribute_not_exists(pk) OR attribute_exists(pk)".into();
+        self.table.update(Update { key: bookmark_key(), change, condition, values }).await?;
+        Ok(())
+    }
+
+    async fn sweep(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
+        let read = self.read_all(room, &Scope::Whole).await?;
+        let end = read.aged.written.get(&Part::End).copied().map(seconds);
+        let parts = match (read.aged.sweep(now), end) {
+            (Sweep::Forget(parts), _) => parts,
+            (Sweep::Mark, Some(written)) => {
+                self.mark_swept(end_key(room), written, now).await?;
+                return Ok(0);
+            }
+            (Sweep::End, Some(written)) => {
+                return Ok(self.table.delete_unchanged(&end_key(room), written).await?.into());
+            }
+            (Sweep::Mark | Sweep::End, None) => return Ok(0),
+        };
+        let orphans = read
+            .orphans()
+            .into_iter()
+            .filter(|chunks| chunks.iter().all(|(_, written)| is_old(of_seconds(*written), now)));
+        let whole = parts.iter().filter_map(|part| read.items(room, part));
+        let all: Vec<Vec<(Key, u64)>> = whole.chain(orphans).collect();
+        let forget = |items: Vec<(Key, u64)>| async move { self.forget(&items).await };
+        let gone: Vec<bool> = stream::iter(all).map(forget).buffer_unordered(CONCURRENCY).try_collect().await?;
+        Ok(gone.into_iter().filter(|gone| *gone).count())
+    }
+
+    async fn sweep_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
+        let key = domain_key(domain);
+        let Some(item) = self.table.get(&key).await? else { return Ok(0) };
+        let written = written(&item)?;
+        if ordinal(&item, "created")? >= ordinal(&item, "deleted")? || !is_old(of_seconds(written), now) {
+            return Ok(0);
+        }
+        match item.number("swept")?.map(of_seconds) {
+            Some(swept) if may_end(swept, now) => Ok(self.table.delete_unchanged(&key, written).await?.into()),
+            Some(_) => Ok(0),
+            None => {
+                self.mark_swept(key, written, now).await?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+impl DynamoLedger {
+    /// Deletes the items of one part, in order, as long as they are unchanged; whether the first was.
+    async fn forget(&self, items: &[(Key, u64)]) -> Result<bool, TableError> {
+        for (i, (key, written)) in items.iter().enumerate() {
+            // Without its chunk 0 a creation is not there, so the others may follow at any time.
+            if !self.table.delete_unchanged(key, *written).await? && i == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn mark_swept(&self, key: Key, written: u64, now: SystemTime) -> Result<(), TableError> {
+        let values = vec![(":swept", number(seconds(now))), (":written", number(written))];
+        let condition = "written = :written AND attribute_not_exists(swept)".into();
+        self.table.update(Update { key, change: "SET swept = :swept", condition, values }).await.map(drop)
+    }
+}
+
+impl Read {
+    /// The items of `part`, each with the time of its writing.
+    fn items(&self, room: &RoomJid, part: &Part) -> Option<Vec<(Key, u64)>> {
+        let written = self.aged.written.get(part).copied().map(seconds)?;
+        match part {
+            Part::Creation(at) => self.chunks.get(at).cloned(),
+            Part::Member(user) => Some(vec![(member_key(room, user), written)]),
+            Part::End => Some(vec![(end_key(room), written)]),
+        }
+    }
+
+    /// The chunks of creations that never became whole, or are half forgotten.
+    fn orphans(&self) -> Vec<Vec<(Key, u64)>> {
+        let whole: BTreeSet<_> = self.aged.state.creations.keys().collect();
+        let orphaned = self.chunks.iter().filter(|(at, _)| !whole.contains(at));
+        orphaned.map(|(_, chunks)| chunks.clone()).collect()
+    }
+}

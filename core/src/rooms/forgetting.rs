@@ -1,0 +1,120 @@
+//! What the ledger may forget.
+//!
+//! Handlers refuse events that were stamped more than 21 days ago, and an item is written only by the handler of an
+//! event that it then holds. So what was not written for 30 days holds events that were stamped before any event
+//! that may still be handled, with 9 days left for clocks that differ: every event to come is newer than all
+//! of it. Their own handlers have come to an end too, one way or another, and who sweeps a room has just
+//! made the server agree with the ledger.
+//!
+//! So order still does not matter, for what goes makes no difference whatever is yet to come:
+//! - a list not newer than the room's end, once both are old: an end only grows, and the list stays dead;
+//! - a member's record, once it and the end are old, whose joining and invitation are not newer than her leaving or
+//!   the end, and whom no list newer than the end names. She is out, with the record and without. A
+//!   joining to come is newer than her leaving; it makes her a member with an invitation due, in either
+//!   case. A joining that was not interrupted stays, even if no creation came yet: it would count;
+//! - the end, once it is old and nothing is left that it might keep dead.
+//!
+//! A reader does not read all items at one moment. Were the end to go right after the lists, a reader that
+//! saw a list, and then no end, would take the room for living. Hence the end waits: a sweep that finds it alone
+//! only marks it, and one that comes [`GRACE`] later deletes it. No handler lives that long. The same holds
+//! of a domain's deletion, which is an end of every room of the domain.
+//!
+//! Two sweepers, or one that was paused, do no harm: what may go once may go ever after, unless it is written
+//! again, and then its deletion fails.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, SystemTime},
+};
+
+use super::{Ordinal, RoomState};
+use crate::address::UserJid;
+
+/// How long after its last writing something may be forgotten. Longer than any event is handled.
+pub const KEPT: Duration = Duration::from_hours(30 * 24);
+
+/// How long an end stays when all that it ended is forgotten. Longer than any handler lives.
+pub const GRACE: Duration = Duration::from_hours(1);
+
+/// A part of what is recorded of a room.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    Creation(Ordinal),
+    Member(UserJid),
+    End,
+}
+
+/// All that is recorded of a room, and since when.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aged {
+    pub(super) state: RoomState,
+    /// When each part was last changed.
+    pub(super) written: BTreeMap<Part, SystemTime>,
+    /// When the domain's registers were last changed.
+    pub(super) domain_written: Option<SystemTime>,
+    /// When a sweep found the end alone.
+    pub(super) swept: Option<SystemTime>,
+}
+
+/// What a sweep does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sweep {
+    /// Forgets these, in any order. None of them is the end.
+    Forget(Vec<Part>),
+    /// Marks the end, which is alone.
+    Mark,
+    /// Forgets the end.
+    End,
+}
+
+/// Whether what was written at `written` may go by its age.
+pub(super) fn is_old(written: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(written).is_ok_and(|age| age > KEPT)
+}
+
+/// Whether the mark of an earlier sweep is old enough.
+pub(super) fn may_end(swept: SystemTime, now: SystemTime) -> bool {
+    now.duration_since(swept).is_ok_and(|age| age > GRACE)
+}
+
+impl Aged {
+    /// What a sweep at `now` may do.
+    pub(super) fn sweep(&self, now: SystemTime) -> Sweep {
+        let end = self.written.get(&Part::End).copied();
+        if end.into_iter().chain(self.domain_written).any(|written| !is_old(written, now)) {
+            return Sweep::Forget(Vec::new());
+        }
+        if end.is_some() && self.written.len() == 1 {
+            return if self.swept.is_some_and(|swept| may_end(swept, now)) { Sweep::End } else { Sweep::Mark };
+        }
+        let named: BTreeSet<&UserJid> =
+            self.state.living().flat_map(|(_, creation)| creation.owner.iter().chain(&creation.participants)).collect();
+        let goes = |part: &Part| match part {
+            Part::Creation(at) => Some(at) <= self.state.ended(),
+            Part::Member(user) => !named.contains(user) && self.is_spent(user),
+            Part::End => false,
+        };
+        let old = self.written.iter().filter(|(_, written)| is_old(**written, now));
+        Sweep::Forget(old.map(|(part, _)| part).filter(|part| goes(part)).cloned().collect())
+    }
+
+    /// Whether nothing in `user`'s record is newer than what interrupted it.
+    fn is_spent(&self, user: &UserJid) -> bool {
+        let interrupted = self.state.interrupted(user);
+        let spent = |at: &Option<Ordinal>| at.as_ref() <= interrupted;
+        self.state.members.get(user).is_none_or(|record| spent(&record.joined) && spent(&record.invited))
+    }
+
+    /// Forgets `part`.
+    pub(super) fn forget(&mut self, part: &Part) {
+        self.written.remove(part);
+        match part {
+            Part::Creation(at) => drop(self.state.creations.remove(at)),
+            Part::Member(user) => drop(self.state.members.remove(user)),
+            Part::End => (self.state.destroyed, self.swept) = (None, None),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

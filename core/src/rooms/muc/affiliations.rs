@@ -1,0 +1,198 @@
+//! Affiliations: many in one request where the server takes them so, one by one where it does not.
+//!
+//! Which of the two is not asked beforehand: a server without `mod_muc_admin_batch` answers its request as one it
+//! does not know. It cannot do a part of it and drop the rest, as it would with a list in muc#admin.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+use jid::BareJid;
+use tokio::time::Instant;
+use xmpp_parsers::stanza_error::DefinedCondition;
+
+use super::{
+    super::{Grant, Refusal, ServerError},
+    errors::{of_condition, server_error, stanza_error},
+    stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused},
+};
+use crate::{
+    address::{RoomJid, UserJid},
+    xmpp::{Request, RequestError, XmppClient},
+};
+
+/// Prosody refuses stanzas of more than 256 KiB; half of that leaves room for what stands around the items.
+const MAX_CHUNK: usize = 128 << 10;
+
+/// What an item takes besides its JID, in bytes: `<exactly-member jid=''/>`. Bare JIDs need no escaping but for `&` and
+/// quotes, which localparts cannot hold (RFC 7622, section 3.3.1).
+const ITEM_OVERHEAD: usize = 24;
+
+/// What is to become of someone's affiliation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Grant(Grant),
+    Revoke,
+}
+
+impl Change {
+    fn item(self, user: &UserJid) -> Affiliation {
+        let jid = user.as_bare().clone();
+        match self {
+            Self::Grant(grant) => Affiliation::grant(jid, grant),
+            Self::Revoke => Affiliation::None { jid },
+        }
+    }
+
+    /// XEP-0045, section 5.2.
+    fn affiliation(self) -> &'static str {
+        match self {
+            Self::Grant(Grant::Owner) => "owner",
+            Self::Grant(Grant::AtLeastMember | Grant::ExactlyMember) => "member",
+            Self::Revoke => "none",
+        }
+    }
+}
+
+/// Makes `changes`; returns those that were refused one by one. All requests are answered when this is ready.
+pub(super) async fn apply(
+    client: &XmppClient,
+    room: &RoomJid,
+    changes: &[(&UserJid, Change)],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let chunks = join_all(chunks(changes).map(|chunk| apply_chunk(client, room, chunk, deadline))).await;
+    let mut refusals = Vec::new();
+    for refused in chunks {
+        refusals.extend(refused?);
+    }
+    Ok(refusals)
+}
+
+/// Cuts `changes` so that each piece fits into a stanza.
+fn chunks<'a, 'b>(mut rest: &'a [(&'b UserJid, Change)]) -> impl Iterator<Item = &'a [(&'b UserJid, Change)]> {
+    std::iter::from_fn(move || {
+        let mut size = 0;
+        let fits = |(user, _): &&(&UserJid, Change)| {
+            size += user.as_str().len() + ITEM_OVERHEAD;
+            size <= MAX_CHUNK
+        };
+        let (chunk, tail) = rest.split_at(rest.iter().take_while(fits).count());
+        rest = tail;
+        (!chunk.is_empty()).then_some(chunk)
+    })
+}
+
+async fn apply_chunk(
+    client: &XmppClient,
+    room: &RoomJid,
+    changes: &[(&UserJid, Change)],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let items = changes.iter().map(|(user, change)| change.item(user)).collect();
+    let request = Request::set(room.as_bare().clone(), Affiliations { items });
+    match client.request(&request, deadline).await {
+        Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
+            one_by_one(client, room, changes, deadline).await
+        }
+        Err(error) => Err(server_error(&error)),
+        Ok(None) => Err(not_understood("no list of refusals")),
+        Ok(Some(answer)) => {
+            let refused = Refused::try_from(answer).map_err(|error| not_understood(&error.to_string()))?;
+            let users: BTreeMap<&str, &UserJid> = changes.iter().map(|(user, _)| (user.as_str(), *user)).collect();
+            let refusal = |one: super::stanzas::RefusedOne| {
+                let user = *users.get(one.jid.as_str()).ok_or_else(|| not_understood("it names someone else"))?;
+                Ok(Refusal { user: user.clone(), error: refusal_of(of_condition(&one.kind, &one.condition, None)) })
+            };
+            refused.items.into_iter().map(refusal).collect()
+        }
+    }
+}
+
+/// Of one among many the room cannot be what is missing.
+fn refusal_of(error: ServerError) -> ServerError {
+    match error {
+        ServerError::RoomMissing => ServerError::Refused("she is not there".to_owned()),
+        other => other,
+    }
+}
+
+fn not_understood(why: &str) -> ServerError {
+    ServerError::Unavailable(format!(
+        "its answer cannot be understood: {why}; see that its modules are of this release"
+    ))
+}
+
+/// On a server that knows only XEP-0045: one affiliation a request, all of them under way at once.
+///
+/// What `AtLeastMember` must not lower is read first. An owner made between the two would be lowered; no server
+/// without our module can tell.
+async fn one_by_one(
+    client: &XmppClient,
+    room: &RoomJid,
+    changes: &[(&UserJid, Change)],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let mut kept = BTreeSet::new();
+    if changes.iter().any(|(_, change)| *change == Change::Grant(Grant::AtLeastMember)) {
+        kept = list(client, room, "owner", deadline).await?;
+        kept.extend(list(client, room, "admin", deadline).await?);
+    }
+    let wanted = changes
+        .iter()
+        .filter(|(user, change)| !(*change == Change::Grant(Grant::AtLeastMember) && kept.contains(user.as_bare())));
+    let set = async |user: &UserJid, change: Change| {
+        let item = AdminItem { affiliation: Some(change.affiliation().to_owned()), jid: Some(user.as_bare().clone()) };
+        let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] });
+        (user.clone(), client.request(&request, deadline).await)
+    };
+    let mut refusals = Vec::new();
+    for (user, outcome) in join_all(wanted.map(|(user, change)| set(user, *change))).await {
+        match outcome {
+            Ok(_) => {}
+            Err(RequestError::Stanza(error)) => match stanza_error(&error) {
+                ServerError::RoomMissing => return Err(ServerError::RoomMissing),
+                error => refusals.push(Refusal { user, error }),
+            },
+            Err(error) => return Err(server_error(&error)),
+        }
+    }
+    Ok(refusals)
+}
+
+/// Who has `affiliation` (XEP-0045, sections 10.5 and 10.8).
+async fn list(
+    client: &XmppClient,
+    room: &RoomJid,
+    affiliation: &str,
+    deadline: Instant,
+) -> Result<BTreeSet<BareJid>, ServerError> {
+    let item = AdminItem { affiliation: Some(affiliation.to_owned()), jid: None };
+    let request = Request::get(room.as_bare().clone(), AdminQuery { items: vec![item] });
+    let Some(answer) = client.request(&request, deadline).await.map_err(|error| server_error(&error))? else {
+        return Err(not_understood("no list of affiliations"));
+    };
+    let listed = answer.children().filter_map(|item| item.attr("jid"));
+    Ok(listed.filter_map(|jid| BareJid::new(jid).ok()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_hold_all_in_order_and_fit_into_a_stanza() {
+        let users: Vec<UserJid> = (0..5_000)
+            .map(|n| UserJid::of_username(&format!("{}{n}", "x".repeat(100)), "example.test").unwrap())
+            .collect();
+        let changes: Vec<_> = users.iter().map(|user| (user, Change::Grant(Grant::ExactlyMember))).collect();
+        let cut: Vec<_> = chunks(&changes).collect();
+        assert!(cut.len() > 1);
+        assert_eq!(cut.concat(), changes);
+        for chunk in cut {
+            let items = chunk.iter().map(|(user, change)| change.item(user)).collect();
+            let element: tokio_xmpp::minidom::Element = Affiliations { items }.into();
+            let size = String::from(&element).len();
+            assert!(size < MAX_CHUNK + 200, "{size}");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What the server's errors mean for a room's event, and above all whether a retry helps.
+
+use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
+
+use super::super::ServerError;
+use crate::xmpp::RequestError;
+
+/// Of a request to a room.
+pub(super) fn server_error(error: &RequestError) -> ServerError {
+    match error {
+        RequestError::Stanza(error) => stanza_error(error),
+        // No answer, or one that makes no sense: the server is down, frozen or of another release. All that passes.
+        other => ServerError::Unavailable(other.to_string()),
+    }
+}
+
+/// Of a stanza error (RFC 6120, section 8.3.3).
+pub(super) fn stanza_error(error: &StanzaError) -> ServerError {
+    let text = error.texts.values().next().map(String::as_str);
+    of_condition(&error.type_, &error.defined_condition, text)
+}
+
+/// The table. What is not certain counts as passing: a retry costs little, a lost event is lost.
+pub(super) fn of_condition(kind: &ErrorType, condition: &DefinedCondition, text: Option<&str>) -> ServerError {
+    use DefinedCondition as C;
+    let what = match text {
+        Some(text) => format!("{condition:?}: {text}"),
+        None => format!("{condition:?}"),
+    };
+    match condition {
+        C::ItemNotFound | C::Gone { .. } => ServerError::RoomMissing,
+        // The server itself says that it passes: a store that fails, a full offline store.
+        _ if *kind == ErrorType::Wait => ServerError::Unavailable(what),
+        // It will not do just this, whoever asks and whenever: what was asked for is wrong.
+        C::BadRequest | C::JidMalformed | C::NotAcceptable | C::NotAllowed | C::PolicyViolation => {
+            ServerError::Refused(what)
+        }
+        // The rest passes. remote-server-not-found: the domain's event has not been handled yet. service-unavailable,
+        // feature-not-implemented: a component or module is not loaded yet, or an operator loads it now that he sees
+        // the alarm. forbidden, not-authorized: we are not the admin in the server's configuration; the same.
+        _ => ServerError::Unavailable(what),
+    }
+}
+
+/// Whether the error says that the room, or its whole domain, is not there.
+pub(super) fn means_absent(error: &StanzaError) -> bool {
+    use DefinedCondition as C;
+    matches!(error.defined_condition, C::ItemNotFound | C::Gone { .. } | C::RemoteServerNotFound)
+}
+
+/// Of an invitation that bounced: it went to a user, so here an absent item is not the room.
+pub(super) fn bounce(error: &StanzaError) -> ServerError {
+    use DefinedCondition as C;
+    match (stanza_error(error), &error.defined_condition) {
+        // She blocks the service (XEP-0191), or her server knows no such user. Both are hers to change.
+        (ServerError::RoomMissing, condition) => ServerError::Refused(format!("{condition:?}")),
+        (ServerError::Unavailable(what), C::ServiceUnavailable) => ServerError::Refused(what),
+        (other, _) => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_condition_says_whether_a_retry_helps() {
+        use DefinedCondition as C;
+        let of = |kind, condition| of_condition(&kind, &condition, None);
+        assert_eq!(of(ErrorType::Cancel, C::ItemNotFound), ServerError::RoomMissing);
+        assert_eq!(of(ErrorType::Cancel, C::Gone { new_address: None }), ServerError::RoomMissing);
+        for condition in [C::RemoteServerNotFound, C::ServiceUnavailable, C::Forbidden, C::UndefinedCondition] {
+            assert!(matches!(of(ErrorType::Cancel, condition), ServerError::Unavailable(_)));
+        }
+        for condition in [C::InternalServerError, C::ResourceConstraint, C::NotAllowed] {
+            assert!(matches!(of(ErrorType::Wait, condition), ServerError::Unavailable(_)));
+        }
+        for condition in [C::NotAllowed, C::NotAcceptable, C::JidMalformed, C::BadRequest] {
+            assert!(matches!(of(ErrorType::Modify, condition), ServerError::Refused(_)));
+        }
+    }
+}

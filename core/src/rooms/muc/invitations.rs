@@ -1,0 +1,71 @@
+//! Direct invitations (XEP-0249), as messages that are kept for who is offline, and archived.
+
+use jid::Jid;
+use ring::digest::{SHA256, digest};
+use tokio::time::Instant;
+use xmpp_parsers::message::{Id, Message};
+
+use super::{
+    super::{Invitation, Refusal, RoomKind, ServerError},
+    errors::{bounce, server_error},
+    stanzas::{DirectInvitation, Store, life},
+};
+use crate::{address::RoomJid, xmpp::XmppClient};
+
+/// Sends `invitations` and returns those that bounced, when the server has handled them all.
+pub(super) async fn send(
+    client: &XmppClient,
+    room: &RoomJid,
+    kind: RoomKind,
+    invitations: &[Invitation],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let messages = invitations.iter().map(|invitation| message(room, kind, invitation)).collect();
+    let bounces = client.deliver(messages, deadline).await.map_err(|error| server_error(&error))?;
+    let refusal = |one: crate::xmpp::Bounce| {
+        let Invitation { to, .. } = invitations.get(one.message)?;
+        Some(Refusal { user: to.clone(), error: bounce(&one.error) })
+    };
+    Ok(bounces.into_iter().filter_map(refusal).collect())
+}
+
+/// Of type `normal`, as XEP-0249 has it: Prosody keeps that for who is offline. It is archived without a body
+/// because it is an invitation; the hint says so to any other archive.
+fn message(room: &RoomJid, kind: RoomKind, invitation: &Invitation) -> Message {
+    let mut message = Message::normal(Jid::from(invitation.to.as_bare().clone()));
+    message.id = Some(Id(stanza_id(room, invitation)));
+    let direct = DirectInvitation { jid: room.as_bare().clone(), reason: kind.reason().to_owned() };
+    message.with_payload(direct).with_payload(Store)
+}
+
+/// The same for the same invitation, however often it is sent, so that a client can tell.
+fn stanza_id(room: &RoomJid, Invitation { to, since }: &Invitation) -> String {
+    // No part before the last can hold a NUL.
+    let hash = digest(&SHA256, format!("{room}\0{to}\0{}", life(since)).as_bytes());
+    hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{address::UserJid, events::Version, rooms::Ordinal};
+
+    #[test]
+    fn the_id_follows_from_room_user_and_event() {
+        let room = |id| RoomJid::of_id(id, "example.test").unwrap();
+        let invitation = |name, counter| Invitation {
+            to: UserJid::of_username(name, "example.test").unwrap(),
+            since: Ordinal::new(Version { epoch: 1, counter }, "event"),
+        };
+        let first = stanza_id(&room("a"), &invitation("alice", 1));
+        assert_eq!(first, stanza_id(&room("a"), &invitation("alice", 1)));
+        assert_eq!(first.len(), 32);
+        for other in [
+            stanza_id(&room("b"), &invitation("alice", 1)),
+            stanza_id(&room("a"), &invitation("bob", 1)),
+            stanza_id(&room("a"), &invitation("alice", 2)),
+        ] {
+            assert_ne!(first, other);
+        }
+    }
+}

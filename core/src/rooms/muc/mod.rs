@@ -1,0 +1,86 @@
+//! Rooms on the XMPP server (XEP-0045), behind the border [`RoomServer`].
+//!
+//! A room is made and unmade by requests of our own (`mod_sippo_room_lives`), not by entering it, filling in
+//! the owner's form and leaving: handlers run concurrently, so the server has to compare lives and act in one
+//! step. Affiliations go in batches where the server takes them, and singly where it does not.
+
+mod affiliations;
+mod errors;
+mod invitations;
+mod stanzas;
+
+use tokio::time::Instant;
+
+use self::{
+    affiliations::Change,
+    errors::{server_error, stanza_error},
+    stanzas::{Destroy, Ensure, life},
+};
+use super::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError};
+use crate::{
+    address::{RoomJid, UserJid},
+    xmpp::{Request, RequestError, XmppClient},
+};
+
+/// The rooms of an XMPP server, by the session of its admin. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct MucRooms {
+    client: XmppClient,
+}
+
+impl MucRooms {
+    /// Over `client`, which others may share.
+    #[must_use]
+    pub fn new(client: XmppClient) -> Self {
+        Self { client }
+    }
+}
+
+impl RoomServer for MucRooms {
+    async fn ensure(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        ended: Option<&Ordinal>,
+        deadline: Instant,
+    ) -> Result<(), ServerError> {
+        let payload =
+            Ensure { life: life(&spec.life), ended: ended.map(life), name: spec.name.as_deref().map(stanzas::plain) };
+        let request = Request::set(room.as_bare().clone(), payload);
+        self.client.request(&request, deadline).await.map(drop).map_err(|error| server_error(&error))
+    }
+
+    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
+        let request = Request::set(room.as_bare().clone(), Destroy { ended: life(ended) });
+        match self.client.request(&request, deadline).await {
+            Err(RequestError::Stanza(error)) if errors::means_absent(&error) => Ok(()),
+            Err(RequestError::Stanza(error)) => Err(stanza_error(&error)),
+            result => result.map(drop).map_err(|error| server_error(&error)),
+        }
+    }
+
+    async fn grant(
+        &self,
+        room: &RoomJid,
+        grants: &[(UserJid, Grant)],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        let changes: Vec<_> = grants.iter().map(|(user, grant)| (user, Change::Grant(*grant))).collect();
+        affiliations::apply(&self.client, room, &changes, deadline).await
+    }
+
+    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
+        let changes: Vec<_> = users.iter().map(|user| (user, Change::Revoke)).collect();
+        affiliations::apply(&self.client, room, &changes, deadline).await
+    }
+
+    async fn invite(
+        &self,
+        room: &RoomJid,
+        kind: RoomKind,
+        invitations: &[Invitation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        invitations::send(&self.client, room, kind, invitations, deadline).await
+    }
+}

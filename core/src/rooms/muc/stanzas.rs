@@ -1,0 +1,178 @@
+//! The payloads of what is sent, for which the XMPP libraries have no types.
+
+use jid::BareJid;
+use xmpp_parsers::{
+    iq::{IqGetPayload, IqSetPayload},
+    message::MessagePayload,
+    stanza_error::{DefinedCondition, ErrorType},
+};
+use xso::{AsXml, FromXml};
+
+use super::super::{Grant, Ordinal};
+
+const ROOM: &str = "urn:quobis:sippo:room:0";
+const BATCH: &str = "urn:quobis:sippo:muc-admin-batch:0";
+const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+const CONFERENCE: &str = "jabber:x:conference";
+const HINTS: &str = "urn:xmpp:hints";
+
+/// There is a room of a life newer than `ended` (`mod_sippo_room_lives`).
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = ROOM, name = "ensure")]
+pub(super) struct Ensure {
+    #[xml(attribute)]
+    pub(super) life: String,
+    #[xml(attribute(default))]
+    pub(super) ended: Option<String>,
+    #[xml(attribute(default))]
+    pub(super) name: Option<String>,
+}
+
+/// There is no room whose life is not newer than `ended`.
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = ROOM, name = "destroy")]
+pub(super) struct Destroy {
+    #[xml(attribute)]
+    pub(super) ended: String,
+}
+
+/// Affiliations, each refused for itself (`mod_muc_admin_batch`).
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = BATCH, name = "affiliations")]
+pub(super) struct Affiliations {
+    #[xml(child(n = ..))]
+    pub(super) items: Vec<Affiliation>,
+}
+
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = BATCH)]
+pub(super) enum Affiliation {
+    #[xml(name = "owner")]
+    Owner {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+    /// Leaves owners and admins what they are.
+    #[xml(name = "member")]
+    AtLeastMember {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+    #[xml(name = "exactly-member")]
+    ExactlyMember {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+    #[xml(name = "none")]
+    None {
+        #[xml(attribute)]
+        jid: BareJid,
+    },
+}
+
+/// The result of [`Affiliations`].
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = BATCH, name = "affiliations")]
+pub(super) struct Refused {
+    #[xml(child(n = ..))]
+    pub(super) items: Vec<RefusedOne>,
+}
+
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = BATCH, name = "refused")]
+pub(super) struct RefusedOne {
+    #[xml(attribute)]
+    pub(super) jid: String,
+    #[xml(attribute(name = "type"))]
+    pub(super) kind: ErrorType,
+    #[xml(child)]
+    pub(super) condition: DefinedCondition,
+}
+
+/// XEP-0045, sections 9 and 10: a list of affiliations to read, or one to set.
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = MUC_ADMIN, name = "query")]
+pub(super) struct AdminQuery {
+    #[xml(child(n = ..))]
+    pub(super) items: Vec<AdminItem>,
+}
+
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = MUC_ADMIN, name = "item")]
+pub(super) struct AdminItem {
+    #[xml(attribute(default))]
+    pub(super) affiliation: Option<String>,
+    #[xml(attribute(default))]
+    pub(super) jid: Option<BareJid>,
+}
+
+/// XEP-0249: a direct invitation.
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = CONFERENCE, name = "x")]
+pub(super) struct DirectInvitation {
+    #[xml(attribute)]
+    pub(super) jid: BareJid,
+    #[xml(attribute)]
+    pub(super) reason: String,
+}
+
+/// XEP-0334: to be archived, though it has no body.
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = HINTS, name = "store")]
+pub(super) struct Store;
+
+impl IqSetPayload for Ensure {}
+impl IqSetPayload for Destroy {}
+impl IqSetPayload for Affiliations {}
+impl IqSetPayload for AdminQuery {}
+impl IqGetPayload for AdminQuery {}
+impl MessagePayload for DirectInvitation {}
+impl MessagePayload for Store {}
+
+impl Affiliation {
+    /// Gives `grant` to `jid`.
+    pub(super) fn grant(jid: BareJid, grant: Grant) -> Self {
+        match grant {
+            Grant::Owner => Self::Owner { jid },
+            Grant::AtLeastMember => Self::AtLeastMember { jid },
+            Grant::ExactlyMember => Self::ExactlyMember { jid },
+        }
+    }
+}
+
+/// An ordinal on the wire. The id is in hexadecimal digits, which have the order of the bytes: ids come from outside
+/// and may hold what XML cannot.
+pub(super) fn life(ordinal: &Ordinal) -> String {
+    use std::fmt::Write as _;
+    let mut text = format!("{}/", ordinal.version);
+    for byte in ordinal.event.bytes() {
+        // A String takes all that is written to it.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// A name for people, without what XML cannot hold or a line does not (XML 1.0, section 2.2).
+pub(super) fn plain(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lives_keep_their_order_and_say_nothing_that_xml_cannot() {
+        let ordinals = ["1.9/b", "1.10/\u{1}", "1.10/ ", "1.10/a", "1.10/a/b", "1.10/aé", "1.10/b"];
+        let parsed: Vec<Ordinal> = ordinals.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(parsed.is_sorted());
+        assert_eq!(life(&parsed[0]), "1.9/62");
+        let ids: Vec<String> = parsed[1..].iter().map(life).collect();
+        assert!(ids.is_sorted(), "{ids:?}");
+    }
+
+    #[test]
+    fn names_lose_what_xml_cannot_hold() {
+        assert_eq!(plain("Team\u{0} <&> \u{1f600}\n\u{ffff}2"), "Team <&> \u{1f600}2");
+    }
+}

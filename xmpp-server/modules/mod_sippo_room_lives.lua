@@ -1,0 +1,166 @@
+--- Rooms are made and unmade by the service in one step each, with its idea of what is newer.
+--
+-- Handlers of events run concurrently and late. One that reads a room's life and then destroys or makes the room
+-- would act on what another has changed meanwhile: it could destroy the room's next life, or empty that one's archive.
+-- So the server compares and acts at once. To the room's bare JID, from the server admin only:
+--
+--   <ensure xmlns='urn:quobis:sippo:room:0' life='L' ended='E' name='N'/>   (`ended` and `name` are optional)
+--     There is a room, persistent, members-only, hidden and archived, whose life is newer than E. A room with an
+--     older life is destroyed first, archive, members and occupants; then it is made anew with the life L. A room with
+--     a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is not
+--     what the service gave last, so that a name that an owner's client chose survives a repetition.
+--   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
+--     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
+--
+-- A life is written `epoch.counter/id`, two decimal numbers and an id; they are compared in that order, ids by bytes.
+
+local st = require "util.stanza";
+local jid_node = require "util.jid".node;
+local is_admin = require "core.usermanager".is_admin;
+
+local muc = module:depends "muc";
+
+local xmlns = "urn:quobis:sippo:room:0";
+local archive = module:open_store("muc_log", "archive");
+local configs = module:open_store("config");
+
+module:add_feature(xmlns);
+
+-- Lives ---------------------------------------------------------------------
+
+local function parse(text)
+	local epoch, counter, id = (text or ""):match("^(%d+)%.(%d+)/(.+)$");
+	return epoch and { epoch = epoch, counter = counter, id = id };
+end
+
+--- Numbers of any length without leading zeros: the longer one is the larger.
+local function compare_numbers(a, b)
+	if #a ~= #b then return #a - #b; end
+	return a == b and 0 or a < b and -1 or 1;
+end
+
+--- As `<` would, but whatever the locale.
+local function compare_bytes(a, b)
+	for i = 1, math.min(#a, #b) do
+		local difference = a:byte(i) - b:byte(i);
+		if difference ~= 0 then return difference; end
+	end
+	return #a - #b;
+end
+
+local function is_newer(a, b)
+	local difference = compare_numbers(a.epoch, b.epoch);
+	if difference == 0 then difference = compare_numbers(a.counter, b.counter); end
+	if difference == 0 then difference = compare_bytes(a.id, b.id); end
+	return difference > 0;
+end
+
+-- Rooms -----------------------------------------------------------------------
+
+local function failed(what, room_jid)
+	module:log("error", "Could not %s %s; look for the storage error above and mend the store", what, room_jid);
+	return nil, "wait", "internal-server-error", "The room could not be stored; try again later";
+end
+
+--- Takes room and archive off the disk before memory: if one fails, the repetition finds the room still there.
+local function destroy(room)
+	local node = jid_node(room.jid);
+	if not archive:delete(node) then return failed("empty the archive of", room.jid); end
+	if not configs:set(node, nil) then return failed("delete", room.jid); end
+	local done, err = room:destroy(nil, "This room has ended");
+	if done == false then
+		module:log("error", "A module objects to the end of %s: %s", room.jid, err or "no reason given");
+		return nil, "wait", "internal-server-error", "A module of the server objects; see its log";
+	end
+	return true;
+end
+
+local function save(room)
+	local ok, saved = pcall(room.save, room, true);
+	return ok and saved;
+end
+
+-- Rooms whose last write failed: what memory holds is not on disk, so the repetition must write.
+local unsaved = setmetatable({}, { __mode = "k" });
+
+--- Writes only what differs: an `ensure` that finds all in place costs no write.
+local function configure(room, life, name)
+	local data = room._data;
+	local changed = unsaved[room];
+	local function set(key, value)
+		if data[key] ~= value then data[key], changed = value, true; end
+	end
+	changed = room:set_persistent(true) or changed;
+	changed = room:set_members_only(true) or changed;
+	changed = room:set_hidden(true) or changed;
+	set("archiving", true);
+	set("locked", nil);
+	set("sippo_life", life);
+	if name and data.sippo_name ~= name then
+		set("sippo_name", name);
+		room:set_name(name);
+	end
+	if not changed then return true; end
+	unsaved[room] = not save(room) or nil;
+	if unsaved[room] then return failed("save", room.jid); end
+	return true;
+end
+
+local function make(room_jid, life, name)
+	-- What a lost room may have left behind is nobody's to read.
+	if not archive:delete(jid_node(room_jid)) then return failed("empty the archive of", room_jid); end
+	local room = muc.create_room(room_jid);
+	if not room then return failed("make", room_jid); end
+	local ok, kind, condition, text = configure(room, life, name);
+	if not ok then muc.forget_room(room); end
+	return ok, kind, condition, text;
+end
+
+local function ensure(room, request, room_jid)
+	local life = parse(request.attr.life);
+	local ended = request.attr.ended and parse(request.attr.ended);
+	if not life or ended == nil and request.attr.ended then
+		return nil, "modify", "bad-request", "Give life and ended as epoch.counter/id";
+	end
+	local present = room and parse(room._data.sippo_life);
+	if present and ended and not is_newer(present, ended) then
+		local ok, kind, condition, text = destroy(room);
+		if not ok then return nil, kind, condition, text; end
+		room = nil;
+	end
+	if not room then return make(room_jid, request.attr.life, request.attr.name); end
+	return configure(room, present and room._data.sippo_life or request.attr.life, request.attr.name);
+end
+
+local function destroy_if_ended(room, request)
+	local ended = parse(request.attr.ended);
+	if not ended then return nil, "modify", "bad-request", "Give ended as epoch.counter/id"; end
+	local life = room and parse(room._data.sippo_life);
+	if not life or is_newer(life, ended) then return true; end
+	return destroy(room);
+end
+
+local function handle(operation)
+	return function (event)
+		local origin, stanza = event.origin, event.stanza;
+		local function refuse(kind, condition, text)
+			origin.send(st.error_reply(stanza, kind, condition, text));
+			return true;
+		end
+		if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
+			return refuse("auth", "forbidden", "Only the service does this");
+		end
+		local room = muc.get_room_from_jid(stanza.attr.to);
+		if room and room._data.locked == math.huge then -- mod_muc's stand-in for a room that it could not read
+			return refuse("wait", "internal-server-error", "The room could not be read; try again later");
+		end
+		if room and room._data.destroyed then room = nil; end
+		local ok, kind, condition, text = operation(room, stanza.tags[1], stanza.attr.to);
+		if not ok then return refuse(kind, condition, text); end
+		origin.send(st.reply(stanza));
+		return true;
+	end
+end
+
+module:hook("iq-set/bare/"..xmlns..":ensure", handle(ensure));
+module:hook("iq-set/bare/"..xmlns..":destroy", handle(destroy_if_ended));
