@@ -7,6 +7,7 @@ import json
 import secrets
 import shlex
 import sys
+import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from stack.supervisor import StackError, Supervisor
 DOMAIN = "example.test"
 LONGEST_RETRY_WAIT = 3
 """Seconds between two tries of a message at most."""
+SETTLE_TIMEOUT = 15.0
 
 
 @dataclass
@@ -99,6 +101,16 @@ class Stack:
         self.verify()
         self.supervisor.start(self.poller())
         self.supervisor.start(bridge.process(self.bridge))
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until the bridge's queues would survive a kill of the broker."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT
+        for queue in (rabbitmq.QUEUE, f"{rabbitmq.QUEUE}.dead"):
+            while not rabbitmq.remembers(self.rabbitmq, queue):
+                if time.monotonic() > deadline:
+                    raise StackError(f"the broker has no quorum queue {queue}; look into {self.layout.logs}/bridge.log")
+                time.sleep(0.05)
 
     def start_xmpp(self) -> None:
         """Starts the XMPP server, with a first domain."""

@@ -96,6 +96,16 @@ def password(file: Path) -> str:
     return file.read_text().strip()
 
 
+def remembers(settings: Settings, queue: str) -> bool:
+    """Whether the node knows its quorum queue after a kill.
+
+    RabbitMQ 3.10 writes down which Raft log is a new queue's only some time after it has confirmed the
+    queue; killed before that, it starts the queue with another log and without a leader, for good.
+    """
+    names = settings.data / "mnesia" / NODE / "quorum" / NODE / "names.dets"
+    return names.exists() and f"%2F_{queue}".encode() in names.read_bytes()
+
+
 def _greets(port: int) -> bool:
     """Whether an AMQP server is there: it answers an impossible protocol header with its own."""
     try:

@@ -1,0 +1,84 @@
+"""A client of the message broker for scripts and tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+
+
+class BrokerError(Exception):
+    """The broker did not do it; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """A message that was fetched and waits for `Broker.acknowledge`."""
+
+    tag: int
+    routing_key: str
+    message_id: str | None
+    headers: dict[str, Any]
+    body: bytes
+
+
+class Broker:
+    """One connection; used as a context manager. Published messages are confirmed before the call returns."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> Broker:
+        try:
+            self._connection = pika.BlockingConnection(pika.URLParameters(self._url))
+            self._channel = self._connection.channel()
+            self._channel.confirm_delivery()
+        except (AMQPError, OSError) as error:
+            raise BrokerError(f"the message broker does not answer ({error!r}); see that the stack runs") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+
+    def declare_exchange(self, name: str) -> None:
+        """Makes the platform's exchange unless it is there."""
+        self._channel.exchange_declare(name, "topic", durable=True)
+
+    def publish(self, exchange: str, routing_key: str, body: bytes, message_id: str | None = None,
+                headers: dict[str, Any] | None = None, content_type: str = "application/json") -> None:
+        """Publishes a durable message; BrokerError when no queue takes it."""
+        properties = pika.BasicProperties(
+            content_type=content_type, delivery_mode=2, message_id=message_id, headers=headers or None)
+        try:
+            self._channel.basic_publish(exchange, routing_key, body, properties, mandatory=True)
+        except UnroutableError as error:
+            raise BrokerError(f"no queue takes {routing_key}; see that the bridge runs (scripts/status)") from error
+        except (NackError, AMQPError) as error:
+            raise BrokerError(f"the broker did not confirm {routing_key} ({error!r}); publish it again") from error
+
+    def depth(self, queue: str) -> int | None:
+        """Messages that are ready in a queue; None when there is no such queue."""
+        channel = self._connection.channel()
+        try:
+            return channel.queue_declare(queue, passive=True).method.message_count
+        except ChannelClosedByBroker:
+            return None
+        finally:
+            if channel.is_open:
+                channel.close()
+
+    def fetch(self, queue: str) -> Iterator[Delivery]:
+        """The messages that are ready in a queue now. Those not acknowledged are back when the connection ends."""
+        for _ in range(self.depth(queue) or 0):
+            method, properties, body = self._channel.basic_get(queue)
+            if method is None:
+                return
+            yield Delivery(method.delivery_tag, method.routing_key, properties.message_id, properties.headers or {}, body)
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Takes a fetched message off its queue."""
+        self._channel.basic_ack(delivery.tag)

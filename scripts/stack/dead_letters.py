@@ -1,0 +1,108 @@
+"""Dead letters of the running stack, and their way back.
+
+A letter is sent on before it is taken off its queue: whoever is killed in between leaves a duplicate,
+which handlers bear, and never loses one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stack import aws
+from stack.broker import Broker
+from stack.event_types import EVENT_FUNCTIONS
+
+DEAD = "-dead"
+OURS = ("reason", "code")
+"""Attributes that tell why a message is a dead letter."""
+BROKERS = ("x-sippo-reason", "x-sippo-code", "x-sippo-routing-key", "x-sippo-version")
+"""The same, of a dead letter in RabbitMQ."""
+HIDDEN = 60
+"""Seconds that a letter being looked at is nobody else's."""
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter in SQS."""
+
+    function: str
+    id: str
+    receipt: str
+    body: str
+    attributes: dict[str, Any]
+
+    @property
+    def reason(self) -> str:
+        """Why it is one."""
+        given = self.attributes.get("reason", {}).get("StringValue")
+        return given or "received too often; the function's log tells why it failed"
+
+
+class Queues:
+    """The queues of the functions, by SQS's port and what their names begin with."""
+
+    def __init__(self, port: int, prefix_url: str) -> None:
+        self._port, self._prefix = port, prefix_url
+
+    def _call(self, action: str, name: str, **parameters: Any) -> dict[str, Any]:
+        return aws.call(self._port, "sqs", action, QueueUrl=f"{self._prefix}{name}", **parameters)
+
+    def depths(self, name: str) -> tuple[int, int]:
+        """Messages that wait, and those that somebody is at."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        numbers = self._call("GetQueueAttributes", name, AttributeNames=names)["Attributes"]
+        return int(numbers[names[0]]), int(numbers[names[1]])
+
+    def letters(self, function: str) -> Iterator[Letter]:
+        """The dead letters that a function has now, each hidden from others for a while.
+
+        Not more than there are at first: what is brought back may be dead again before the last one is looked at.
+        """
+        seen: set[str] = set()
+        limit = sum(self.depths(function + DEAD))
+        while len(seen) < limit:
+            answer = self._call("ReceiveMessage", function + DEAD, MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN,
+                                MessageAttributeNames=["All"])
+            messages = answer.get("Messages", [])
+            new = [message for message in messages if message["MessageId"] not in seen]
+            if not new:
+                return
+            for message in new:
+                seen.add(message["MessageId"])
+                yield Letter(function, message["MessageId"], message["ReceiptHandle"], message["Body"],
+                             message.get("MessageAttributes", {}))
+
+    def release(self, letter: Letter) -> None:
+        """Has a letter be there for others again."""
+        self._call("ChangeMessageVisibility", letter.function + DEAD, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+
+    def redrive(self, letter: Letter) -> None:
+        """Sends a letter back to its function and then takes it off the dead letters."""
+        kept = {name: {key: value for key, value in attribute.items() if key in ("DataType", "StringValue", "BinaryValue")}
+                for name, attribute in letter.attributes.items() if name not in OURS}
+        self._call("SendMessage", letter.function, MessageBody=letter.body, MessageAttributes=kept)
+        self._call("DeleteMessage", letter.function + DEAD, ReceiptHandle=letter.receipt)
+
+
+def list_all(queues: Queues, functions: list[str] = EVENT_FUNCTIONS) -> list[Letter]:
+    """All dead letters, left where they are."""
+    letters = [letter for function in functions for letter in queues.letters(function)]
+    for letter in letters:
+        queues.release(letter)
+    return letters
+
+
+def redrive_broker(broker: Broker, exchange: str, queue: str, routing_key: str | None, count: int | None = None) -> int:
+    """Publishes the broker's own dead letters anew, under their routing key or a corrected one; how many."""
+    done = 0
+    for delivery in broker.fetch(queue):
+        if count is not None and done >= count:
+            break
+        key = routing_key or str(delivery.headers.get("x-sippo-routing-key", delivery.routing_key))
+        headers = {name: value for name, value in delivery.headers.items() if name not in BROKERS}
+        broker.publish(exchange, key, delivery.body, delivery.message_id, headers)
+        broker.acknowledge(delivery)
+        done += 1
+    return done
