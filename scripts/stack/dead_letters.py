@@ -78,11 +78,15 @@ class Queues:
         """Has a letter be there for others again."""
         self._call("ChangeMessageVisibility", letter.function + DEAD, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
 
+    def send(self, name: str, body: str, attributes: dict[str, Any] | None = None) -> None:
+        """Puts a message into a queue."""
+        self._call("SendMessage", name, MessageBody=body, MessageAttributes=attributes or {})
+
     def redrive(self, letter: Letter) -> None:
         """Sends a letter back to its function and then takes it off the dead letters."""
         kept = {name: {key: value for key, value in attribute.items() if key in ("DataType", "StringValue", "BinaryValue")}
                 for name, attribute in letter.attributes.items() if name not in OURS}
-        self._call("SendMessage", letter.function, MessageBody=letter.body, MessageAttributes=kept)
+        self.send(letter.function, letter.body, kept)
         self._call("DeleteMessage", letter.function + DEAD, ReceiptHandle=letter.receipt)
 
 

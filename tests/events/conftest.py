@@ -1,0 +1,70 @@
+"""One whole local stack for all tests of events; each test uses rooms, users or domains of its own."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+for folder in (TESTS.parent / "scripts", TESTS, TESTS / "xmpp_server"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import pytest  # noqa: E402
+
+from rooms import DOMAIN, Room  # noqa: E402
+from stack.layout import ROOT  # noqa: E402
+from support.platform import Platform  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def folder(request: pytest.FixtureRequest):
+    """A new folder under target/ for this run; it stays when a test has failed."""
+    path = ROOT / "target" / "tests" / f"events-{uuid.uuid4().hex[:8]}"
+    path.mkdir(parents=True)
+    yield path
+    if not request.session.testsfailed:
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def platform(folder: Path):
+    """The stack, logging at level silly."""
+    platform = Platform(folder).start()
+    yield platform
+    platform.stop()
+
+
+@pytest.fixture(scope="session")
+def admin(platform: Platform):
+    """A session of the server admin's, to look into rooms with."""
+    return platform.admin()
+
+
+@pytest.fixture
+def room(platform: Platform) -> Room:
+    """A group's room that does not exist yet."""
+    return Room(platform, f"group-{uuid.uuid4().hex[:8]}", "usersGroup")
+
+
+@pytest.fixture(params=["usersGroup", "conference"])
+def any_room(platform: Platform, request: pytest.FixtureRequest) -> Room:
+    """The same, of a group and of a conference."""
+    return Room(platform, f"room-{uuid.uuid4().hex[:8]}", request.param)
+
+
+@pytest.fixture
+def names() -> list[str]:
+    """Three users of the test's own."""
+    return [f"{name}-{uuid.uuid4().hex[:8]}" for name in ("alice", "bob", "carol")]
+
+
+@pytest.fixture
+def tenant(platform: Platform):
+    """A domain of the test's own."""
+    domain = f"d{uuid.uuid4().hex[:8]}.test"
+    platform.stack.create_domain(domain)
+    assert domain != DOMAIN
+    return domain
