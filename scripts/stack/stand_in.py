@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -109,7 +110,7 @@ def create_queues(port: int) -> None:
 
 
 def create_table(port: int) -> bool:
-    """The ledger's table; False when it is there already."""
+    """The ledger's table, with an epoch to begin from; False when it is there already."""
     keys = {"pk": "HASH", "sk": "RANGE"}
     try:
         aws.call(
@@ -122,4 +123,7 @@ def create_table(port: int) -> bool:
         raise
     aws.call(port, "dynamodb", "UpdateTimeToLive", TableName=TABLE,
              TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
+    # The XMPP server may have rooms with versions of a table that was lost; those to come must be newer.
+    aws.call(port, "dynamodb", "PutItem", TableName=TABLE, Item={
+        "pk": {"S": "bridge"}, "sk": {"S": "epoch"}, "epoch": {"N": str(int(time.time()))}})
     return True

@@ -80,7 +80,7 @@ class Platform:
 
     def version(self) -> str:
         """A version newer than all before it and than the bridge's."""
-        return f"1000000.{next(self._versions)}"
+        return f"1000000000000.{next(self._versions)}"
 
     def deliver(self, routing_key: str, payload: Any, version: str, age: timedelta = timedelta()) -> None:
         """Puts an event into its function's queue, stamped as the bridge would have, and waits until it is handled."""

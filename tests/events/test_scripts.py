@@ -1,0 +1,74 @@
+"""scripts/publish, redrive, status and invoke, as a developer uses them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import uuid
+
+import pytest
+
+from rooms import DOMAIN, Room
+from stack.event_types import ROUTING_KEYS
+from stack.layout import ROOT
+from support.platform import Platform
+from support.wait import until
+from support.xmpp import Client
+
+
+def script(platform: Platform, *arguments: str, code: int = 0) -> str:
+    """Runs a script against the tests' stack; its output."""
+    name, *rest = arguments
+    done = subprocess.run([ROOT / "scripts" / name, *rest, "--state", str(platform.layout.state)], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("envelope", ["cloudevent", "bare"])
+@pytest.mark.parametrize("function", ROUTING_KEYS)
+def test_every_sample_is_handled(platform: Platform, function: str, envelope: str):
+    # domain-deleted before domain-created would not matter, nor would any other order.
+    said = script(platform, "publish", f"events/{function}.{envelope}.json")
+    assert said.startswith(f"{ROUTING_KEYS[function]}: 1 published")
+    match = re.search(r"id (\S+)", said)
+    assert match is not None
+    platform.wait_received(match[1])
+    assert not [one for one in platform.dead_letters(function) if match[1] in one.body]
+
+
+def test_many_with_changes(platform: Platform, admin: Client):
+    prefix = uuid.uuid4().hex[:8]
+    script(platform, "publish", "events/conference-created.bare.json", "--count", "5", "--set", f"id={prefix}-{{n}}",
+           "--set", "participants=[\"bob\"]")
+    for number in range(1, 6):
+        Room(platform, f"{prefix}-{number}", "conference").wait_affiliated(admin, "member", ["bob"])
+
+
+def test_a_dead_letter_is_listed_and_brought_back(platform: Platform):
+    mark = uuid.uuid4().hex
+    platform.publish("conference.created", {"comment": mark})
+    letter = platform.wait_dead("conference-created", mark)
+    assert f"{letter.id}  {letter.reason}" in script(platform, "redrive", "--list", "conference-created")
+    script(platform, "status", code=1)
+    assert letter.id in script(platform, "redrive", "conference-created")
+    # Poison it is and stays: it comes back as another message with the same reason.
+    again = until(lambda: next((one for one in platform.dead_letters("conference-created")
+                                if mark in one.body and one.id != letter.id), None), "the same dead letter again")
+    assert again.reason == letter.reason and again.body == letter.body
+
+
+def test_resync_brings_back_a_lost_room(platform: Platform, admin: Client, room: Room):
+    from stanzas import ask
+    room.create("alice", ["bob"])
+    room.wait_affiliated(admin, "member", ["bob"])
+    ask(admin, "set", "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>", room.jid)
+    room.wait_gone(admin)
+    script(platform, "invoke", "resync")
+    room.wait_affiliated(admin, "member", ["bob"])
+    assert room.jid.endswith(f"@conference.{DOMAIN}")
+
+
+def test_a_missing_stack_is_told(platform: Platform, tmp_path):
+    done = subprocess.run([ROOT / "scripts" / "status", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "scripts/run" in done.stderr
