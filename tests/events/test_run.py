@@ -1,0 +1,56 @@
+"""scripts/run from outside: it says when it is ready, keeps itself up, and leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from stack.layout import ROOT, Layout
+from stack.sweep import members
+from support.wait import until
+
+KEPT_UP = ("prosody", "epmd", "rabbitmq", "functions", "poller", "bridge")
+PROMISED = {"API_URL", "AMQP_URL", "AMQP_EXCHANGE", "XMPP_URL", "HOSTS_ADMIN_URL", "ADMIN_JID", "ADMIN_TOKEN",
+            "XMPP_DOMAIN", "AWS_ENDPOINT_URL", "LOG_DIR", "PID_DIR"}
+
+
+def pid_of(layout: Layout, name: str) -> int | None:
+    """What the pid file says, None while there is none."""
+    file = layout.pids / f"{name}.pid"
+    return int(file.read_text()) if file.exists() else None
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals):
+    layout = Layout(folder / f"run-{end.name}")
+    output = folder / f"run-{end.name}.txt"
+    with output.open("w") as file:
+        run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--state", layout.state], cwd=ROOT, stdout=file,
+                               stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: "\nready\n" in output.read_text() or run.poll() is not None, "ready", 120)
+        assert run.poll() is None, output.read_text()
+        env = dict(line.split("=", 1) for line in layout.env_file.read_text().splitlines())
+        assert PROMISED <= env.keys()
+        assert layout.env_file.stat().st_mode & 0o077 == 0
+        for name in KEPT_UP if end == signal.SIGTERM else ():
+            pid = pid_of(layout, name)
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            killed = time.monotonic()
+            until(lambda: pid_of(layout, name) not in (None, pid), f"{name} again")
+            assert time.monotonic() - killed < 2, f"{name} is to be started again within 2 s"
+    finally:
+        run.send_signal(end)
+        run.wait(60)
+    if end == signal.SIGTERM:
+        assert run.returncode == 0, output.read_text()
+        assert members(layout.state) == []
+    else:
+        until(lambda: members(layout.state) == [], "the end of what it had started", 20)
