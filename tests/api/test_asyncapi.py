@@ -1,0 +1,169 @@
+"""events/asyncapi.yaml is AsyncAPI 3, the samples are what it says, and the parser takes what it allows and nothing else."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+from hypothesis_jsonschema import from_schema
+
+ROOT = Path(__file__).resolve().parents[2]
+EVENTS = ROOT / "events"
+SPECS, SPECS_VERSION = "@asyncapi/specs", "6.11.1"
+DRAFT = "http://json-schema.org/draft-07/schema#"
+EXAMPLES = 60
+"""Generated for each message."""
+
+
+def payload_schema(document: dict, message: str) -> dict:
+    """The payload of a message, as a schema of its own."""
+    return {"$schema": DRAFT, "components": {"schemas": document["components"]["schemas"]},
+            "allOf": [document["components"]["messages"][message]["payload"]]}
+
+
+def function(routing_key: str) -> str:
+    """The function of an event type: its routing key in the manner of file names."""
+    return re.sub(r"([A-Z])", r"-\1", routing_key).replace(".", "-").lower()
+
+
+@pytest.fixture(scope="session")
+def messages(asyncapi: dict) -> dict[str, tuple[str, dict]]:
+    """Routing key and schema by message."""
+    return {name: (message["name"], payload_schema(asyncapi, name))
+            for name, message in asyncapi["components"]["messages"].items()}
+
+
+def test_it_is_asyncapi_3(asyncapi):
+    modules = ROOT / "target" / "node"
+    schema = modules / "node_modules" / SPECS / "schemas" / "3.0.0-without-$id.json"
+    if not schema.exists():
+        assert shutil.which("npm"), "npm is missing; install it (Debian package npm) and start again"
+        modules.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "install", "--no-save", "--no-audit", "--no-fund", "--prefix", modules,
+                        f"{SPECS}@{SPECS_VERSION}"], check=True, timeout=300)
+    validator = jsonschema_rs.Draft7Validator(json.loads(schema.read_text()))
+    assert [error.message for error in validator.iter_errors(asyncapi)] == []
+    wrong = copy.deepcopy(asyncapi)
+    wrong["operations"]["onDomainCreated"]["action"] = "listen"
+    assert not validator.is_valid(wrong), "it sees no fault"
+
+
+def test_channels_are_the_codes(asyncapi):
+    source = (ROOT / "core/src/events/event_type.rs").read_text()
+    in_code = set(re.findall(r'Names\(\s*"([\w.]+)",\s*"([a-z-]+)"', source))
+    assert len(in_code) == 10
+    assert {(channel["address"], function(channel["address"])) for channel in asyncapi["channels"].values()} == in_code
+    told = {operation["summary"] for operation in asyncapi["operations"].values()}
+    assert told == {f"Handled by the function {name}." for _, name in in_code}
+
+
+@pytest.mark.parametrize("form", ["CloudEvent", "Bare"])
+def test_every_sample_is_as_described(asyncapi, messages, form):
+    seen = 0
+    for name, (routing_key, schema) in messages.items():
+        if not name.endswith(form):
+            continue
+        validator = jsonschema_rs.Draft7Validator(schema)
+        published = json.loads((EVENTS / f"{function(routing_key)}.{form.lower()}.json").read_text())
+        validator.validate(published)
+        [example] = asyncapi["components"]["messages"][name]["examples"]
+        assert example["payload"] == published
+        records = json.loads((EVENTS / f"{function(routing_key)}.json").read_text())["Records"]
+        stamped = [json.loads(record["body"]) for record in records]
+        matching = [one for one in stamped if ("specversion" in one["event"]) == (form == "CloudEvent")]
+        assert len(matching) == 1 and matching[0]["routingKey"] == routing_key
+        validator.validate(matching[0]["event"])
+        seen += 1
+    assert seen == 10
+
+
+ODD_TEXT = st.sampled_from([
+    "", " ", " alice", "alice ", "Alice", "al ice", "a\x00b", "a\tb", "a\x7f", "adhoc-1", "adhoc", "conference.a.test",
+    "Conference.A.test", "conference", "a..b", "-a.test", "a-.test", "a_b.test", "a.test.", "x" * 64 + ".test", "a@b",
+    "a@b@c", "@", "a@", "@b", "a@-b", "a@conference.b", "a/b@c", "a b@c", "A@b", "a@B", "a@b/c", "x" * 600, "1.0", "chat",
+    "application/json", "text/plain", "application/x+JSON; a=b", "application/xml", "a\\20b", "\\20a", "\\5c", "'<>&\":",
+])
+ODD = st.one_of(ODD_TEXT, st.none(), st.booleans(), st.integers(), st.just([]), st.just({}), st.just([None]),
+                st.builds(lambda text: [text], ODD_TEXT), st.builds(lambda text: {"username": text}, ODD_TEXT),
+                st.builds(lambda text: {"username": "eve", "domain": text}, ODD_TEXT),
+                st.just({"username": "eve", "capabilities": [1]}), st.just({"username": "eve", "capabilities": "chat"}))
+
+
+def places(node, path=()):
+    """The paths of all members and items."""
+    for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield (*path, key)
+        yield from places(child, (*path, key))
+
+
+@st.composite
+def changed(draw, sample: dict):
+    """A sample with a member taken out or given another value, as by a publisher's mistake."""
+    changed = copy.deepcopy(sample)
+    for _ in range(draw(st.integers(1, 2))):
+        options = list(places(changed)) + [("specversion",)]
+        path = draw(st.sampled_from(options))
+        parent = changed
+        for key in path[:-1]:
+            parent = parent[key]
+        if draw(st.booleans()) or path[-1] == "specversion":
+            parent[path[-1]] = draw(ODD)
+        else:
+            del parent[path[-1]]
+    return changed
+
+
+def generate(strategy, count: int) -> list:
+    """`count` examples of a strategy, the same ones in every run."""
+    found = []
+
+    @seed(1)
+    @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(strategy)
+    def collect(one):
+        found.append(one)
+
+    collect()
+    return found
+
+
+def outcomes(cases: list[tuple[str, str]], folder: Path) -> list[str]:
+    """What core's parser says of (routing key, body)s."""
+    source, target = folder / "cases.jsonl", folder / "outcomes.txt"
+    source.write_text("".join(json.dumps({"routingKey": key, "body": body}) + "\n" for key, body in cases))
+    command = ["cargo", "test", "--quiet", "--locked", "-p", "sippo-xmpp-core", "--test", "events", "--",
+               "--ignored", "--exact", "cases::outcomes_of_cases"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500,
+                          env=os.environ | {"EVENT_CASES": str(source), "EVENT_OUTCOMES": str(target)})
+    assert done.returncode == 0 and "1 passed" in done.stdout, done.stdout + done.stderr
+    return target.read_text().splitlines()
+
+
+@pytest.mark.timeout(1800)
+def test_the_parser_takes_what_the_document_allows_and_nothing_else(messages, tmp_path):
+    cases = []
+    for name, (routing_key, schema) in messages.items():
+        form = "cloudevent" if name.endswith("CloudEvent") else "bare"
+        sample = json.loads((EVENTS / f"{function(routing_key)}.{form}.json").read_text())
+        # The names are exact in ASCII; the other message of a channel is what a bare payload with specversion is.
+        payloads = generate(from_schema(schema, allow_x00=False, codec="ascii"), EXAMPLES)
+        payloads += generate(changed(sample), 3 * EXAMPLES)
+        other = messages[name.replace("CloudEvent", "Bare") if form == "cloudevent" else name.replace("Bare", "CloudEvent")][1]
+        validators = [jsonschema_rs.Draft7Validator(one) for one in (schema, other)]
+        cases += [(routing_key, payload, any(one.is_valid(payload) for one in validators)) for payload in payloads]
+    said = outcomes([(key, json.dumps(payload)) for key, payload, _ in cases], tmp_path)
+    assert len(said) == len(cases)
+    allowed = sum(allows for _, _, allows in cases)
+    assert allowed >= 800 and len(cases) - allowed >= 800, f"one-sided: {allowed} of {len(cases)} are allowed"
+    wrong = [(key, payload, allows, outcome) for (key, payload, allows), outcome in zip(cases, said, strict=True)
+             if allows != (outcome == "ok")]
+    assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(map(repr, wrong[:20]))
