@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import time
 import uuid
 from types import SimpleNamespace
 
@@ -32,6 +34,8 @@ from stack import prosody
 from support import muc_rooms
 from support.prosody import wait_until
 
+GRACE = 5.0
+"""Seconds, as in core/src/rooms/muc/expiry.rs."""
 CONFERENCE = "jabber:x:conference"
 
 
@@ -369,11 +373,20 @@ def test_who_blocks_the_service_is_not_tried_again(server, core, group):
 def test_a_thousand_invitations_in_one_go(server, core, group):
     g = group
     users = [f"u{n}@{g.domain}" for n in range(1_000)] + ["lost@nowhere.example"]
-    assert list(core.do("invite", **g.at, kind="group", since="1.5/e5", users=users)) == ["lost@nowhere.example"]
+    assert list(core.do("invite", **g.at, kind="group", since="1.5/e5", users=users, within=60)) == ["lost@nowhere.example"]
     for n in (0, 999):
         with server.user(f"u{n}@{g.domain}") as user:
             go_online(user)
             user.wait(invitation(g.room), 10)
+
+
+def test_what_there_was_no_time_for_is_named_and_the_rest_is_sent(core, group):
+    g = group
+    users = [f"u{n}@{g.domain}" for n in range(3_000)]
+    refused = core.do("invite", **g.at, kind="group", since="1.5/e5", users=users, within=2.0)
+    assert 0 < len(refused) < len(users)
+    assert list(refused) == sorted(refused, key=users.index) and users[0] not in refused and users[-1] in refused
+    assert all(why.startswith("unavailable") for why in refused.values())
 
 
 # Trouble -----------------------------------------------------------------------------------------------
@@ -391,9 +404,45 @@ def test_a_crash_in_the_middle_is_an_error_at_once_and_the_next_call_reconnects(
         wait_until(lambda: "u5@crash.example" in own.log_text(), what="the first invitations")
         own.kill()
         outcome = side.answer()
-        assert not outcome["ok"] and outcome["retryable"], outcome
+        refused = outcome["refused"] if outcome["ok"] else {user: outcome["error"] for user in users}
+        assert users[-1] in refused and all(why.startswith("unavailable") for why in refused.values()), outcome
         own.start()
         side.do("ensure", **at, life="1.1/e")
         side.do("grant", **at, users={"alice@crash.example": "member"})
     finally:
         side.close()
+
+
+def test_what_lay_in_a_stopped_servers_queue_takes_no_effect(program, new_server, server_folder):
+    """The service gave up long ago, and what it asked for may be wrong by now."""
+    own = new_server().start()
+    own.create_host("stopped.example")
+    at, room = {"id": "group", "domain": "stopped.example"}, "group@conference.stopped.example"
+    side = muc_rooms.MucRooms(program, own, server_folder())
+    try:
+        side.do("ensure", **at, life="1.1/e")
+        own.signal(signal.SIGSTOP)
+        outcome = side.ask("grant", **at, users={"alice@stopped.example": "member"}, within=0.3)
+        assert not outcome["ok"] and outcome["retryable"], outcome
+        given_up = time.time()
+        wait_until(lambda: time.time() > given_up + GRACE + 1, GRACE + 5, "the request's expiry")
+        own.signal(signal.SIGCONT)
+        wait_until(lambda: "after it expired" in own.log_text(), what="the stale request")
+        with own.admin() as admin:
+            assert affiliated(admin, room, "member") == set()
+        side.do("grant", **at, users={"alice@stopped.example": "member"})
+    finally:
+        side.close()
+
+
+@pytest.mark.parametrize("payload", [
+    "<ensure xmlns='urn:quobis:sippo:room:0' life='9.1/aa' expires='{}'/>",
+    "<destroy xmlns='urn:quobis:sippo:room:0' ended='9.0/aa' expires='{}'/>",
+    "<affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0' expires='{}'><owner jid='a@b.example'/></affiliations>",
+])
+def test_a_request_counts_until_it_expires(group, payload):
+    g = group
+    assert condition(ask(g.admin, "set", payload.format(int(time.time()) - 1), g.room)) == "remote-server-timeout"
+    assert configuration(g.admin, g.room)[LIFE].startswith("1.5/")
+    assert affiliated(g.admin, g.room, "owner") == set()
+    ok(ask(g.admin, "set", payload.format(int(time.time()) + 60), g.room))

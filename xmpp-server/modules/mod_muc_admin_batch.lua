@@ -14,7 +14,8 @@
 --     <owner jid='…'/> <member jid='…'/> <exactly-member jid='…'/> <none jid='…'/> …
 --   </affiliations>
 --
--- `member` leaves owners and admins what they are. `none` also takes out an occupant who has no affiliation to lose.
+-- It may carry `expires` (see sippo_expiry). `member` leaves owners and admins what they are. `none` also takes out an
+-- occupant who has no affiliation to lose.
 -- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):
 --
 --   <affiliations xmlns='…'><refused jid='…' type='modify'><jid-malformed xmlns='…'/></refused> …</affiliations>
@@ -26,6 +27,7 @@ local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
+local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
 local xmlns_admin = "http://jabber.org/protocol/muc#admin";
 local xmlns_batch = "urn:quobis:sippo:muc-admin-batch:0";
@@ -182,6 +184,7 @@ module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
 		origin.send(st.error_reply(stanza, "auth", "forbidden", "Only the service does this"));
 		return true;
 	end
+	if refuse_if_expired(event) then return true; end
 	local room = muc.get_room_from_jid(stanza.attr.to);
 	if not room or room._data.destroyed then
 		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));

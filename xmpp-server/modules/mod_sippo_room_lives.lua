@@ -12,13 +12,15 @@
 --   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
 --     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
 --
--- A life is written `epoch.counter/id`, two decimal numbers and an id; they are compared in that order, ids by bytes.
+-- Either may carry `expires` (see sippo_expiry). A life is written `epoch.counter/id`, two decimal numbers and an id;
+-- they are compared in that order, ids by bytes.
 
 local st = require "util.stanza";
 local jid_node = require "util.jid".node;
 local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
+local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
 local xmlns = "urn:quobis:sippo:room:0";
 local archive = module:open_store("muc_log", "archive");
@@ -150,6 +152,7 @@ local function handle(operation)
 		if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
 			return refuse("auth", "forbidden", "Only the service does this");
 		end
+		if refuse_if_expired(event) then return true; end
 		local room = muc.get_room_from_jid(stanza.attr.to);
 		if room and room._data.locked == math.huge then -- mod_muc's stand-in for a room that it could not read
 			return refuse("wait", "internal-server-error", "The room could not be read; try again later");

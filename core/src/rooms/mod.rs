@@ -25,7 +25,7 @@ pub use self::{
     invitations::CLAIM,
     ledger::{Change, DomainRegister, Ledger, LedgerError, OnRecord, RoomEvent, Scope, Ticket, Upkeep},
     memory::MemoryLedger,
-    muc::MucRooms,
+    muc::{EXPIRY_GRACE, MucRooms},
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
     reconcile::{ReconcileError, Reconciler},
     server::{Invitation, Refusal, RoomServer, ServerError},

@@ -101,10 +101,10 @@ pub trait RoomServer {
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 
     /// Sends `invitations` and waits until the server has handled them (a ping behind them collects the
-    /// bounces); returns those that bounced.
+    /// bounces); returns those that bounced, and those for which there was no time while there was for others.
     ///
     /// # Errors
-    /// [`ServerError`]; some may have been sent.
+    /// [`ServerError`]; some of the first may have been sent.
     fn invite(
         &self,
         room: &RoomJid,

@@ -53,6 +53,8 @@ pub(crate) enum Fault {
     ForgedAnswers,
     /// Answers requests with a stanza error.
     StanzaError,
+    /// Sends every message back as an error, and before that somebody else does so with the one before it.
+    BouncesMessages,
     /// Logs in but never binds.
     NoBind,
 }
@@ -169,11 +171,30 @@ async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicU
                 logins.fetch_add(1, Ordering::SeqCst);
                 send(&mut ws, "<iq xmlns='jabber:client' type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@a.test/r</jid></bind></iq>").await?;
             }
-        } else if frame.contains("<iq") {
+        } else if frame.starts_with("<message") && fault == Fault::BouncesMessages {
+            let (id, to) = (attribute(&frame, "id")?, attribute(&frame, "to")?);
+            let forged = id.parse::<usize>().ok()?.wrapping_sub(1);
+            for (id, from) in [(forged.to_string(), "mallory@b.test"), (id, to.as_str())] {
+                let error =
+                    "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+                send(
+                    &mut ws,
+                    &format!("<message xmlns='jabber:client' type='error' id='{id}' from='{from}'>{error}</message>"),
+                )
+                .await?;
+            }
+        } else if frame.starts_with("<iq") {
             answer(&mut ws, fault, number, &frame, &mut answers).await?;
         }
     }
     None
+}
+
+/// The value of the frame's first attribute of that name.
+fn attribute(frame: &str, name: &str) -> Option<String> {
+    let quoted =
+        |quote: char| frame.split(&format!(" {name}={quote}")).nth(1).and_then(|rest| rest.split(quote).next());
+    quoted('\'').or_else(|| quoted('"')).map(str::to_owned)
 }
 
 /// How far a connection's requests have come.
@@ -191,7 +212,7 @@ async fn answer(
     frame: &str,
     answers: &mut Answers,
 ) -> Option<()> {
-    let id = frame.split("id='").nth(1).or_else(|| frame.split("id=\"").nth(1))?.split(['\'', '"']).next()?.to_owned();
+    let id = attribute(frame, "id")?;
     // As a server does, in the name of whom it was sent to.
     let from = if frame.contains("to='") || frame.contains("to=\"") { " from='a.test'" } else { "" };
     let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}'{from}/>");

@@ -21,7 +21,11 @@ use sippo_xmpp_core::{
 };
 use tokio::{net::TcpListener, time::Instant};
 use tracing::Level;
-use xmpp_parsers::{ping::Ping, stanza_error::DefinedCondition};
+use xmpp_parsers::{
+    message::{Id, Message},
+    ping::Ping,
+    stanza_error::DefinedCondition,
+};
 
 const TIMINGS: Timings = Timings {
     connect: Duration::from_millis(500),
@@ -134,6 +138,43 @@ async fn replies_find_their_requests_in_any_order() {
 async fn an_answer_counts_only_from_whom_was_asked() {
     let fake = Fake::start(Fault::ForgedAnswers).await;
     request(&client(fake.url())).await.unwrap();
+}
+
+/// Messages whose ids are their numbers.
+fn messages(count: usize) -> Vec<Message> {
+    let numbered = |n: usize| {
+        let mut message = Message::normal(jid::Jid::new(&format!("user{n}@a.test")).unwrap());
+        message.id = Some(Id(n.to_string()));
+        message
+    };
+    (0..count).map(numbered).collect()
+}
+
+#[tokio::test]
+async fn what_bounces_is_known_when_the_messages_are_delivered() {
+    let deadline = || Instant::now() + Duration::from_secs(3);
+    let fake = Fake::start(Fault::BouncesMessages).await;
+    let bouncing = client(fake.url());
+    // Another request in between has no part in it.
+    let (bounces, other) = tokio::join!(bouncing.deliver(messages(100), deadline()), request(&bouncing));
+    other.unwrap();
+    let bounces = bounces.unwrap();
+    let numbers: Vec<usize> = bounces.iter().map(|bounce| bounce.message).collect();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>(), "each once: the forged ones do not count");
+    assert!(bounces.iter().all(|one| one.error.defined_condition == DefinedCondition::ServiceUnavailable));
+
+    let fake = Fake::start(Fault::None).await;
+    assert!(client(fake.url()).deliver(messages(100), deadline()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn delivery_that_is_not_confirmed_in_time_closes_the_session() {
+    let fake = Fake::start(Fault::SilentAfterLogin).await;
+    let client = client(fake.url());
+    let error = client.deliver(messages(3), Instant::now() + Duration::from_millis(100)).await.unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut), "{error:?}");
+    let _ = client.request(&ping(), Instant::now() + Duration::from_millis(100)).await;
+    assert_eq!(fake.connections(), 2, "the silent session is not used again");
 }
 
 /// The caller's own time ends before the attempt's: the line is there all the same, and once.

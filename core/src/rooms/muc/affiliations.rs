@@ -13,7 +13,8 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 use super::{
     super::{Grant, Refusal, ServerError},
     errors::{of_condition, server_error, stanza_error},
-    stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused},
+    expiry::expires,
+    stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused, RefusedOne},
 };
 use crate::{
     address::{RoomJid, UserJid},
@@ -89,7 +90,7 @@ async fn apply_chunk(
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
     let items = changes.iter().map(|(user, change)| change.item(user)).collect();
-    let request = Request::set(room.as_bare().clone(), Affiliations { items });
+    let request = Request::set(room.as_bare().clone(), Affiliations { expires: expires(deadline), items });
     match client.request(&request, deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
             one_by_one(client, room, changes, deadline).await
@@ -99,7 +100,7 @@ async fn apply_chunk(
         Ok(Some(answer)) => {
             let refused = Refused::try_from(answer).map_err(|error| not_understood(&error.to_string()))?;
             let users: BTreeMap<&str, &UserJid> = changes.iter().map(|(user, _)| (user.as_str(), *user)).collect();
-            let refusal = |one: super::stanzas::RefusedOne| {
+            let refusal = |one: RefusedOne| {
                 let user = *users.get(one.jid.as_str()).ok_or_else(|| not_understood("it names someone else"))?;
                 Ok(Refusal { user: user.clone(), error: refusal_of(of_condition(&one.kind, &one.condition, None)) })
             };
@@ -190,7 +191,7 @@ mod tests {
         assert_eq!(cut.concat(), changes);
         for chunk in cut {
             let items = chunk.iter().map(|(user, change)| change.item(user)).collect();
-            let element: tokio_xmpp::minidom::Element = Affiliations { items }.into();
+            let element: tokio_xmpp::minidom::Element = Affiliations { expires: u64::MAX, items }.into();
             let size = String::from(&element).len();
             assert!(size < MAX_CHUNK + 200, "{size}");
         }

@@ -1,5 +1,7 @@
 //! Direct invitations (XEP-0249), as messages that are kept for who is offline, and archived.
 
+use std::time::Duration;
+
 use jid::Jid;
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
@@ -12,7 +14,14 @@ use super::{
 };
 use crate::{address::RoomJid, xmpp::XmppClient};
 
+/// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive; with a
+/// commit of its own each time that may take it 20 ms.
+const CHUNK: usize = 100;
+
 /// Sends `invitations` and returns those that bounced, when the server has handled them all.
+///
+/// What there was no time for comes back as [`ServerError::Unavailable`], for each its own: so what is sent counts,
+/// and the next attempt goes on from there.
 pub(super) async fn send(
     client: &XmppClient,
     room: &RoomJid,
@@ -20,13 +29,36 @@ pub(super) async fn send(
     invitations: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
-    let messages = invitations.iter().map(|invitation| message(room, kind, invitation)).collect();
-    let bounces = client.deliver(messages, deadline).await.map_err(|error| server_error(&error))?;
-    let refusal = |one: crate::xmpp::Bounce| {
-        let Invitation { to, .. } = invitations.get(one.message)?;
-        Some(Refusal { user: to.clone(), error: bounce(&one.error) })
-    };
-    Ok(bounces.into_iter().filter_map(refusal).collect())
+    let mut refusals = Vec::new();
+    let mut longest = Duration::ZERO;
+    for (done, chunk) in invitations.chunks(CHUNK).enumerate() {
+        let begun = Instant::now();
+        let rest = invitations.get(done * CHUNK..).unwrap_or_default();
+        // Sent now, they would be given up half-way, and the session with them.
+        if done > 0 && deadline.saturating_duration_since(begun) < longest * 2 {
+            refusals.extend(not_sent(rest, "there was no time left"));
+            break;
+        }
+        let messages = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
+        match client.deliver(messages, deadline).await {
+            Ok(bounces) => refusals.extend(bounces.into_iter().filter_map(|one| {
+                let Invitation { to, .. } = chunk.get(one.message)?;
+                Some(Refusal { user: to.clone(), error: bounce(&one.error) })
+            })),
+            Err(error) if done > 0 => {
+                refusals.extend(not_sent(rest, &error.to_string()));
+                break;
+            }
+            Err(error) => return Err(server_error(&error)),
+        }
+        longest = longest.max(begun.elapsed());
+    }
+    Ok(refusals)
+}
+
+fn not_sent<'a>(rest: &'a [Invitation], why: &'a str) -> impl Iterator<Item = Refusal> + 'a {
+    let error = move || ServerError::Unavailable(why.to_owned());
+    rest.iter().map(move |one| Refusal { user: one.to.clone(), error: error() })
 }
 
 /// Of type `normal`, as XEP-0249 has it: Prosody keeps that for who is offline. It is archived without a body

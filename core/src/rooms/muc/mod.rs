@@ -6,14 +6,17 @@
 
 mod affiliations;
 mod errors;
+mod expiry;
 mod invitations;
 mod stanzas;
 
 use tokio::time::Instant;
 
+pub use self::expiry::EXPIRY_GRACE;
 use self::{
     affiliations::Change,
     errors::{server_error, stanza_error},
+    expiry::expires,
     stanzas::{Destroy, Ensure, life},
 };
 use super::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError};
@@ -44,14 +47,18 @@ impl RoomServer for MucRooms {
         ended: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<(), ServerError> {
-        let payload =
-            Ensure { life: life(&spec.life), ended: ended.map(life), name: spec.name.as_deref().map(stanzas::plain) };
+        let payload = Ensure {
+            life: life(&spec.life),
+            ended: ended.map(life),
+            name: spec.name.as_deref().map(stanzas::plain),
+            expires: expires(deadline),
+        };
         let request = Request::set(room.as_bare().clone(), payload);
         self.client.request(&request, deadline).await.map(drop).map_err(|error| server_error(&error))
     }
 
     async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
-        let request = Request::set(room.as_bare().clone(), Destroy { ended: life(ended) });
+        let request = Request::set(room.as_bare().clone(), Destroy { ended: life(ended), expires: expires(deadline) });
         match self.client.request(&request, deadline).await {
             Err(RequestError::Stanza(error)) if errors::means_absent(&error) => Ok(()),
             Err(RequestError::Stanza(error)) => Err(stanza_error(&error)),

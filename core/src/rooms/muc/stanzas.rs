@@ -26,6 +26,8 @@ pub(super) struct Ensure {
     pub(super) ended: Option<String>,
     #[xml(attribute(default))]
     pub(super) name: Option<String>,
+    #[xml(attribute)]
+    pub(super) expires: u64,
 }
 
 /// There is no room whose life is not newer than `ended`.
@@ -34,12 +36,16 @@ pub(super) struct Ensure {
 pub(super) struct Destroy {
     #[xml(attribute)]
     pub(super) ended: String,
+    #[xml(attribute)]
+    pub(super) expires: u64,
 }
 
 /// Affiliations, each refused for itself (`mod_muc_admin_batch`).
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = BATCH, name = "affiliations")]
 pub(super) struct Affiliations {
+    #[xml(attribute)]
+    pub(super) expires: u64,
     #[xml(child(n = ..))]
     pub(super) items: Vec<Affiliation>,
 }
