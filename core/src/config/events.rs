@@ -8,6 +8,9 @@ use url::Url;
 use super::{ConfigError, secret, source::Source};
 use crate::events::EventType;
 
+/// Where the bridge tells its health unless the configuration says otherwise.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
+
 /// The events' half of the configuration. What a process needs of it and lacks is an error when it asks.
 #[derive(Debug, Clone)]
 pub struct Events {
@@ -80,7 +83,7 @@ impl Broker {
 
 impl Events {
     pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
-        let listen = source.text("bridge", "listen").unwrap_or("127.0.0.1:8081");
+        let listen = source.text("bridge", "listen").unwrap_or(DEFAULT_LISTEN);
         let listen = listen.parse().map_err(|_| {
             source.bad("bridge", "listen", "is no IP address with a port", "write it as in 127.0.0.1:8081")
         })?;

@@ -18,7 +18,7 @@ use std::{
 
 pub use self::{
     error::ConfigError,
-    events::{Broker, Events, Queues},
+    events::{Broker, DEFAULT_LISTEN, Events, Queues},
     sections::{AdminToken, Auth, Scheme, Surroundings, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};

@@ -86,6 +86,12 @@ pub enum Poison {
     /// The event is so old that what came after it may be forgotten.
     #[error("stamped on {}, more than 21 days ago; publish it anew if it still holds", .0.date())]
     Expired(OffsetDateTime),
+    /// The stamped event is larger than a queue's message may be.
+    #[error("stamped it has {0} bytes, more than a message in SQS can; publish it in parts")]
+    TooLarge(usize),
+    /// SQS will not have the message, whatever the bridge does.
+    #[error("SQS refuses the message with '{0}'; publish it in another form")]
+    Refused(Quoted),
 }
 
 impl Poison {
@@ -104,7 +110,21 @@ impl Poison {
             Self::NotXml(_) | Self::TooLong(_) => "bad-text",
             Self::Unstamped(_) => "unstamped",
             Self::Expired(_) => "expired",
+            Self::TooLarge(_) => "too-large",
+            Self::Refused(_) => "refused",
         }
+    }
+
+    /// The poison that an event with a routing key of no type is.
+    #[must_use]
+    pub fn unknown_routing_key(key: &str) -> Self {
+        Self::UnknownRoutingKey(Quoted::new(key))
+    }
+
+    /// The poison that a message is which SQS refuses with this error code.
+    #[must_use]
+    pub fn refused(code: &str) -> Self {
+        Self::Refused(Quoted::new(code))
     }
 
     /// Code, fault and mend, as an attribute of the dead letter: at most [`MAX_REASON`] characters of

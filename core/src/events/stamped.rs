@@ -147,6 +147,12 @@ impl Stamped {
         &self.text
     }
 
+    /// [`Stamped::text`], for who needs nothing else of it.
+    #[must_use]
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
     /// The size of [`Stamped::text`], in bytes, as SQS counts them.
     #[must_use]
     pub fn size(&self) -> usize {

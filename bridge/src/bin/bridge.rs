@@ -1,0 +1,97 @@
+//! The bridge as a daemon, for any RabbitMQ.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use bridge::{
+    daemon::Daemon,
+    health::{self, Health, State},
+    link::Place,
+    queues::Sqs,
+};
+use sippo_xmpp_core::{
+    aws,
+    config::{Config, DEFAULT_LISTEN, Service},
+    events::DynamoEpochs,
+    table::Table,
+    telemetry,
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+/// One call to the register, the SDK's own retries included.
+const REGISTER_LIMIT: Duration = Duration::from_secs(5);
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("{line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), String> {
+    let stop = stop_signal()?;
+    let config = Config::load().map_err(|error| error.to_string())?;
+    telemetry::init(config.log);
+    match config.service {
+        Some(service) => bridge(&service, stop).await?,
+        None => idle(stop).await?,
+    }
+    tracing::info!("Bridge stopped");
+    Ok(())
+}
+
+async fn bridge(service: &Service, stop: watch::Receiver<bool>) -> Result<(), String> {
+    let events = &service.events;
+    let place = Place::of(service).await.map_err(|error| error.to_string())?;
+    let queues = Sqs::new(events.queues().map_err(|error| error.to_string())?).await;
+    let register = DynamoEpochs::new(Table::new(&aws::sdk_config(REGISTER_LIMIT).await, &events.table));
+    let health = Health::new(State::Connecting);
+    listen(events.listen, &health).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %events.listen, "Bridge started");
+    Daemon { place: &place, queues: &queues, register: &register, health: &health }.run(stop).await;
+    Ok(())
+}
+
+/// A disabled service consumes nothing: the broker keeps the events.
+async fn idle(mut stop: watch::Receiver<bool>) -> Result<(), String> {
+    let address = std::env::var("SIPPO_BRIDGE__LISTEN").unwrap_or_else(|_| DEFAULT_LISTEN.to_owned());
+    let address = address
+        .parse()
+        .map_err(|_| "SIPPO_BRIDGE__LISTEN is no IP address with a port; write it as in 127.0.0.1:8081".to_owned())?;
+    listen(address, &Health::new(State::Disabled)).await?;
+    tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]; no events are consumed");
+    let _ = stop.wait_for(|stop| *stop).await;
+    Ok(())
+}
+
+async fn listen(address: SocketAddr, health: &std::sync::Arc<Health>) -> Result<(), String> {
+    let server = health::serve(address, health.clone()).await.map_err(|error| {
+        format!("[bridge] listen: {address} cannot be listened on ({error}); choose a free port of this machine")
+    })?;
+    tokio::spawn(server);
+    Ok(())
+}
+
+/// Turns true at SIGTERM or SIGINT.
+fn stop_signal() -> Result<watch::Receiver<bool>, String> {
+    let (tell, stop) = watch::channel(false);
+    let failed = |error: std::io::Error| format!("signals cannot be waited for ({error}); start the bridge anew");
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let _ = tell.send(true);
+        // Whoever waits for a change must not see the sender gone.
+        tell.closed().await;
+    });
+    Ok(stop)
+}

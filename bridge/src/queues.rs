@@ -1,0 +1,143 @@
+//! The border to SQS.
+
+use std::time::Duration;
+
+use aws_sdk_sqs::{
+    Client,
+    config::retry::RetryConfig,
+    error::ProvideErrorMetadata,
+    types::{MessageAttributeValue, SendMessageBatchRequestEntry},
+};
+use sippo_xmpp_core::{
+    aws::sdk_config,
+    config,
+    events::{EventType, Poison},
+};
+
+use crate::batches::{Batch, Entry};
+
+/// One call of `SendMessageBatch` ends within this time; then it is repeated.
+const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// What became of one entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The queue has it.
+    Accepted,
+    /// It failed for a passing reason.
+    Failed(String),
+    /// It will never be taken.
+    Refused(Poison),
+}
+
+/// A whole call failed; retry helps once the cause is mended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SendError(pub String);
+
+/// The queues of the event types.
+pub trait Queues: Sync {
+    /// Sends a batch. One outcome for each entry, in its order.
+    ///
+    /// # Errors
+    /// [`SendError`] when nothing is known of any entry: some may have been accepted all the same.
+    fn send(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Outcome>, SendError>> + Send;
+}
+
+/// The real ones.
+#[derive(Debug, Clone)]
+pub struct Sqs {
+    client: Client,
+    urls: [String; EventType::ALL.len()],
+}
+
+impl Sqs {
+    /// Queues as configured; calls nobody yet.
+    pub async fn new(queues: &config::Queues) -> Self {
+        let shared = sdk_config(CALL_LIMIT).await;
+        // Retries are the session's: it knows how long to wait, and when to stop.
+        let config = aws_sdk_sqs::config::Builder::from(&shared).retry_config(RetryConfig::disabled()).build();
+        Self { client: Client::from_conf(config), urls: EventType::ALL.map(|event_type| queues.url(event_type)) }
+    }
+}
+
+impl Queues for Sqs {
+    async fn send(&self, batch: &Batch) -> Result<Vec<Outcome>, SendError> {
+        let mut call = self.client.send_message_batch().queue_url(&self.urls[batch.event_type as usize]);
+        for (id, entry) in batch.entries.iter().enumerate() {
+            call = call.entries(request(id, entry));
+        }
+        let answer = call.send().await.map_err(|error| {
+            let named = error.code().map(|code| format!("{code}: {}", error.message().unwrap_or("no message")));
+            SendError(named.unwrap_or_else(|| causes(&error)))
+        })?;
+        // Only what is named as accepted is.
+        let mut outcomes = vec![Outcome::Failed("SQS does not tell what became of it".to_owned()); batch.entries.len()];
+        let mut set = |id: &str, outcome| {
+            if let Some(place) = id.parse::<usize>().ok().and_then(|id| outcomes.get_mut(id)) {
+                *place = outcome;
+            }
+        };
+        for entry in answer.successful() {
+            set(entry.id(), Outcome::Accepted);
+        }
+        for entry in answer.failed() {
+            set(entry.id(), failure(entry.code(), entry.message(), entry.sender_fault()));
+        }
+        Ok(outcomes)
+    }
+}
+
+/// An error with all that caused it: the SDK's own text says little.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn request(id: usize, entry: &Entry) -> SendMessageBatchRequestEntry {
+    let attribute = entry.traceparent.as_ref().map(|value| {
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
+        attribute.build().expect("it has a type")
+    });
+    let mut request = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(&entry.text);
+    if let Some(attribute) = attribute {
+        request = request.message_attributes("traceparent", attribute);
+    }
+    request.build().expect("it has id and body")
+}
+
+/// Only faults of the message itself make it a dead letter: a missing permission or key is mended outside.
+fn failure(code: &str, message: Option<&str>, sender_fault: bool) -> Outcome {
+    let about_the_message =
+        ["InvalidMessageContents", "InvalidParameterValue", "MessageTooLong"].iter().any(|own| code.ends_with(own));
+    if sender_fault && about_the_message {
+        return Outcome::Refused(Poison::refused(code));
+    }
+    Outcome::Failed(message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_fault_of_the_message_is_for_good() {
+        for (code, sender_fault, refused) in [
+            ("InvalidMessageContents", true, true),
+            ("AWS.SimpleQueueService.InvalidMessageContents", true, true),
+            ("InvalidMessageContents", false, false),
+            ("AccessDenied", true, false),
+            ("KmsDisabled", true, false),
+            ("InternalError", false, false),
+        ] {
+            let outcome = failure(code, None, sender_fault);
+            assert_eq!(matches!(outcome, Outcome::Refused(_)), refused, "{code}: {outcome:?}");
+        }
+    }
+}

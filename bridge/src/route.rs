@@ -1,0 +1,133 @@
+//! Stamping, and which way an event goes.
+
+use sippo_xmpp_core::events::{EventType, Poison, Stamped, Version};
+use time::OffsetDateTime;
+
+use crate::{
+    batches::{Entry, MAX_BYTES},
+    traceparent::well_formed,
+};
+
+/// An event as the broker hands it out.
+#[derive(Debug, Clone, Copy)]
+pub struct Published<'a> {
+    /// Which delivery it is, by whatever numbers its giver counts.
+    pub tag: u64,
+    /// The routing key.
+    pub routing_key: &'a str,
+    /// The property `message_id`.
+    pub message_id: Option<&'a str>,
+    /// The header `traceparent`, well-formed or not.
+    pub traceparent: Option<&'a [u8]>,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// Where a stamped event goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// To the queue of its type.
+    Queue(EventType, Entry),
+    /// To the dead letters in RabbitMQ: it has no queue in SQS, or SQS cannot hold it.
+    Dead(DeadLetter),
+}
+
+/// An event for the dead letters in RabbitMQ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The delivery it came with.
+    pub tag: u64,
+    /// The stamped text.
+    pub text: String,
+    /// The routing key it was published under.
+    pub routing_key: String,
+    /// Its version.
+    pub version: Version,
+    /// Why it is dead.
+    pub poison: Poison,
+}
+
+/// Stamps an event and finds its way.
+#[must_use]
+pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Route {
+    let text = Stamped::new(version, now, event.routing_key, event.message_id, event.body).into_text();
+    let traceparent = event.traceparent.and_then(well_formed).map(str::to_owned);
+    let entry = Entry { tag: event.tag, text, traceparent };
+    let poison = match EventType::of_routing_key(event.routing_key) {
+        None => Poison::unknown_routing_key(event.routing_key),
+        Some(_) if entry.size() > MAX_BYTES => Poison::TooLarge(entry.size()),
+        Some(event_type) => return Route::Queue(event_type, entry),
+    };
+    let routing_key = event.routing_key.to_owned();
+    Route::Dead(DeadLetter { tag: entry.tag, text: entry.text, routing_key, version, poison })
+}
+
+impl DeadLetter {
+    /// The dead letter that an event becomes which its queue refused.
+    ///
+    /// # Panics
+    /// Never for an entry that [`route`] made.
+    #[must_use]
+    pub fn refused(event_type: EventType, entry: Entry, poison: Poison) -> Self {
+        let version = Stamped::parse(&entry.text).expect("the bridge stamped it").version();
+        Self { tag: entry.tag, text: entry.text, routing_key: event_type.routing_key().to_owned(), version, poison }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VERSION: Version = Version { epoch: 3, counter: 9 };
+    const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn routed(routing_key: &str, body: &[u8], traceparent: Option<&str>) -> Route {
+        let traceparent = traceparent.map(str::as_bytes);
+        let event = Published { tag: 5, routing_key, message_id: Some("m"), traceparent, body };
+        route(VERSION, OffsetDateTime::UNIX_EPOCH, &event)
+    }
+
+    #[test]
+    fn each_type_has_its_queue() {
+        for event_type in EventType::ALL {
+            let Route::Queue(found, entry) = routed(event_type.routing_key(), b"{}", Some(TRACE)) else {
+                panic!("{event_type:?} is dead")
+            };
+            assert_eq!((found, entry.tag, entry.traceparent.as_deref()), (event_type, 5, Some(TRACE)));
+            let stamped = Stamped::parse(&entry.text).unwrap();
+            assert_eq!((stamped.version(), stamped.message_id(), stamped.body()), (VERSION, Some("m"), &b"{}"[..]));
+        }
+    }
+
+    #[test]
+    fn a_bad_body_is_the_functions_to_judge() {
+        let Route::Queue(_, entry) = routed("domain.created", b"\xff rubbish", Some("rubbish")) else { panic!("dead") };
+        assert_eq!(entry.traceparent, None);
+        assert_eq!(Stamped::parse(&entry.text).unwrap().body(), b"\xff rubbish");
+    }
+
+    #[test]
+    fn what_has_no_queue_is_dead() {
+        let Route::Dead(letter) = routed("user.created", b"{}", None) else { panic!("alive") };
+        assert_eq!((letter.tag, letter.version, letter.routing_key.as_str()), (5, VERSION, "user.created"));
+        assert_eq!(letter.poison.code(), "unknown-routing-key");
+        assert_eq!(Stamped::parse(&letter.text).unwrap().routing_key(), "user.created");
+    }
+
+    #[test]
+    fn what_sqs_cannot_hold_is_dead() {
+        let Route::Queue(_, empty) = routed("domain.created", b"{\"a\":\"\"}", Some(TRACE)) else { panic!("dead") };
+        let room = MAX_BYTES - empty.size();
+        let body = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length)).into_bytes();
+        assert!(matches!(routed("domain.created", &body(room), Some(TRACE)), Route::Queue(..)));
+        let Route::Dead(letter) = routed("domain.created", &body(room + 1), Some(TRACE)) else { panic!("alive") };
+        assert_eq!(letter.poison, Poison::TooLarge(MAX_BYTES + 1));
+    }
+
+    #[test]
+    fn a_refused_entry_keeps_its_version() {
+        let Route::Queue(event_type, entry) = routed("domain.created", b"{}", None) else { panic!("dead") };
+        let letter = DeadLetter::refused(event_type, entry, Poison::refused("InvalidMessageContents"));
+        assert_eq!((letter.version, letter.routing_key.as_str()), (VERSION, "domain.created"));
+    }
+}

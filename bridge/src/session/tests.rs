@@ -1,0 +1,1 @@
+//! Sessions against a broker, queues and a register in memory.
