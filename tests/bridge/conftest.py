@@ -1,0 +1,86 @@
+"""One RabbitMQ and one stand-in for SQS and DynamoDB for all tests; names of its own for each test."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import sys
+import uuid
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+for folder in (TESTS.parent / "scripts", TESTS, Path(__file__).parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import pytest  # noqa: E402
+
+from sqs_proxy import Proxy  # noqa: E402
+from stack import rabbitmq, stand_in  # noqa: E402
+from stack.layout import ROOT, Layout, free_port  # noqa: E402
+from stack.supervisor import Supervisor  # noqa: E402
+from stage import Stage  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def folder(request: pytest.FixtureRequest):
+    """A new folder under target/ for this run; it stays when a test has failed."""
+    path = ROOT / "target" / "tests" / f"bridge-{uuid.uuid4().hex[:8]}"
+    path.mkdir(parents=True)
+    yield path
+    if not request.session.testsfailed:
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def layout(folder: Path) -> Layout:
+    layout = Layout(folder)
+    layout.create()
+    return layout
+
+
+@pytest.fixture(scope="session")
+def supervisor(layout: Layout):
+    """Starts again what dies."""
+    supervisor = Supervisor(layout)
+    yield supervisor
+    supervisor.stop()
+
+
+@pytest.fixture(scope="session")
+def broker(layout: Layout, supervisor: Supervisor) -> rabbitmq.Settings:
+    settings = rabbitmq.Settings(
+        layout.rabbitmq_data, free_port(), free_port(), free_port(), secrets.token_hex(24))
+    for process in rabbitmq.processes(settings):
+        supervisor.start(process)
+    return settings
+
+
+@pytest.fixture(scope="session")
+def queues(layout: Layout, supervisor: Supervisor) -> stand_in.Settings:
+    settings = stand_in.Settings(layout.stand_in_data, free_port())
+    supervisor.start(stand_in.process(settings))
+    return settings
+
+
+@pytest.fixture(scope="session")
+def config_dir(folder: Path) -> Path:
+    """A configuration that enables the service; the rest comes from the environment."""
+    path = folder / "config"
+    path.mkdir()
+    (path / "wac.ini").write_text("[xmpp]\n\n[log]\nlevel = silly\n")
+    (path / "xmpp.toml").write_text(
+        '[xmpp]\nxmppUrl = "ws://127.0.0.1:1/"\nhostsAdminUrl = "http://127.0.0.1:1/"\n'
+        f'adminToken = "{secrets.token_hex(32)}"\n'
+        '[auth]\nissuer = "https://issuer.test/"\naudience = "sippo"\njwksUrl = "file:///nowhere"\n'
+        '[log]\nformat = "json"\n')
+    return path
+
+
+@pytest.fixture
+def stage(broker: rabbitmq.Settings, queues: stand_in.Settings, config_dir: Path, folder: Path):
+    """Queues, table, exchange of the test's own."""
+    stage = Stage(broker.url, broker.password, queues.port, config_dir, folder, Proxy(queues.port))
+    stage.prepare()
+    yield stage
+    stage.close()

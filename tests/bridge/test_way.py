@@ -1,0 +1,180 @@
+"""The way of an event from RabbitMQ to SQS while nothing breaks, and what stops it from arriving."""
+
+import json
+import signal
+
+import pytest
+
+from stage import KEYS, Version, assert_broker_order, events, wait_until
+from stack.event_types import ROUTING_KEYS
+
+TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def settled(stage, bridge, count: int):
+    """Waits until everything is acknowledged."""
+    wait_until(lambda: bridge.health().get("acknowledged") == count, 60, f"{count} acknowledgements")
+    assert stage.depth() == 0
+
+
+def test_every_event_arrives_once_in_growing_versions(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(500))
+    messages = stage.collect(500)
+    assert_broker_order(messages, 500)
+    assert len(messages) == 500
+    assert sorted(message.version for message in messages) == [Version(1, i) for i in range(1, 501)]
+    settled(stage, bridge, 500)
+    health = bridge.health()
+    assert health["state"] == "active" and health["connected"] and health["active"]
+    assert (health["epoch"], health["in"], health["out"], health["dead"]) == (1, 500, 500, 0)
+    assert health["lastAcknowledgement"].endswith("Z")
+    assert len(bridge.lines("Connecting to message-broker")) == 1
+    assert bridge.lines("Connecting to message-broker")[0]["level"] == "silly"
+    assert bridge.lines("Active consumer")[0]["epoch"] == 1
+
+
+def test_what_travels(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    body = b' {"serial": 0, "n": 12345678901234567890.10} '
+    stage.publish([("domain.created", body)], {"traceparent": TRACE})
+    stage.publish([("domain.created", b'{"serial": 1}')], {"traceparent": "rubbish"}, message_ids=False)
+    first, second = sorted(stage.collect(2), key=lambda message: message.version)
+    assert first.stamped["messageId"] == "m-0" and "messageId" not in second.stamped
+    assert first.attributes["traceparent"]["StringValue"] == TRACE and second.attributes == {}
+    assert first.stamped["stampedAt"].endswith("Z")
+
+
+def test_rubbish_goes_to_the_queue_of_its_type(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    rubbish = [b"", b"not json", b"\xff\xfe\x00", b'"text"', "\uffff".encode(), b"\x1f\x8b" + bytes(range(256))]
+    stage.publish([(KEYS[i], body) for i, body in enumerate(rubbish)])
+    found = []
+    wait_until(lambda: found.extend(stage.drain()) or len(found) == len(rubbish), 30, "arrival")
+    assert {message.stamped["routingKey"] for message in found} == set(KEYS[:len(rubbish)])
+    assert all(isinstance(message.stamped["event"], str) for message in found), "base64"
+    settled(stage, bridge, len(rubbish))
+
+
+def test_what_has_no_queue_or_is_too_large_is_dead_in_rabbitmq(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    large = json.dumps({"serial": 99, "name": "x" * (2 << 20)}).encode()
+    good = events(30)
+    stage.publish(good[:10] + [("user.created", b'{"a":1}')] + good[10:20] + [("domain.created", large), ("", b"no")] + good[20:])
+    assert_broker_order(stage.collect(30), 30)
+    settled(stage, bridge, 33)
+    dead = {headers["x-sippo-routing-key"]: (headers, json.loads(body)) for headers, body in stage.dead()}
+    assert set(dead) == {"user.created", "domain.created", ""}
+    for key, version, code in [("user.created", "1.11", "unknown-routing-key"), ("domain.created", "1.22", "too-large"),
+                               ("", "1.23", "unknown-routing-key")]:
+        headers, stamped = dead[key]
+        assert headers["x-sippo-version"] == stamped["version"] == version
+        assert headers["x-sippo-code"] == code
+        assert headers["x-sippo-reason"].startswith(f"{code}: ") and len(headers["x-sippo-reason"]) <= 256
+        assert stamped["routingKey"] == key
+    assert dead["domain.created"][1]["event"]["serial"] == 99
+    assert bridge.health()["dead"] == 3
+
+
+def test_what_sqs_refuses_for_its_content_is_dead(stage):
+    stage.proxy.faults.refused = "forbidden"
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    good = events(20)
+    stage.publish(good[:10] + [("domain.deleted", b'{"a":"forbidden"}')] + good[10:])
+    assert_broker_order(stage.collect(20), 20)
+    settled(stage, bridge, 21)
+    [(headers, body)] = stage.dead()
+    assert headers["x-sippo-code"] == "refused" and headers["x-sippo-version"] == "1.11"
+    assert json.loads(body)["event"] == {"a": "forbidden"}
+
+
+def test_large_events_share_no_batch_that_is_too_large(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    bodies = [json.dumps({"serial": i, "name": "x" * 400_000}).encode() for i in range(12)]
+    stage.publish([("usersGroup.created", body) for body in bodies])
+    messages = stage.collect(12)
+    assert len(messages) == 12
+    settled(stage, bridge, 12)
+
+
+def test_a_stop_loses_nothing(stage):
+    stage.proxy.faults.paused.set()
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(1000))
+    wait_until(lambda: stage.proxy.held > 0 and bridge.health().get("in", 0) > 100, 30, "batches in flight")
+    bridge.signal(signal.SIGTERM)
+    bridge.wait_for("stopping")
+    stage.proxy.faults.paused.clear()
+    assert bridge.process.wait(30) == 0
+    done = [line for line in bridge.lines("Bridge stopped")]
+    assert len(done) == 1
+    first = stage.drain()
+    assert first and len({message.version for message in first}) == len(first)
+    # All that was sent was acknowledged: the next one sends none of it again.
+    assert stage.depth() == 1000 - len(first)
+    second = stage.bridge()
+    messages = stage.collect(1000, into=first)
+    assert len(messages) == 1000
+    assert_broker_order(messages, 1000)
+    settled(stage, second, 1000 - stage_count(messages, 1))
+    assert {message.version.epoch for message in messages} == {1, 2}
+
+
+def stage_count(messages, epoch: int) -> int:
+    return sum(message.version.epoch == epoch for message in messages)
+
+
+def test_a_disabled_service_consumes_nothing(stage, tmp_path):
+    (tmp_path / "wac.ini").write_text("[log]\nlevel = info\n")
+    bridge = stage.bridge(CONFIG_DIR=str(tmp_path), SIPPO_LOG__FORMAT="json")
+    status, body = wait_until(bridge.get, 10, "its health")
+    assert status == 200 and json.loads(body)["state"] == "disabled"
+    bridge.signal(signal.SIGINT)
+    assert bridge.process.wait(10) == 0
+    assert [line for line in bridge.lines() if line["message"].startswith("The service is disabled")]
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"SIPPO_BROKER__URL": ""}, "broker"),
+    ({"SIPPO_BROKER__URL": "amqp:nohost"}, "SIPPO_BROKER__URL"),
+    ({"SIPPO_QUEUES__URL_PREFIX": "ftp://queues/"}, "SIPPO_QUEUES__URL_PREFIX"),
+])
+def test_a_bad_configuration_is_one_line(stage, change, told):
+    bridge = stage.bridge(**change)
+    assert bridge.process.wait(10) != 0
+    lines = [line for line in bridge.log.read_text().splitlines() if not line.startswith("{")]
+    assert len(lines) == 1 and told in lines[0], lines
+
+
+def test_health_and_metrics(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    status, text = bridge.get("/metrics")
+    assert status == 200 and "sippo_xmpp_bridge_connected 1\n" in text
+    assert bridge.get("/nothing")[0] == 404
+    assert bridge.get("/health", "POST")[0] == 405
+
+
+def test_without_a_broker_it_is_not_healthy_and_says_so_once(stage):
+    from stack.layout import free_port
+    bridge = stage.bridge(SIPPO_BROKER__URL=f"amqp://user:{stage.password}@127.0.0.1:{free_port()}")
+    wait_until(lambda: len(bridge.lines("Connecting to message-broker")) >= 3, 30, "three tries")
+    assert bridge.get()[0] == 503 and bridge.state() == "connecting"
+    assert len([line for line in bridge.lines() if line["level"] in ("warn", "error")]) == 1
+    bridge.signal(signal.SIGTERM)
+    assert bridge.process.wait(10) == 0
+
+
+def test_the_functions_names_are_the_queues(stage):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish([(key, json.dumps({"serial": i}).encode()) for i, key in enumerate(KEYS)])
+    messages = stage.collect(len(KEYS))
+    assert {message.function: message.stamped["routingKey"] for message in messages} == ROUTING_KEYS
