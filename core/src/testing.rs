@@ -28,7 +28,7 @@ impl Rooms {
             Some("broken") => Err(ServerError::Unavailable("injected".to_owned())),
             Some("stuck") => {
                 tokio::time::sleep_until(deadline).await;
-                Err(ServerError::Unavailable("no answer".to_owned()))
+                Err(ServerError::Unanswered("injected".to_owned()))
             }
             _ => Ok(()),
         }
@@ -145,4 +145,3 @@ impl HostServer for &Hosts {
         Ok(())
     }
 }
-

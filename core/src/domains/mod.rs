@@ -57,6 +57,19 @@ impl From<LedgerError> for DomainError {
     }
 }
 
+impl DomainError {
+    /// Whether a request is left that may still take effect.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        match self {
+            // Given up in the middle.
+            Self::Hosts(HostsError::Unavailable(_)) | Self::Rooms(ReconcileError::OutOfTime) => true,
+            Self::Rooms(error) => error.is_unanswered(),
+            Self::Hosts(_) | Self::Busy => false,
+        }
+    }
+}
+
 /// The XMPP server's virtual hosts, as far as events change them. Both calls are idempotent.
 pub trait HostServer {
     /// The virtual host and its `conference.` component are live.

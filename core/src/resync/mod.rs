@@ -110,13 +110,7 @@ where
     }
 
     /// Domains first: a room can only be where its host is.
-    async fn repair(
-        &self,
-        page: Vec<OnRecord>,
-        report: &mut Report,
-        seen: &mut Seen,
-        deadline: Instant,
-    ) {
+    async fn repair(&self, page: Vec<OnRecord>, report: &mut Report, seen: &mut Seen, deadline: Instant) {
         let limit = || deadline.min(Instant::now() + LIMIT);
         let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
         for record in page {

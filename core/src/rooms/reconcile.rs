@@ -67,6 +67,12 @@ impl ReconcileError {
             Self::Ledger(_) | Self::OutOfTime | Self::Busy | Self::InvitationClaimed(_) => true,
         }
     }
+
+    /// Whether a request is left that may still take effect until it expires.
+    #[must_use]
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self, Self::Server(ServerError::Unanswered(_)))
+    }
 }
 
 /// What is not done, by member.

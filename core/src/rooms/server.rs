@@ -14,6 +14,10 @@ pub enum ServerError {
     /// It could not be reached, was too slow, or cannot do it yet. Retry helps.
     #[error("the XMPP server did not do it ({0}); a retry may succeed")]
     Unavailable(String),
+    /// It has the request, or part of it, and did not answer: it may take effect as long as the request has not expired
+    /// ([`super::EXPIRY_GRACE`] after the deadline). A retry helps, and must not come sooner.
+    #[error("the XMPP server did not answer ({0}); a retry may succeed")]
+    Unanswered(String),
     /// It will not do it; no retry helps until something is changed.
     #[error("the XMPP server refuses it ({0}); correct the event at its source, or the server's configuration")]
     Refused(String),

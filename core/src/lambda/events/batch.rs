@@ -14,7 +14,7 @@ use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped, Version},
-    rooms::{Change, Ledger, Ordinal, Reconciler, RoomEvent, RoomServer, Upkeep},
+    rooms::{Change, EXPIRY_GRACE, Ledger, Ordinal, Reconciler, RoomEvent, RoomServer, Upkeep},
 };
 
 /// Rooms that are worked on at a time.
@@ -32,6 +32,9 @@ pub(super) struct Worker<L, S, H, Q> {
     pub(super) tenancy: Tenancy,
     pub(super) longest_wait: Duration,
 }
+
+/// A message, by its place in the batch, that has to come again, and not sooner than after this.
+type Failure = (usize, Duration);
 
 /// Messages that are handled together; each is given by its place in the batch.
 #[derive(Debug, Default)]
@@ -57,17 +60,17 @@ where
                 Err(poison) => {
                     let outcome = self.queue.bury(message, &poison).await;
                     tell_burial(message, &poison, outcome.as_ref().err());
-                    failed.extend(outcome.is_err().then_some(index));
+                    failed.extend(outcome.is_err().then_some((index, Duration::ZERO)));
                 }
             }
         }
         let rooms = groups.rooms.into_iter().map(|(room, events)| self.room(room, events, deadline));
         let domains = groups.domains.into_iter().map(|(domain, events)| self.domain(domain, events, deadline));
-        let work: Vec<LocalBoxFuture<'_, Vec<usize>>> = rooms.chain(domains).collect();
+        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = rooms.chain(domains).collect();
         let outcomes: Vec<_> = stream::iter(work).buffer_unordered(GROUPS_AT_A_TIME).collect().await;
         failed.extend(outcomes.into_iter().flatten());
         self.postpone(&messages, &failed).await;
-        failed.iter().filter_map(|index| messages[*index].message_id.clone()).collect()
+        failed.iter().filter_map(|(index, _)| messages[*index].message_id.clone()).collect()
     }
 
     /// The event of a message and its version.
@@ -86,7 +89,7 @@ where
         room: RoomJid,
         events: Vec<(usize, RoomEvent)>,
         deadline: Instant,
-    ) -> LocalBoxFuture<'_, Vec<usize>> {
+    ) -> LocalBoxFuture<'_, Vec<Failure>> {
         let span = tracing::error_span!("room", %room);
         let work = async move {
             let (indices, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
@@ -95,7 +98,7 @@ where
             for ((index, event), outcome) in indices.into_iter().zip(&events).zip(outcomes) {
                 if let Err(error) = outcome {
                     tell_failure(&event.at, &error);
-                    failed.push(index);
+                    failed.push((index, rest(error.is_unanswered(), deadline)));
                 }
             }
             failed
@@ -108,7 +111,7 @@ where
         domain: DomainPart,
         events: Vec<(usize, DomainEvent)>,
         deadline: Instant,
-    ) -> LocalBoxFuture<'_, Vec<usize>> {
+    ) -> LocalBoxFuture<'_, Vec<Failure>> {
         let span = tracing::error_span!("domain", domain = domain.as_str());
         let work = async move {
             let (indices, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
@@ -118,17 +121,18 @@ where
             for event in &events {
                 tell_failure(&event.at, &error);
             }
-            indices
+            let rest = rest(error.is_unanswered(), deadline);
+            indices.into_iter().map(|index| (index, rest)).collect()
         };
         Box::pin(work.instrument(span))
     }
 
-    /// Has the failed messages come again soon at first, and ever more seldom. Their requests are answered or their session
-    /// is closed, so they need not stay invisible until the visibility timeout ends.
-    async fn postpone(&self, messages: &[SqsMessage], failed: &[usize]) {
-        let postpone = |index: &usize| {
+    /// Has the failed messages come again soon at first, and ever more seldom. They need not stay invisible until the
+    /// visibility timeout ends: no request of theirs is left, or its rest is known.
+    async fn postpone(&self, messages: &[SqsMessage], failed: &[Failure]) {
+        let postpone = |(index, rest): &Failure| {
             let message = &messages[*index];
-            let wait = wait_of(message).min(self.longest_wait);
+            let wait = wait_of(message).min(self.longest_wait).max(*rest);
             async move {
                 if let Err(error) = self.queue.postpone(message, wait).await {
                     tracing::debug!(error = %error, "A failed message comes again when its visibility timeout ends");
@@ -167,6 +171,15 @@ fn is_empty(change: &Change) -> bool {
 fn wait_of(message: &SqsMessage) -> Duration {
     let received = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
     FIRST_WAIT * 2_u32.saturating_pow(received.unwrap_or(1).saturating_sub(1).min(16))
+}
+
+/// How long an event must not come again: until a request that is left of it has expired. Queues count whole seconds.
+fn rest(unanswered: bool, deadline: Instant) -> Duration {
+    if unanswered {
+        deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE + Duration::from_secs(1)
+    } else {
+        Duration::ZERO
+    }
 }
 
 /// Logs that the event has come.

@@ -6,5 +6,5 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub use self::function::run;
 pub(super) use self::function::deadline;
+pub use self::function::run;

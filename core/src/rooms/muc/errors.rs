@@ -3,13 +3,19 @@
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use super::super::ServerError;
-use crate::xmpp::RequestError;
+use crate::xmpp::{ConnectError, RequestError};
 
 /// Of a request to a room.
 pub(super) fn server_error(error: &RequestError) -> ServerError {
     match error {
         RequestError::Stanza(error) => stanza_error(error),
-        // No answer, or one that makes no sense: the server is down, frozen or of another release. All that passes.
+        // It was sent, and perhaps received; also when a frozen server takes no other connection after that.
+        RequestError::SessionLost(_)
+        | RequestError::TimedOut
+        | RequestError::Connect(ConnectError::TimedOut(_) | ConnectError::Broken(_)) => {
+            ServerError::Unanswered(error.to_string())
+        }
+        // The server is down, or of another release. Both pass.
         other => ServerError::Unavailable(other.to_string()),
     }
 }
