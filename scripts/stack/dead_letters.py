@@ -6,19 +6,21 @@ which handlers bear, and never loses one.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from stack import aws
 from stack.broker import Broker
-from stack.event_types import EVENT_FUNCTIONS
+from stack.event_types import EVENT_FUNCTIONS, ROUTING_KEYS
+from stack.stand_in import MAX_MESSAGE
 
 DEAD = "-dead"
 OURS = ("reason", "code")
 """Attributes that tell why a message is a dead letter."""
-BROKERS = ("x-sippo-reason", "x-sippo-code", "x-sippo-routing-key", "x-sippo-version")
-"""The same, of a dead letter in RabbitMQ."""
+TRACE = "traceparent"
+FUNCTIONS = {key: function for function, key in ROUTING_KEYS.items()}
 HIDDEN = 60
 """Seconds that a letter being looked at is nobody else's."""
 
@@ -98,15 +100,30 @@ def list_all(queues: Queues, functions: list[str] = EVENT_FUNCTIONS) -> list[Let
     return letters
 
 
-def redrive_broker(broker: Broker, exchange: str, queue: str, routing_key: str | None, count: int | None = None) -> int:
-    """Publishes the broker's own dead letters anew, under their routing key or a corrected one; how many."""
-    done = 0
+def corrected(text: str, routing_key: str) -> str:
+    """A stamped event under another routing key; the rest of it stays to the letter, its place in the order too."""
+    old = json.dumps(json.loads(text)["routingKey"], ensure_ascii=False)
+    return text.replace(f'"routingKey":{old}', f'"routingKey":{json.dumps(routing_key)}', 1)
+
+
+def redrive_broker(broker: Broker, queues: Queues, queue: str, routing_key: str | None) -> Iterator[str]:
+    """Brings the broker's own dead letters to their functions' queues, under their routing key or a corrected one.
+
+    Not back to the exchange: there they would be stamped anew and undo what has come after them. Says of
+    each what became of it; what cannot be brought back stays where it is.
+    """
     for delivery in broker.fetch(queue):
-        if count is not None and done >= count:
-            break
-        key = routing_key or str(delivery.headers.get("x-sippo-routing-key", delivery.routing_key))
-        headers = {name: value for name, value in delivery.headers.items() if name not in BROKERS}
-        broker.publish(exchange, key, delivery.body, delivery.message_id, headers)
+        key = routing_key or str(delivery.headers.get("x-sippo-routing-key"))
+        function = FUNCTIONS.get(key)
+        if function is None:
+            yield f"{key} is no event's routing key; add --routing-key"
+            continue
+        text = corrected(delivery.body.decode(), key)
+        if len(text.encode()) > MAX_MESSAGE:
+            yield f"an event of {key} is larger than SQS takes; publish a smaller one"
+            continue
+        kept = {name: {"DataType": "String", "StringValue": str(value)}
+                for name, value in delivery.headers.items() if name == TRACE}
+        queues.send(function, text, kept)
         broker.acknowledge(delivery)
-        done += 1
-    return done
+        yield f"brought back one as {key}, which was there for: {delivery.headers.get('x-sippo-reason')}"

@@ -37,10 +37,11 @@ def platform(folder: Path):
     platform.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def admin(platform: Platform):
-    """A session of the server admin's, to look into rooms with."""
-    return platform.admin()
+    """A session of the server admin's, to look into rooms with. Not longer: tests restart the server."""
+    with platform.admin() as session:
+        yield session
 
 
 @pytest.fixture

@@ -114,4 +114,7 @@ def test_every_line_is_json_without_secrets(platform: Platform):
         for secret in (platform.stack.admin_token, platform.stack.rabbitmq.password):
             assert secret not in text
         for line in text.splitlines():
+            # The last words of functions whose runtime was killed by a test; two may share a line.
+            if line.startswith("the Lambda runtime ended") or not line:
+                continue
             assert {"level", "message", "timestamp"} <= json.loads(line).keys(), line
