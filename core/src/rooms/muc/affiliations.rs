@@ -61,10 +61,10 @@ pub(super) async fn apply(
     changes: &[(&UserJid, Change)],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
-    let chunks = join_all(chunks(changes).map(|chunk| apply_chunk(client, room, chunk, deadline))).await;
     let mut refusals = Vec::new();
-    for refused in chunks {
-        refusals.extend(refused?);
+    // One after the other: the server must be free for others between them, or they take it for dead.
+    for chunk in chunks(changes) {
+        refusals.extend(apply_chunk(client, room, chunk, deadline).await?);
     }
     Ok(refusals)
 }

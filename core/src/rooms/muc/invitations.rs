@@ -10,13 +10,14 @@ use xmpp_parsers::message::{Id, Message};
 use super::{
     super::{Invitation, Refusal, RoomKind, ServerError},
     errors::{bounce, server_error},
-    stanzas::{DirectInvitation, Store, life},
+    stanzas::{DirectInvitation, Store, hex, life},
 };
 use crate::{address::RoomJid, xmpp::XmppClient};
 
-/// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive; with a
-/// commit of its own each time that may take it 20 ms.
-const CHUNK: usize = 100;
+/// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive, with a
+/// commit of its own each time: on a slow disk that may take 20 ms, and it must be free for others now and then, or they
+/// take it for dead.
+const CHUNK: usize = 25;
 
 /// Sends `invitations` and returns those that bounced, when the server has handled them all.
 ///
@@ -74,7 +75,7 @@ fn message(room: &RoomJid, kind: RoomKind, invitation: &Invitation) -> Message {
 fn stanza_id(room: &RoomJid, Invitation { to, since }: &Invitation) -> String {
     // No part before the last can hold a NUL.
     let hash = digest(&SHA256, format!("{room}\0{to}\0{}", life(since)).as_bytes());
-    hash.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.as_ref()[..16])
 }
 
 #[cfg(test)]

@@ -149,13 +149,13 @@ impl Affiliation {
 /// An ordinal on the wire. The id is in hexadecimal digits, which have the order of the bytes: ids come from outside
 /// and may hold what XML cannot.
 pub(super) fn life(ordinal: &Ordinal) -> String {
-    use std::fmt::Write as _;
-    let mut text = format!("{}/", ordinal.version);
-    for byte in ordinal.event.bytes() {
-        // A String takes all that is written to it.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("{}/{}", ordinal.version, hex(ordinal.event.as_bytes()))
+}
+
+/// `bytes` as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect()
 }
 
 /// A name for people, without what XML cannot hold or a line does not (XML 1.0, section 2.2).
