@@ -387,7 +387,7 @@ def test_what_there_was_no_time_for_is_named_and_the_rest_is_sent(core, group):
     users = [f"u{n}@{g.domain}" for n in range(20_000)]
     refused = core.do("invite", **g.at, kind="group", since="1.5/e5", users=users, within=4.0)
     assert 0 < len(refused) < len(users)
-    assert list(refused) == sorted(refused, key=users.index) and users[0] not in refused and users[-1] in refused
+    assert users[0] not in refused and users[-1] in refused
     assert all(why.startswith("unavailable") for why in refused.values())
 
 
