@@ -13,8 +13,11 @@ use crate::{
     tls::{Tls, TlsError},
 };
 
-/// Making or purging a host touches the server's disk; beyond this something is wrong.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Making or naming hosts is quick; beyond this something is wrong.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Purging a tenant's data takes the server longer, the more there are.
+const PURGE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// What became of a request to create a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +146,11 @@ impl Hosts {
         if let (Some(member), Ok(mut segments)) = (member, url.path_segments_mut()) {
             segments.push(member);
         }
+        let request_is_purge = method == Method::DELETE;
         let mut request = self.http.get()?.request(method, url).bearer_auth(self.token.expose_secret());
+        if request_is_purge {
+            request = request.timeout(PURGE_TIMEOUT);
+        }
         if let Some(body) = body {
             request = request.json(body);
         }

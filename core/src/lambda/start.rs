@@ -1,6 +1,9 @@
 //! How every function starts: configuration, logging, secrets; then the runtime.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use secrecy::SecretString;
 
@@ -62,9 +65,9 @@ impl Parts {
     }
 }
 
-/// Prints what keeps a function from starting.
+/// Prints what keeps a function from starting: in one write, for several may share a log.
 pub(super) fn failed(line: &str) -> ExitCode {
-    eprintln!("{line}");
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     ExitCode::FAILURE
 }
 

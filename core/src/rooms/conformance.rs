@@ -213,6 +213,12 @@ async fn domains(ledger: &impl Ledger) {
     }
     let created = ledger.domain("conformance.test", DomainRegister::Created).await;
     assert_eq!(created.expect("the ledger answers"), Some(at(3)));
+    for (counter, newest) in [(9, 9), (8, 9), (10, 10)] {
+        let purged = DomainRegister::Purged;
+        ledger.raise_domain("conformance.test", purged, &at(counter)).await.expect("the ledger answers");
+        let found = ledger.domain("conformance.test", purged).await.expect("the ledger answers");
+        assert_eq!(found, Some(at(newest)));
+    }
     assert_eq!(read(ledger, &room).await.domain_deleted, Some(at(10)));
     let other = ledger.domain("other.test", DomainRegister::Deleted).await;
     assert_eq!(other.expect("the ledger answers"), None);
@@ -310,6 +316,10 @@ async fn walks(ledger: &(impl Ledger + Upkeep)) {
         assert_eq!(all.iter().filter(|found| **found == one).count(), 1, "{one:?}");
     }
     assert!(!all.contains(&OnRecord::Room(room("another"))), "nothing is recorded of it");
+    for stop in [Some(&all[3]), Some(&all[4]), None, None] {
+        ledger.set_bookmark(stop).await.expect("the ledger answers");
+        assert_eq!(ledger.bookmark().await.expect("the ledger answers").as_ref(), stop);
+    }
 }
 
 const SWEPT: &str = "sweep.test";

@@ -50,15 +50,15 @@ impl Upkeep for DynamoLedger {
     async fn bookmark(&self) -> Result<Option<OnRecord>, LedgerError> {
         let Some(item) = self.table.get(&bookmark_key()).await? else { return Ok(None) };
         // One that cannot be read costs a walk from the beginning.
-        Ok(item.text("after")?.and_then(|pk| met(pk).ok().flatten()))
+        Ok(item.text("met")?.and_then(|pk| met(pk).ok().flatten()))
     }
 
     async fn set_bookmark(&self, after: Option<&OnRecord>) -> Result<(), LedgerError> {
         let expires = seconds(SystemTime::now() + BOOKMARK_LIFE);
         let after = after.map(|one| behind(one).attributes().remove("pk")).unwrap_or_default();
         let (change, values) = match after {
-            Some(pk) => ("SET after = :after, expires = :expires", vec![(":after", pk), (":expires", number(expires))]),
-            None => ("SET expires = :expires REMOVE after", vec![(":expires", number(expires))]),
+            Some(pk) => ("SET met = :met, expires = :expires", vec![(":met", pk), (":expires", number(expires))]),
+            None => ("SET expires = :expires REMOVE met", vec![(":expires", number(expires))]),
         };
         // Whoever writes last is right: two walks at a time do no harm.
         let condition = "attribute_not_exists(pk) OR attribute_exists(pk)".into();
