@@ -286,7 +286,9 @@ impl Upkeep for MemoryLedger {
                 Vec::new()
             }
         };
-        forgotten.iter().for_each(|part| aged.forget(part));
+        for part in &forgotten {
+            aged.forget(part);
+        }
         if aged.written.is_empty() {
             tables.rooms.remove(room);
         }

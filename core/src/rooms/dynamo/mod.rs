@@ -94,7 +94,7 @@ impl DynamoLedger {
             item
         });
         let mut first: Attributes = items.next().expect("there is a first chunk");
-        first.insert("chunks".to_owned(), number(count));
+        first.insert("chunks".to_owned(), number(count as u64));
         first.insert("kind".to_owned(), text(event.kind.reason()));
         first.extend(creation.name.iter().map(|name| ("name".to_owned(), text(*name))));
         first.extend(creation.owner.iter().map(|owner| ("owner".to_owned(), text(short(owner, room)))));
