@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from template.names import binaries, event_types, variables
+from template.names import ROOT, binaries, event_types, variables
 
 MARGIN = 30
 """Seconds beyond a function's timeout in which what it asked of the XMPP server may still take effect."""
@@ -187,3 +189,23 @@ def test_every_variable_is_one_that_the_code_reads(full):
 def test_every_parameter_is_described(template):
     for name, parameter in template["Parameters"].items():
         assert parameter.get("Description") or parameter.get("AllowedValues"), name
+
+
+def test_what_the_code_asks_of_aws_is_allowed(full):
+    """The calls of the SDK in the sources, and the rights of who makes them."""
+    sources = "".join(path.read_text() for path in (ROOT / "core" / "src").rglob("*.rs"))
+    sources += "".join(path.read_text() for path in (ROOT / "bridge" / "src").rglob("*.rs"))
+    calls = {
+        "batch_get_item": "dynamodb:BatchGetItem", "batch_write_item": "dynamodb:BatchWriteItem",
+        "delete_item": "dynamodb:DeleteItem", "get_item": "dynamodb:GetItem", "put_item": "dynamodb:PutItem",
+        "query": "dynamodb:Query", "scan": "dynamodb:Scan", "update_item": "dynamodb:UpdateItem",
+        "describe_table": "dynamodb:DescribeTable", "transact_write_items": "dynamodb:ConditionCheckItem",
+        "send_message": "sqs:SendMessage", "send_message_batch": "sqs:SendMessage", "get_queue_url": "sqs:GetQueueUrl",
+        "change_message_visibility": "sqs:ChangeMessageVisibility",
+        "change_message_visibility_batch": "sqs:ChangeMessageVisibility", "delete_message": "sqs:DeleteMessage",
+        "get_secret_value": "secretsmanager:GetSecretValue",
+    }
+    rights = set().union(*(allowed(full, logical_id) for logical_id in functions(full).values()))
+    asked = {action for call, action in calls.items() if re.search(rf"\.{call}\(\)", sources)}
+    assert "secretsmanager:GetSecretValue" in asked
+    assert asked <= rights, asked - rights
