@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 SPECS, SPECS_VERSION = "@asyncapi/specs", "6.11.1"
 DRAFT = "http://json-schema.org/draft-07/schema#"
-EXAMPLES = 30
+EXAMPLES = 20
 """Generated for each message."""
 
 
@@ -162,9 +162,7 @@ def test_the_parser_takes_what_the_document_allows_and_nothing_else(messages, tm
         other = messages[name.replace("CloudEvent", "Bare") if form == "cloudevent" else name.replace("Bare", "CloudEvent")][1]
         validators = [jsonschema_rs.Draft7Validator(one) for one in (schema, other)]
         cases += [(routing_key, payload, any(one.is_valid(payload) for one in validators)) for payload in payloads]
-    print(len(cases), sum(a for *_, a in cases)); import time; t0=time.time()
     said = outcomes([(key, json.dumps(payload)) for key, payload, _ in cases], tmp_path)
-    print("cargo", time.time()-t0)
     assert len(said) == len(cases)
     allowed = sum(allows for _, _, allows in cases)
     assert allowed >= 500 and len(cases) - allowed >= 800, f"one-sided: {allowed} of {len(cases)} are allowed"
