@@ -8,12 +8,15 @@
 //! consumer gets deliveries; its epoch is taken at the first of them ([`session`]); acknowledged is only
 //! the unbroken run of what was accepted ([`prefix`]), and only while the epoch is still the newest.
 
+pub mod amazon_mq;
 mod backoff;
 pub mod batches;
 mod complaints;
 pub mod daemon;
 pub mod health;
 pub mod link;
+#[cfg(test)]
+mod memory;
 pub mod prefix;
 pub mod queues;
 pub mod route;

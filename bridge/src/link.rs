@@ -31,6 +31,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 /// AMQP 0-9-1's delivery mode of what shall survive the broker.
 const PERSISTENT: u8 = 2;
 
+/// A dead letter without a confirmation after this time is published anew, in a new session.
+const CONFIRM_LIMIT: Duration = Duration::from_secs(10);
+
 /// Closing is a courtesy.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -44,8 +47,8 @@ pub enum LinkError {
     #[error("the broker does not answer")]
     Silent,
     /// A dead letter was not taken.
-    #[error("the queue of dead letters does not take a message; see that it is there and has room")]
-    NotConfirmed,
+    #[error("the queue of dead letters does not take a message: {0}; see that it is there and has room")]
+    NotConfirmed(&'static str),
     /// The broker's URL cannot be used.
     #[error("[broker] url is not the URL of an AMQP broker; write amqp:// or amqps:// with user, password and host")]
     Url,
@@ -241,10 +244,36 @@ impl DeadLetters {
             letter.text.as_bytes(),
             properties(letter),
         );
-        match published.await?.await? {
+        // A queue that has just come back may swallow the first messages: no confirmation ever comes for them.
+        let confirmed = limited(CONFIRM_LIMIT, async { Ok(published.await?.await?) });
+        match confirmed.await? {
             Confirmation::Ack(None) => Ok(()),
-            _ => Err(LinkError::NotConfirmed),
+            Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(LinkError::NotConfirmed("it is not there")),
+            Confirmation::Nack(None) => Err(LinkError::NotConfirmed("the broker could not store it")),
+            Confirmation::NotRequested => Err(LinkError::NotConfirmed("the channel is in the wrong mode")),
         }
+    }
+}
+
+/// Where a function buries: it has no connection of its own.
+pub trait Graveyard: Sync {
+    /// Buries all; done when the broker has confirmed each.
+    ///
+    /// # Errors
+    /// [`LinkError`]: some may be buried all the same.
+    fn bury_all(&self, letters: &[DeadLetter]) -> impl Future<Output = Result<(), LinkError>> + Send;
+}
+
+impl Graveyard for Place {
+    /// On a connection made for it: dead letters are rare, and a connection does not outlive the freezing
+    /// of the process.
+    async fn bury_all(&self, letters: &[DeadLetter]) -> Result<(), LinkError> {
+        let (connection, channel) = DeadLetters::connect(self).await?;
+        for letter in letters {
+            channel.bury(letter).await?;
+        }
+        let _ = tokio::time::timeout(CLOSE_LIMIT, connection.close(200, "OK".into())).await;
+        Ok(())
     }
 }
 

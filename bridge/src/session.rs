@@ -190,17 +190,16 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
     /// The first delivery proves that this is the active consumer: it takes the epoch then, if nobody has
     /// taken one since this session began to consume.
     async fn next_version(&mut self) -> Result<Version, SessionEnd> {
-        let version = match self.version {
-            Some(Version { epoch, counter }) => Version { epoch, counter: counter + 1 },
-            None => {
-                if !self.register.advance(self.seen).await? {
-                    return Err(SessionEnd::EpochTaken);
-                }
-                let epoch = self.seen + 1;
-                self.health.active(epoch);
-                tracing::info!(epoch, "Active consumer");
-                Version { epoch, counter: 1 }
+        let version = if let Some(Version { epoch, counter }) = self.version {
+            Version { epoch, counter: counter + 1 }
+        } else {
+            if !self.register.advance(self.seen).await? {
+                return Err(SessionEnd::EpochTaken);
             }
+            let epoch = self.seen + 1;
+            self.health.active(epoch);
+            tracing::info!(epoch, "Active consumer");
+            Version { epoch, counter: 1 }
         };
         self.version = Some(version);
         Ok(version)
@@ -326,6 +325,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
     fn stop(&mut self) {
         self.stop_until = Some(Instant::now() + STOP_LIMIT);
         self.health.enter(State::Stopping);
+        tracing::debug!(open = self.prefix.open(), "Stopping when what is in flight is done");
         self.flush();
         self.raise_fence();
     }

@@ -1,1 +1,146 @@
-//! Sessions against a broker, queues and a register in memory.
+//! Sessions with a broker, queues and a register in memory, on a clock of the tests' own.
+
+use std::sync::Mutex;
+
+use futures::stream;
+
+use super::*;
+use crate::memory::{Register, Sent};
+
+/// A broker that checks each acknowledgement when it comes.
+struct Checked<'a> {
+    sent: &'a Sent,
+    register: &'a Register,
+    acknowledged: Mutex<u64>,
+    buried: Mutex<Vec<u64>>,
+}
+
+impl Link for Checked<'_> {
+    async fn acknowledge(&self, up_to: u64) -> Result<(), LinkError> {
+        let mut done = self.acknowledged.lock().unwrap();
+        assert!(up_to > *done, "acknowledgements only grow");
+        let (accepted, buried) = (self.sent.accepted(), self.buried.lock().unwrap());
+        for tag in *done + 1..=up_to {
+            let is_there = buried.contains(&tag) || accepted.iter().any(|(one, _)| *one == tag);
+            assert!(is_there, "{tag} is acknowledged, but nobody has it");
+        }
+        assert_eq!(*self.register.0.lock().unwrap(), 1, "acknowledged after another session took over");
+        *done = up_to;
+        Ok(())
+    }
+
+    async fn bury(&self, letter: &DeadLetter) -> Result<(), LinkError> {
+        tokio::time::sleep(Duration::from_millis(fastrand::u64(..30))).await;
+        self.buried.lock().unwrap().push(letter.tag);
+        Ok(())
+    }
+
+    async fn waiting(&self) -> Result<u32, LinkError> {
+        Ok(0)
+    }
+}
+
+fn delivery(tag: u64, redelivered: bool) -> Delivery {
+    const KEYS: [&str; 4] = ["domain.created", "usersGroup.created", "conference.created", "nobody.knows"];
+    let key = KEYS[usize::try_from(tag % 7).unwrap().min(3)];
+    Delivery::mock(tag, "e".into(), key.into(), redelivered, format!("{{\"n\":{tag}}}").into_bytes())
+}
+
+/// Runs a session over `deliveries`, which pause at random; `stop` comes when all are there.
+async fn run(
+    sent: &Sent,
+    register: &Register,
+    deliveries: Vec<Delivery>,
+    depose_at: Option<Duration>,
+) -> (Result<(), SessionEnd>, u64) {
+    let link = Checked { sent, register, acknowledged: Mutex::default(), buried: Mutex::default() };
+    let health = Health::new(State::Connecting);
+    let surroundings = Surroundings { queues: sent, register, health: &health };
+    let (tell, mut stop) = watch::channel(false);
+    let count = deliveries.len();
+    let incoming = stream::iter(deliveries.into_iter().enumerate()).then(|(place, delivery)| {
+        let tell = tell.clone();
+        async move {
+            if fastrand::u8(..4) == 0 {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..8))).await;
+            }
+            if place + 1 == count {
+                let _ = tell.send(true);
+            }
+            Ok(delivery)
+        }
+    });
+    let incoming = Box::pin(incoming.chain(stream::pending()));
+    let depose = async {
+        match depose_at {
+            None => future::pending().await,
+            Some(time) => {
+                tokio::time::sleep(time).await;
+                *register.0.lock().unwrap() += 1;
+                future::pending::<()>().await;
+            }
+        }
+    };
+    let session = Session::new(&surroundings, &link, 0).run(incoming, &mut stop);
+    let end = tokio::select! { end = session => end, () = depose => unreachable!() };
+    let acknowledged = *link.acknowledged.lock().unwrap();
+    (end, acknowledged)
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_is_sent_and_acknowledged_whatever_fails_on_the_way() {
+    for seed in 0..60 {
+        fastrand::seed(seed);
+        let (sent, register) = (Sent::new(seed, u8::try_from(seed % 3).unwrap()), Register::default());
+        let deliveries = (1..=200).map(|tag| delivery(tag, false)).collect();
+        let (end, acknowledged) = run(&sent, &register, deliveries, None).await;
+        // What is in the stream's hands when the stop comes stays at the broker.
+        assert!(end.is_ok(), "seed {seed}: {end:?}");
+        assert!(acknowledged >= 136, "seed {seed}: {acknowledged}");
+        let mut tags: Vec<u64> = sent.accepted().into_iter().map(|(tag, _)| tag).collect();
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), sent.accepted().len(), "what was accepted is not sent again");
+        assert!(tags.iter().all(|tag| *tag <= acknowledged));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deposed_session_acknowledges_nothing_more() {
+    let mut deposed = 0;
+    for seed in 0..60 {
+        fastrand::seed(seed);
+        let (sent, register) = (Sent::new(seed, 3), Register::default());
+        let deliveries = (1..=200).map(|tag| delivery(tag, false)).collect();
+        let (end, _) = run(&sent, &register, deliveries, Some(Duration::from_millis(20 + seed * 3))).await;
+        if let Err(end) = end {
+            assert!(matches!(end, SessionEnd::Deposed { own: 1, newest: 2 }), "seed {seed}: {end}");
+            deposed += 1;
+        }
+    }
+    assert!(deposed > 30, "{deposed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_epoch_that_is_taken_ends_the_session_before_anything_is_sent() {
+    let (sent, register) = (Sent::new(1, 0), Register::default());
+    *register.0.lock().unwrap() = 1;
+    let (end, acknowledged) = run(&sent, &register, vec![delivery(1, false)], None).await;
+    assert!(matches!(end, Err(SessionEnd::EpochTaken)), "{end:?}");
+    assert!(acknowledged == 0 && sent.accepted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_back_after_fresh_ones_ends_the_session() {
+    let (sent, register) = (Sent::new(1, 0), Register::default());
+    let deliveries = vec![delivery(1, true), delivery(2, false), delivery(3, true)];
+    let (end, _) = run(&sent, &register, deliveries, None).await;
+    assert!(matches!(end, Err(SessionEnd::Disorder)), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gap_in_the_tags_ends_the_session() {
+    let (sent, register) = (Sent::new(1, 0), Register::default());
+    let (end, _) = run(&sent, &register, vec![delivery(1, false), delivery(3, false)], None).await;
+    assert!(matches!(end, Err(SessionEnd::Tags(_))), "{end:?}");
+}

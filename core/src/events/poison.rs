@@ -251,6 +251,8 @@ mod tests {
             Poison::TooLong(place),
             Poison::Unstamped(super::super::stamped::NOT_A_VERSION),
             Poison::Expired(OffsetDateTime::UNIX_EPOCH),
+            Poison::TooLarge(usize::MAX),
+            Poison::Refused(value()),
         ];
         for cause in [
             AddressError::NoLocalpart,

@@ -1,0 +1,204 @@
+"""What breaks: calls to SQS, bridges, the broker. Nothing is lost, and versions keep the broker's order."""
+
+import os
+import signal
+import threading
+
+from stage import Stage, assert_broker_order, events, wait_until
+from stack.layout import Layout
+
+
+def run(stage: Stage, count: int, timeout: float = 90.0):
+    """Collects `count` events and waits until the broker has no more."""
+    messages = stage.collect(count, timeout)
+    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    messages += stage.drain()
+    assert_broker_order(messages, count)
+    return messages
+
+
+def test_failed_entries_are_tried_alone(stage):
+    stage.proxy.faults.entries = 0.3
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(600))
+    messages = run(stage, 600)
+    assert len(messages) == 600, "what was accepted was not sent again"
+    assert stage.proxy.failed_entries > 100
+    wait_until(lambda: bridge.health()["acknowledged"] == 600, 30, "acknowledgements")
+    assert bridge.health()["epoch"] == 1, "no session was lost for it"
+    assert len([line for line in bridge.lines() if line["level"] == "warn"]) == 1, "said once, not each time"
+
+
+def test_broken_calls_are_repeated(stage):
+    stage.proxy.faults.unsent, stage.proxy.faults.unanswered = 0.2, 0.2
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(600))
+    messages = run(stage, 600)
+    assert stage.proxy.broken_calls > 10 and len(messages) > 600, "an unanswered batch comes twice"
+    versions = {}
+    for message in messages:
+        versions.setdefault(message.stamped["event"]["serial"], set()).add(message.version)
+    assert all(len(found) == 1 for found in versions.values()), "a repeated batch keeps its versions"
+    wait_until(lambda: bridge.health()["acknowledged"] == 600, 30, "acknowledgements")
+
+
+def test_nothing_is_acknowledged_before_sqs_has_it(stage):
+    stage.proxy.faults.entries = 1.0
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(50))
+    wait_until(lambda: stage.proxy.failed_entries > 100, 30, "failures")
+    assert bridge.health()["acknowledged"] == 0
+    bridge.process.kill()
+    bridge.process.wait()
+    wait_until(lambda: stage.depth() == 50, 30, "all of them back in the queue")
+    stage.proxy.faults.entries = 0.0
+    stage.bridge()
+    assert {message.version.epoch for message in run(stage, 50)} == {2}
+
+
+def test_one_works_and_the_other_takes_over(stage):
+    first = stage.bridge()
+    first.wait_for("standby")
+    second = stage.bridge()
+    second.wait_for("standby")
+    stage.publish(events(200))
+    first.wait_for("active")
+    assert second.state() == "standby" and second.health()["in"] == 0 and second.get()[0] == 200
+    stop = threading.Event()
+    sent = [200]
+
+    def publisher():
+        while not stop.is_set():
+            stage.publish(events(50, sent[0]))
+            sent[0] += 50
+
+    publishing = threading.Thread(target=publisher)
+    publishing.start()
+    wait_until(lambda: first.health().get("acknowledged", 0) > 300, 30, "work")
+    first.process.kill()
+    health = second.wait_for("active", timeout=10)
+    assert health["epoch"] >= 2
+    wait_until(lambda: second.health()["acknowledged"] > 100, 30, "work")
+    stop.set()
+    publishing.join()
+    run(stage, sent[0])
+
+
+def test_one_that_was_paused_and_deposed_does_no_harm(stage):
+    stage.proxy.faults.paused.set()
+    first = stage.bridge(SIPPO_BROKER__URL=stage.amqp_url + "?heartbeat=2")
+    first.wait_for("standby")
+    second = stage.bridge()
+    second.wait_for("standby")
+    stage.publish(events(400))
+    first.wait_for("active")
+    wait_until(lambda: stage.proxy.held > 0 and first.health()["in"] > 100, 30, "batches in flight")
+    first.signal(signal.SIGSTOP)
+    stage.proxy.faults.paused.clear()
+    stage.publish(events(400, 400))
+    # The broker finds out by missing heartbeats.
+    second.wait_for("active", timeout=30)
+    messages = stage.collect(800)
+    first.signal(signal.SIGCONT)
+    first.wait_for("standby", timeout=30)
+    stage.publish(events(200, 800))
+    stage.collect(1000, into=messages)
+    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    messages += stage.drain()
+    assert_broker_order(messages, 1000)
+    wait_until(lambda: second.health()["acknowledged"] >= 1000, 30, "every event acknowledged by the second")
+    assert first.health()["acknowledged"] == 0
+
+
+def test_bridges_paused_by_turns(stage):
+    bridges = [stage.bridge(SIPPO_BROKER__URL=stage.amqp_url + "?heartbeat=2") for _ in range(2)]
+    for bridge in bridges:
+        bridge.wait_for("standby")
+    count, messages = 0, []
+    for turn in range(4):
+        stage.publish(events(150, count))
+        count += 150
+        active = wait_until(lambda: next((b for b in bridges if b.health().get("active")), None), 30, "an active one")
+        other = bridges[1 - bridges.index(active)]
+        active.signal(signal.SIGSTOP)
+        stage.publish(events(50, count))
+        count += 50
+        other.wait_for("active", timeout=30)
+        stage.collect(count, into=messages)
+        active.signal(signal.SIGCONT)
+        active.wait_for("standby", timeout=30)
+    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    messages += stage.drain()
+    assert_broker_order(messages, count)
+
+
+def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.proxy.faults.entries = 0.2
+    stage.publish(events(2000))
+    wait_until(lambda: bridge.health().get("acknowledged", 0) > 100, 30, "work")
+    os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
+    bridge.wait_for("connecting", timeout=40)
+    assert bridge.get()[0] == 503
+    supervisor.wait_ready("rabbitmq", 90)
+    bridge.wait_for("standby", "active", timeout=60)
+    messages = stage.collect(2000, 90)
+    stage.publish(events(100, 2000))
+    stage.collect(2100, into=messages)
+    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    messages += stage.drain()
+    assert_broker_order(messages, 2100)
+    assert len(bridge.lines("Connected to the message broker again")) >= 1
+
+
+def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor):
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish([("nobody.knows", str(i).encode()) for i in range(100)])
+    wait_until(lambda: bridge.health().get("dead", 0) > 20, 30, "dead letters")
+    os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
+    supervisor.wait_ready("rabbitmq", 90)
+    bridge.wait_for("standby", "active", timeout=60)
+    wait_until(lambda: stage.depth(stage.dead_letters) >= 100 and stage.depth() == 0, 60, "all dead letters")
+    import json
+    assert {json.loads(body)["event"] for _, body in stage.dead()} == set(range(100))
+
+
+def test_a_register_that_moved_on_stops_acknowledgements(stage):
+    """As after a restored table, whose epoch an operator has raised."""
+    from stack import aws
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    stage.publish(events(20))
+    messages = run(stage, 20)
+    wait_until(lambda: bridge.health()["acknowledged"] == 20, 30, "acknowledgements")
+    aws.call(stage.aws_port, "dynamodb", "UpdateItem", TableName=stage.name,
+             Key={"pk": {"S": "bridge"}, "sk": {"S": "epoch"}}, UpdateExpression="SET epoch = :e",
+             ExpressionAttributeValues={":e": {"N": "40"}})
+    stage.publish(events(20, 20))
+    stage.collect(40, into=messages)
+    wait_until(lambda: bridge.health()["acknowledged"] == 40, 30, "acknowledgements")
+    messages += stage.drain()
+    assert_broker_order(messages, 40)
+    newest = {}
+    for message in messages:
+        number = message.stamped["event"]["serial"]
+        newest[number] = max(newest.get(number, message.version), message.version)
+    assert [newest[i].epoch for i in range(40)] == [1] * 20 + [41] * 20
+
+
+def test_a_queue_declared_by_others_is_told_with_its_mend(stage):
+    with stage.connect() as connection:
+        connection.channel().queue_declare(stage.name, durable=True)
+    bridge = stage.bridge()
+    wait_until(lambda: len(bridge.lines("Connecting to message-broker")) >= 2, 30, "two tries")
+    warned = [line for line in bridge.lines() if line["level"] == "warn"]
+    assert len(warned) == 1 and "PRECONDITION" in warned[0]["cause"].upper(), warned
+    # The operator mends it.
+    with stage.connect() as connection:
+        connection.channel().queue_delete(stage.name)
+    bridge.wait_for("standby", timeout=30)
