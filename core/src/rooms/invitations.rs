@@ -13,6 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::{
@@ -23,6 +24,9 @@ use crate::address::{RoomJid, UserJid};
 
 /// How long a claim stands. Longer than any function runs, so that no two handlers that live send the same.
 pub const CLAIM: Duration = Duration::from_mins(2);
+
+/// Claims and marks that are under way at a time.
+const ACCESSES_AT_A_TIME: usize = 30;
 
 /// How sending ended.
 pub(super) enum Sent {
@@ -124,21 +128,20 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
         wanted: &[(UserJid, Ordinal)],
         now: SystemTime,
     ) -> Result<BTreeMap<UserJid, Ticket>, ReconcileError> {
-        let mut tickets = BTreeMap::new();
-        let mut tried = Vec::new();
+        let (mut tickets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
         for (user, _) in wanted {
             let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
             let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
-            if !tried.contains(&ticket) {
-                let interrupted = state.interrupted(user);
-                let claim = self.reconciler.ledger.claim(self.room, &ticket, interrupted, now, self.until);
-                if within(self.deadline, claim).await? {
-                    self.held.push(ticket.clone());
-                }
-                tried.push(ticket.clone());
-            }
+            to_claim.entry(ticket.clone()).or_insert_with(|| state.interrupted(user));
             tickets.insert(user.clone(), ticket);
         }
+        let ledger = &self.reconciler.ledger;
+        let claims = to_claim.into_iter().map(async |(ticket, interrupted)| {
+            let claim = ledger.claim(self.room, &ticket, interrupted, now, self.until);
+            Ok(within(self.deadline, claim).await?.then_some(ticket))
+        });
+        let claimed = some_at_a_time(claims).await?;
+        self.held = claimed.into_iter().flatten().collect();
         Ok(tickets)
     }
 
@@ -160,27 +163,36 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
         sent: &BTreeMap<UserJid, Ordinal>,
     ) -> Result<(), ReconcileError> {
         let ledger = &self.reconciler.ledger;
-        for ticket in &self.held {
-            match ticket {
-                Ticket::Member(user) => match sent.get(user) {
-                    Some(since) => within(self.deadline, ledger.mark_invited(self.room, user, since)).await?,
-                    None => within(self.deadline, ledger.release(self.room, ticket, self.until)).await?,
-                },
-                Ticket::Creation(at) => {
-                    let uninvited = |user: &&UserJid| !(sent.contains_key(*user) && tickets.get(*user) == Some(ticket));
-                    let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
-                    let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
-                    within(self.deadline, ledger.mark_announced(self.room, at, &except)).await?;
-                }
+        let marks = self.held.iter().map(async |ticket| match ticket {
+            Ticket::Member(user) => match sent.get(user) {
+                Some(since) => within(self.deadline, ledger.mark_invited(self.room, user, since)).await,
+                None => within(self.deadline, ledger.release(self.room, ticket, self.until)).await,
+            },
+            Ticket::Creation(at) => {
+                let uninvited = |user: &&UserJid| !(sent.contains_key(*user) && tickets.get(*user) == Some(ticket));
+                let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
+                let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
+                within(self.deadline, ledger.mark_announced(self.room, at, &except)).await
             }
-        }
-        Ok(())
+        });
+        some_at_a_time(marks).await.map(drop)
     }
 
     async fn release(self) -> Result<(), ReconcileError> {
-        for ticket in &self.held {
-            within(self.deadline, self.reconciler.ledger.release(self.room, ticket, self.until)).await?;
-        }
-        Ok(())
+        let ledger = &self.reconciler.ledger;
+        let releases =
+            self.held.iter().map(|ticket| within(self.deadline, ledger.release(self.room, ticket, self.until)));
+        some_at_a_time(releases).await.map(drop)
     }
+}
+
+/// What all of `accesses` to the ledger bring, a few of them under way at a time.
+async fn some_at_a_time<T>(
+    accesses: impl Iterator<Item = impl Future<Output = Result<T, ReconcileError>>>,
+) -> Result<Vec<T>, ReconcileError> {
+    let (mut accesses, mut all) = (accesses.peekable(), Vec::new());
+    while accesses.peek().is_some() {
+        all.extend(try_join_all(accesses.by_ref().take(ACCESSES_AT_A_TIME)).await?);
+    }
+    Ok(all)
 }

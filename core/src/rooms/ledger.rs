@@ -79,7 +79,7 @@ pub enum DomainRegister {
 }
 
 /// Whose invitations a claim is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ticket {
     /// One member's.
     Member(UserJid),

@@ -275,6 +275,9 @@ struct Handler {
 /// A message that failed or whose handler died comes again, once no request of that handler can still take
 /// effect. A duplicate is a message of its own.
 pub(crate) fn run(history: &History, seed: u64, trouble: Trouble) -> Result<End, String> {
+    // Deadlines want a timer; none of them ever passes.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let _entered = runtime.enter();
     let mut rng = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15);
     let (mut crashes, failures) = match trouble {
         Trouble::None => (0, 0),
