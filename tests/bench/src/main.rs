@@ -4,6 +4,7 @@
 
 mod functions;
 mod raw;
+mod rooms;
 mod runtime_api;
 mod session;
 mod stats;
@@ -36,6 +37,9 @@ async fn main() {
         domain: variable("BENCH_DOMAIN"),
     };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == ["rooms"] {
+        return rooms::act(&target).await;
+    }
     let all = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
     if all("session") {
         session::logins(&target).await;

@@ -156,8 +156,11 @@ fn it_would_converge_without_joining_and_leaving_again_where_no_room_is() {
 }
 
 /// The known hole: one message delivered twice at once; one handler finishes and deletes it, the other dies with a
-/// stale request under way, which nobody follows up. Resync repairs that.
+/// stale request under way, which nobody follows up. It may put a member back, and it may make a room anew after
+/// its destruction. Resync repairs both.
 #[test]
 fn two_deliveries_of_one_message_may_leave_a_stale_request() {
     needs(Without::ComesAgain, ENDS_RIGHT, one_twice());
+    let destroyed = [vec![Event::Create { participants: 0, owner: 0 }, Event::Destroy]];
+    needs(Without::ComesAgain, ENDS_RIGHT, deliver(destroyed.into_iter(), &[&[1, 1, 2]]));
 }

@@ -1,0 +1,129 @@
+"""The bridge beside a straightforward one on Node: the same broker, the same stand-in for SQS, in turn.
+
+Each run begins with a queue full of events and ends when SQS has all of them and the bridge was told to stop. CPU is all
+that the process took, its start included. Called by scripts/bench.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pika
+
+EXCHANGE, QUEUE = "sippo.events", "sippo-xmpp"
+MESSAGES = 20_000
+ROUNDS = 3
+PREFETCH = 300
+"""As in bridge/src/link.rs."""
+DEADLINE = 300.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where both work."""
+
+    amqp: str
+    sqs: str
+    """The stand-in's URL."""
+    url_prefix: str
+    """Of the queues' URLs."""
+    functions: dict[str, str]
+    """By routing key."""
+
+
+def call(sqs: str, operation: str, **arguments: object) -> dict:
+    """A call of SQS, in its JSON protocol."""
+    request = urllib.request.Request(sqs, json.dumps(arguments).encode(), {
+        "Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": f"AmazonSQS.{operation}",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/eu-west-1/sqs/aws4_request, SignedHeaders=host, Signature=0",
+    })
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.loads(answer.read() or b"{}")
+
+
+def fill(place: Place) -> None:
+    """Publishes events of all types to the durable queue."""
+    keys = list(place.functions)
+    with pika.BlockingConnection(pika.URLParameters(place.amqp)) as connection:
+        channel = connection.channel()
+        channel.exchange_declare(EXCHANGE, "topic", durable=True)
+        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum", "x-single-active-consumer": True})
+        channel.queue_bind(QUEUE, EXCHANGE, "#")
+        channel.queue_purge(QUEUE)
+        for number in range(MESSAGES):
+            event = {"id": str(uuid.uuid4()), "source": "bench", "specversion": "1.0", "type": keys[number % len(keys)],
+                     "data": {"id": f"group{number}", "domain": "example.test", "participants": ["alice", "bob"]}}
+            channel.basic_publish(EXCHANGE, event["type"], json.dumps(event), pika.BasicProperties(
+                delivery_mode=2, message_id=event["id"], content_type="application/json"))
+        # Published without confirms: what the queue says is what counts.
+        wait(lambda: channel.queue_declare(QUEUE, passive=True).method.message_count == MESSAGES, "the broker has all")
+
+
+def wait(holds: Callable[[], bool], what: str) -> None:
+    """Until `holds`."""
+    deadline = time.monotonic() + DEADLINE
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what}: not within {DEADLINE:.0f} s; look into the logs")
+        time.sleep(0.05)
+
+
+def arrived(place: Place) -> int:
+    """How many messages SQS has."""
+    counts = (call(place.sqs, "GetQueueAttributes", QueueUrl=place.url_prefix + function,
+                   AttributeNames=["ApproximateNumberOfMessages"]) for function in place.functions.values())
+    return sum(int(answer["Attributes"]["ApproximateNumberOfMessages"]) for answer in counts)
+
+
+def drain(place: Place, command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
+    """One run: messages a second, and a CPU second."""
+    for function in place.functions.values():
+        call(place.sqs, "PurgeQueue", QueueUrl=place.url_prefix + function)
+    fill(place)
+    began = time.monotonic()
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
+        try:
+            wait(lambda: arrived(place) >= MESSAGES or process.poll() is not None, "SQS has all")
+            seconds = time.monotonic() - began
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    if arrived(place) != MESSAGES:
+        raise RuntimeError(f"{command[0]} ended with {arrived(place)} of {MESSAGES} messages sent; look into {log}")
+    return MESSAGES / seconds, MESSAGES / (usage.ru_utime + usage.ru_stime)
+
+
+def create_queues(sqs: str, prefix: str, functions: list[str]) -> str:
+    """The functions' queues; returns what their URLs begin with, as the stand-in calls itself."""
+    for function in functions:
+        url: str = call(sqs, "CreateQueue", QueueName=prefix + function)["QueueUrl"]
+    return url.removesuffix(function)
+
+
+def measure(place: Place, ours: tuple[list[str], dict[str, str]], node: list[str], log: Path) -> None:
+    """Both in turn; medians."""
+    peer = {"AMQP_URL": place.amqp, "QUEUE": QUEUE, "QUEUE_PREFIX": place.url_prefix, "PREFETCH": str(PREFETCH),
+            "FUNCTIONS": json.dumps(list(place.functions.items())), "AWS_ENDPOINT_URL_SQS": place.sqs}
+    aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    figures: dict[str, list[tuple[float, float]]] = {"sippo-xmpp": [], "Node": []}
+    for _ in range(ROUNDS):
+        figures["sippo-xmpp"].append(drain(place, ours[0], ours[1] | {"AWS_ENDPOINT_URL_SQS": place.sqs}, log))
+        figures["Node"].append(drain(place, node, aws | peer, log))
+    print(f"bridge, {MESSAGES:,} messages: a second, and a CPU second of the bridge; median of {ROUNDS}, in turn")
+    medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in figures.items()}
+    for name, (rate, efficiency) in medians.items():
+        print(f"  {name:12} {rate:9,.0f}/s {efficiency:9,.0f}/CPU s")
+    (rate, efficiency), (node_rate, node_efficiency) = medians["sippo-xmpp"], medians["Node"]
+    print(f"  ratio        {rate / node_rate:9.1f}   {efficiency / node_efficiency:9.1f}", flush=True)

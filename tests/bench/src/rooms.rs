@@ -1,0 +1,153 @@
+//! Rooms through the reconciler, the ledger in memory: what the service itself costs, without broker, queues and table.
+//!
+//! Speaks as the peers do (tests/bench/peers): a command a line, `{op, room, members}`, answered with `{members, seconds}`:
+//! until all are members, and until all are invited as well.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead as _, Write as _},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use sippo_xmpp_core::{
+    address::{RoomJid, UserJid},
+    events::Version,
+    rooms::{
+        Change, Grant, Invitation, MemoryLedger, MucRooms, Ordinal, Reconciler, Refusal, RoomEvent, RoomKind,
+        RoomServer, RoomSpec, ServerError,
+    },
+    xmpp::{Timings, XmppClient},
+};
+use tokio::time::Instant as Deadline;
+
+use crate::{Target, session::connector};
+
+/// Events of one room that are handled together at most: SQS gives a function so many without a batching window.
+const BATCH: usize = 10;
+const DEADLINE: Duration = Duration::from_mins(5);
+
+/// Notes when the last grant was answered.
+struct Watched {
+    rooms: MucRooms,
+    granted: Arc<Mutex<Option<Instant>>>,
+}
+
+impl RoomServer for Watched {
+    async fn ensure(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        ended: Option<&Ordinal>,
+        deadline: Deadline,
+    ) -> Result<(), ServerError> {
+        self.rooms.ensure(room, spec, ended, deadline).await
+    }
+
+    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Deadline) -> Result<(), ServerError> {
+        self.rooms.destroy(room, ended, deadline).await
+    }
+
+    async fn grant(
+        &self,
+        room: &RoomJid,
+        grants: &[(UserJid, Grant)],
+        deadline: Deadline,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        let outcome = self.rooms.grant(room, grants, deadline).await;
+        *self.granted.lock().expect("nobody panics with it") = Some(Instant::now());
+        outcome
+    }
+
+    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Deadline) -> Result<Vec<Refusal>, ServerError> {
+        self.rooms.revoke(room, users, deadline).await
+    }
+
+    async fn invite(
+        &self,
+        room: &RoomJid,
+        kind: RoomKind,
+        invitations: &[Invitation],
+        deadline: Deadline,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.rooms.invite(room, kind, invitations, deadline).await
+    }
+}
+
+struct Actor {
+    rooms: Reconciler<MemoryLedger, Watched>,
+    granted: Arc<Mutex<Option<Instant>>>,
+    counter: u64,
+}
+
+/// Reads commands until there are no more.
+pub(crate) async fn act(target: &Target) {
+    let (connector, account) = connector(target);
+    let client = XmppClient::new(connector, account, Timings::default());
+    let granted = Arc::new(Mutex::new(None));
+    let rooms = Watched { rooms: MucRooms::new(client), granted: granted.clone() };
+    let mut actor = Actor { rooms: Reconciler::new(MemoryLedger::default(), rooms), granted, counter: 0 };
+    answer(&json!({"ready": true}));
+    for line in std::io::stdin().lock().lines() {
+        let command: Value = serde_json::from_str(&line.expect("a line")).expect("JSON");
+        answer(&actor.run(&command).await);
+    }
+}
+
+fn answer(value: &Value) {
+    println!("{value}");
+    std::io::stdout().flush().expect("somebody reads");
+}
+
+impl Actor {
+    async fn run(&mut self, command: &Value) -> Value {
+        let members = command["members"].as_array().expect("members").iter();
+        let members: Vec<UserJid> =
+            members.map(|jid| UserJid::canonical(jid.as_str().expect("a JID")).expect("a bare JID")).collect();
+        let room = command["room"].as_str().expect("a room");
+        let (id, domain) = room.split_once("@conference.").expect("a room of ours");
+        let room = RoomJid::of_id(id, domain).expect("a good name");
+        let begin = Instant::now();
+        let outcome = match command["op"].as_str() {
+            Some("group") => self.create(&room, members).await,
+            Some("joins") => self.join(&room, &members).await,
+            other => panic!("{other:?} is no operation"),
+        };
+        match outcome {
+            Ok(()) => {
+                let granted = self.granted.lock().expect("nobody panics with it").take();
+                let members = granted.map_or(0.0, |at| at.duration_since(begin).as_secs_f64());
+                json!({"members": members, "seconds": begin.elapsed().as_secs_f64()})
+            }
+            Err(error) => json!({"error": error}),
+        }
+    }
+
+    async fn create(&mut self, room: &RoomJid, members: Vec<UserJid>) -> Result<(), String> {
+        let participants = members.into_iter().collect();
+        let event = self.event(Change::Created { name: None, owner: None, participants });
+        self.apply(room, &[event]).await
+    }
+
+    async fn join(&mut self, room: &RoomJid, members: &[UserJid]) -> Result<(), String> {
+        for some in members.chunks(BATCH) {
+            let events: Vec<RoomEvent> =
+                some.iter().map(|user| self.event(Change::Joined(BTreeSet::from([user.clone()])))).collect();
+            self.apply(room, &events).await?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, change: Change) -> RoomEvent {
+        self.counter += 1;
+        let at = Ordinal::new(Version { epoch: 1, counter: self.counter }, "bench");
+        RoomEvent { at, kind: RoomKind::UsersGroup, change }
+    }
+
+    async fn apply(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), String> {
+        let deadline = Deadline::now() + DEADLINE;
+        let outcomes = self.rooms.apply(room, events, deadline).await;
+        outcomes.into_iter().collect::<Result<(), _>>().map_err(|error| error.to_string())
+    }
+}
