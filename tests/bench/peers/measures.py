@@ -17,7 +17,7 @@ NODE_FOLDER = ROOT / "target" / "peers"
 VENV = ROOT / "target" / "venv-peers"
 ROUNDS = 3
 GROUP = 1_000
-JOINS = 50
+JOINS = 100
 SIZES = (10, 500, 4_000)
 WINDOWS = (1, 64)
 """Affiliations in flight: awaiting each, and pipelined."""

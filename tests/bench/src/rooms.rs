@@ -24,8 +24,8 @@ use tokio::time::Instant as Deadline;
 
 use crate::{Target, session::connector};
 
-/// Events of one room that are handled together at most: SQS gives a function so many without a batching window.
-const BATCH: usize = 10;
+/// Joins that a function is given at once at most, as in template.yaml.
+const BATCH: usize = 100;
 const DEADLINE: Duration = Duration::from_mins(5);
 
 /// Notes when the last grant was answered.
