@@ -80,6 +80,7 @@ impl RoomServer for &Rooms {
         &self,
         room: &RoomJid,
         grants: &[(UserJid, Grant)],
+        _: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
         self.note(room, "grant", deadline).await?;

@@ -22,6 +22,8 @@ from stack.spec import Process
 from stack.supervisor import StackError, Supervisor
 
 DOMAIN = "example.test"
+PARTNER = "partner.test"
+"""The samples' guests are from there."""
 LONGEST_RETRY_WAIT = 3
 """Seconds between two tries of a message at most."""
 SETTLE_TIMEOUT = 15.0
@@ -113,9 +115,10 @@ class Stack:
                 time.sleep(0.05)
 
     def start_xmpp(self) -> None:
-        """Starts the XMPP server, with a first domain."""
+        """Starts the XMPP server, with a first domain and its guests'."""
         self.supervisor.start(prosody.process(self.prosody))
-        self.create_domain(DOMAIN)
+        for domain in (DOMAIN, PARTNER):
+            self.create_domain(domain)
 
     def start_broker(self) -> None:
         """Starts the message broker."""

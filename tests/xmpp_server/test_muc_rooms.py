@@ -173,6 +173,17 @@ def test_a_new_life_is_a_new_room(server, core, group):
     assert configuration(g.admin, g.room)[LIFE].startswith("1.10/")
 
 
+def test_nobody_is_let_into_a_room_that_has_ended(server, core, group):
+    """Her joining the next life is handled before the end of this one: its archive is not hers to read."""
+    g = group
+    refused = core.ask("grant", **g.at, users=members(g, "late"), ended="1.9/e9")
+    assert refused["error"] == "room-missing"
+    assert affiliated(g.admin, g.room, "member") == set()
+    core.do("ensure", **g.at, life="1.10/e10", ended="1.9/e9")
+    core.do("grant", **g.at, users=members(g, "late"), ended="1.9/e9")
+    assert affiliated(g.admin, g.room, "member") == {f"late@{g.domain}"}
+
+
 def test_ids_decide_between_equal_versions_by_bytes(core, group):
     g = group
     core.do("ensure", **g.at, life="3.1/b", ended="1.5/e5")

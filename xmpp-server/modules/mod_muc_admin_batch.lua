@@ -10,10 +10,12 @@
 -- Under that name there is a request of our own, too, for what muc#admin cannot say: that an affiliation is not to be
 -- lowered, and that one bad item must not keep the others out. To the room's bare JID, from the server admin:
 --
---   <affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0'>
+--   <affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0' ended='E'>
 --     <owner jid='…'/> <member jid='…'/> <exactly-member jid='…'/> <none jid='…'/> …
 --   </affiliations>
 --
+-- `ended` is optional: a room whose life (see sippo_lives) is not newer counts as absent. So nobody is let into a room that has
+-- ended, and into its archive, because its end is handled later than her joining the next one.
 -- It may carry `expires` (see sippo_expiry). `member` leaves owners and admins what they are. `none` also takes out an
 -- occupant who has no affiliation to lose.
 -- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):
@@ -27,6 +29,7 @@ local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
+local lives = module:require "sippo_lives";
 local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
 local xmlns_admin = "http://jabber.org/protocol/muc#admin";
@@ -178,6 +181,12 @@ local function apply_each(room, actor, items, reply)
 	return changed, ok;
 end
 
+--- Whether the room's life is over by what the service knows; a room without a life was not made by it.
+local function has_ended(room, ended)
+	local life, ended_life = lives.parse(room._data.sippo_life), lives.parse(ended);
+	return life and ended_life and not lives.is_newer(life, ended_life);
+end
+
 module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
@@ -186,7 +195,7 @@ module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
 	end
 	if refuse_if_expired(event) then return true; end
 	local room = muc.get_room_from_jid(stanza.attr.to);
-	if not room or room._data.destroyed then
+	if not room or room._data.destroyed or has_ended(room, stanza.tags[1].attr.ended) then
 		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));
 		return true;
 	elseif room._data.locked == math.huge then -- mod_muc's stand-in for a room that it could not read

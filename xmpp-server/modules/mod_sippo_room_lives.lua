@@ -22,40 +22,13 @@ local is_admin = require "core.usermanager".is_admin;
 local muc = module:depends "muc";
 local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
+local lives = module:require "sippo_lives";
+
 local xmlns = "urn:quobis:sippo:room:0";
 local archive = module:open_store("muc_log", "archive");
 local configs = module:open_store("config");
 
 module:add_feature(xmlns);
-
--- Lives ---------------------------------------------------------------------
-
-local function parse(text)
-	local epoch, counter, id = (text or ""):match("^(%d+)%.(%d+)/(.+)$");
-	return epoch and { epoch = epoch, counter = counter, id = id };
-end
-
---- Numbers of any length without leading zeros: the longer one is the larger.
-local function compare_numbers(a, b)
-	if #a ~= #b then return #a - #b; end
-	return a == b and 0 or a < b and -1 or 1;
-end
-
---- As `<` would, but whatever the locale.
-local function compare_bytes(a, b)
-	for i = 1, math.min(#a, #b) do
-		local difference = a:byte(i) - b:byte(i);
-		if difference ~= 0 then return difference; end
-	end
-	return #a - #b;
-end
-
-local function is_newer(a, b)
-	local difference = compare_numbers(a.epoch, b.epoch);
-	if difference == 0 then difference = compare_numbers(a.counter, b.counter); end
-	if difference == 0 then difference = compare_bytes(a.id, b.id); end
-	return difference > 0;
-end
 
 -- Rooms -----------------------------------------------------------------------
 
@@ -119,13 +92,13 @@ local function make(room_jid, life, name)
 end
 
 local function ensure(room, request, room_jid)
-	local life = parse(request.attr.life);
-	local ended = request.attr.ended and parse(request.attr.ended);
+	local life = lives.parse(request.attr.life);
+	local ended = request.attr.ended and lives.parse(request.attr.ended);
 	if not life or ended == nil and request.attr.ended then
 		return nil, "modify", "bad-request", "Give life and ended as epoch.counter/id";
 	end
-	local present = room and parse(room._data.sippo_life);
-	if present and ended and not is_newer(present, ended) then
+	local present = room and lives.parse(room._data.sippo_life);
+	if present and ended and not lives.is_newer(present, ended) then
 		local ok, kind, condition, text = destroy(room);
 		if not ok then return nil, kind, condition, text; end
 		room = nil;
@@ -135,10 +108,10 @@ local function ensure(room, request, room_jid)
 end
 
 local function destroy_if_ended(room, request)
-	local ended = parse(request.attr.ended);
+	local ended = lives.parse(request.attr.ended);
 	if not ended then return nil, "modify", "bad-request", "Give ended as epoch.counter/id"; end
-	local life = room and parse(room._data.sippo_life);
-	if not life or is_newer(life, ended) then return true; end
+	local life = room and lives.parse(room._data.sippo_life);
+	if not life or lives.is_newer(life, ended) then return true; end
 	return destroy(room);
 end
 

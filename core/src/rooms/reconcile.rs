@@ -208,7 +208,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         }
         let mut failures = Failures::new();
         if !grants.is_empty() {
-            note(&mut failures, self.server.grant(room, &grants, deadline).await?);
+            note(&mut failures, self.server.grant(room, &grants, ended, deadline).await?);
         }
         if !revocations.is_empty() {
             for user in &revocations {

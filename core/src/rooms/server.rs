@@ -82,7 +82,8 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<(), ServerError>> + Send;
 
-    /// Gives `grants`; returns those that were refused one by one.
+    /// Gives `grants`; returns those that were refused one by one. A room whose life is not newer than `ended` counts as
+    /// absent: it is about to go, and nobody may be let in to read what was said there.
     ///
     /// # Errors
     /// [`ServerError`]; some may have been given.
@@ -90,6 +91,7 @@ pub trait RoomServer {
         &self,
         room: &RoomJid,
         grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 

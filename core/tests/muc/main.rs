@@ -72,7 +72,7 @@ async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerEr
         "destroy" => rooms.destroy(&room, &ordinal("ended").expect("given"), deadline).await.map(|()| Vec::new()),
         "grant" => {
             let grants: Vec<_> = request["users"].as_object().expect("given").iter().map(grant).collect();
-            rooms.grant(&room, &grants, deadline).await
+            rooms.grant(&room, &grants, ordinal("ended").as_ref(), deadline).await
         }
         "revoke" => rooms.revoke(&room, &users(request), deadline).await,
         "invite" => {

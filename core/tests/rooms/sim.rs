@@ -44,7 +44,7 @@ pub(crate) struct End {
 enum Request {
     Ensure(RoomSpec, Option<Ordinal>),
     Destroy(Ordinal),
-    Grant(Vec<(UserJid, Grant)>),
+    Grant(Vec<(UserJid, Grant)>, Option<Ordinal>),
     Revoke(Vec<UserJid>),
     Invite(Vec<Invitation>),
 }
@@ -82,8 +82,9 @@ impl World {
                 }
             }
             Request::Destroy(ended) => self.rooms.retain(|name, found| name != room || found.life > ended),
-            Request::Grant(grants) => {
-                let roles = &mut self.rooms.get_mut(room).ok_or(ServerError::RoomMissing)?.roles;
+            Request::Grant(grants, ended) => {
+                let found = self.rooms.get_mut(room).filter(|found| Some(&found.life) > ended.as_ref());
+                let roles = &mut found.ok_or(ServerError::RoomMissing)?.roles;
                 for (user, grant) in grants {
                     match grant {
                         Grant::Owner => roles.insert(user, Role::Owner),
@@ -156,9 +157,10 @@ impl RoomServer for SimServer {
         &self,
         room: &RoomJid,
         grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
         _: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.ask(room, Request::Grant(grants.to_vec())).await.map(|()| Vec::new())
+        self.ask(room, Request::Grant(grants.to_vec(), ended.cloned())).await.map(|()| Vec::new())
     }
 
     async fn revoke(&self, room: &RoomJid, users: &[UserJid], _: Instant) -> Result<Vec<Refusal>, ServerError> {

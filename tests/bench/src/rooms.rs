@@ -55,7 +55,7 @@ impl RoomServer for Watched {
         grants: &[(UserJid, Grant)],
         deadline: Deadline,
     ) -> Result<Vec<Refusal>, ServerError> {
-        let outcome = self.rooms.grant(room, grants, deadline).await;
+        let outcome = self.rooms.grant(room, grants, ended, deadline).await;
         *self.granted.lock().expect("nobody panics with it") = Some(Instant::now());
         outcome
     }

@@ -35,6 +35,8 @@ pub enum Without {
     Nothing,
     /// Step 4, reading again.
     SecondRead,
+    /// Grants say which end was read, and a room whose life is not newer is no room to them.
+    EndInGrants,
     /// Who finds something newer than her own event stops.
     StaleApply,
     /// Joining and leaving look at the member's record only.
@@ -165,7 +167,6 @@ pub struct Protocol {
     tables: Vec<Tables>,
     crashes: u8,
     without: Without,
-    grants_of_life: bool,
 }
 
 impl Protocol {
@@ -177,13 +178,7 @@ impl Protocol {
     pub fn new(cases: impl Iterator<Item = Case>, crashes: u8, without: Without) -> Self {
         let tables = cases.map(|case| Tables::new(case, without)).collect::<Vec<_>>();
         assert!(tables.len() <= usize::from(u16::MAX) + 1, "the number of a case has 16 bits");
-        Self { tables, crashes, without, grants_of_life: false }
-    }
-
-    /// Grants say which end they have read, and a room whose life is not newer is no room to them.
-    #[must_use]
-    pub fn with_grants_of_life(self) -> Self {
-        Self { grants_of_life: true, ..self }
+        Self { tables, crashes, without }
     }
 
     /// The case of a state.
@@ -338,8 +333,9 @@ impl Protocol {
         let view = tables.view(index, *handler);
         let wanted = view.wanted[who];
         let over = wanted != Wanted::Out && next.room.is_some_and(|room| room.life <= view.ended);
-        next.intruded |= over && !self.grants_of_life;
-        let room = next.room.as_mut().filter(|_| !(over && self.grants_of_life));
+        let absent = over && self.without != Without::EndInGrants;
+        next.intruded |= over && !absent;
+        let room = next.room.as_mut().filter(|_| !absent);
         match (room, wanted) {
             (None, _) => handler.missing = true,
             (Some(room), Wanted::Out) => room.roles[who] = Role::Out,

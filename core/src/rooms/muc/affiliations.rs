@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::{
-    super::{Grant, Refusal, ServerError},
+    super::{Grant, Ordinal, Refusal, ServerError},
     errors::{of_condition, server_error, stanza_error},
     expiry::expires,
-    stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused, RefusedOne},
+    stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused, RefusedOne, life},
 };
 use crate::{
     address::{RoomJid, UserJid},
@@ -59,12 +59,13 @@ pub(super) async fn apply(
     client: &XmppClient,
     room: &RoomJid,
     changes: &[(&UserJid, Change)],
+    ended: Option<&Ordinal>,
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
     let mut refusals = Vec::new();
     // One after the other: the server must be free for others between them, or they take it for dead.
     for chunk in chunks(changes) {
-        refusals.extend(apply_chunk(client, room, chunk, deadline).await?);
+        refusals.extend(apply_chunk(client, room, chunk, ended, deadline).await?);
     }
     Ok(refusals)
 }
@@ -87,10 +88,12 @@ async fn apply_chunk(
     client: &XmppClient,
     room: &RoomJid,
     changes: &[(&UserJid, Change)],
+    ended: Option<&Ordinal>,
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
     let items = changes.iter().map(|(user, change)| change.item(user)).collect();
-    let request = Request::set(room.as_bare().clone(), Affiliations { expires: expires(deadline), items });
+    let payload = Affiliations { expires: expires(deadline), ended: ended.map(life), items };
+    let request = Request::set(room.as_bare().clone(), payload);
     match client.request(&request, deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
             one_by_one(client, room, changes, deadline).await

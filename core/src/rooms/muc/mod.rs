@@ -2,7 +2,8 @@
 //!
 //! A room is made and unmade by requests of our own (`mod_sippo_room_lives`), not by entering it, filling in
 //! the owner's form and leaving: handlers run concurrently, so the server has to compare lives and act in one
-//! step. Affiliations go in batches where the server takes them, and singly where it does not.
+//! step. Affiliations go in batches where the server takes them, and singly where it does not; singly they cannot
+//! say which end of the room is known, and whether a room has ended is left to its `ensure`.
 
 mod affiliations;
 mod errors;
@@ -70,15 +71,16 @@ impl RoomServer for MucRooms {
         &self,
         room: &RoomJid,
         grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
         let changes: Vec<_> = grants.iter().map(|(user, grant)| (user, Change::Grant(*grant))).collect();
-        affiliations::apply(&self.client, room, &changes, deadline).await
+        affiliations::apply(&self.client, room, &changes, ended, deadline).await
     }
 
     async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
         let changes: Vec<_> = users.iter().map(|user| (user, Change::Revoke)).collect();
-        affiliations::apply(&self.client, room, &changes, deadline).await
+        affiliations::apply(&self.client, room, &changes, None, deadline).await
     }
 
     async fn invite(

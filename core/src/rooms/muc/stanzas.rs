@@ -46,6 +46,9 @@ pub(super) struct Destroy {
 pub(super) struct Affiliations {
     #[xml(attribute)]
     pub(super) expires: u64,
+    /// A room whose life is not newer counts as absent.
+    #[xml(attribute(default))]
+    pub(super) ended: Option<String>,
     #[xml(child(n = ..))]
     pub(super) items: Vec<Affiliation>,
 }
