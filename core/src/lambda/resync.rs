@@ -26,14 +26,15 @@ pub async fn run() -> ExitCode {
         let adapters = adapters.clone();
         async move {
             let span = tracing::error_span!("invocation", function_request_id = event.context.request_id);
-            let resync = async {
-                let report = Resync::new(&adapters.0, &adapters.1).run(deadline(&event.context)).await;
+            // Boxed, for what it holds is large and would be moved about.
+            let resync = Box::pin(async {
+                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&event.context))).await;
                 match &report {
                     Ok(report) => tracing::info!(?report, "Resync ended"),
                     Err(error) => tracing::error!(%error, "Resync ended early; the next one goes on"),
                 }
                 report.map_err(|error| error.to_string())
-            };
+            });
             resync.instrument(span).await
         }
     }))

@@ -53,6 +53,7 @@ impl RoomServer for Watched {
         &self,
         room: &RoomJid,
         grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
         deadline: Deadline,
     ) -> Result<Vec<Refusal>, ServerError> {
         let outcome = self.rooms.grant(room, grants, ended, deadline).await;

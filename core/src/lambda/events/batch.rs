@@ -202,7 +202,7 @@ fn tell_burial(message: &SqsMessage, poison: &Poison, error: Option<&super::queu
     let id = message.message_id.as_deref().unwrap_or_default();
     match error {
         None => {
-            tracing::warn!(message_id = id, code = poison.code(), reason = %poison, "Message goes to the dead-letter queue")
+            tracing::warn!(message_id = id, code = poison.code(), reason = %poison, "Message goes to the dead-letter queue");
         }
         Some(error) => {
             tracing::error!(message_id = id, %error, reason = %poison, "Message could not be put into the dead-letter queue and comes again");
