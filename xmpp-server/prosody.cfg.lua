@@ -125,6 +125,11 @@ default_storage = "sql";
 local storage_setting = env("STORAGE", "sqlite");
 if storage_setting == "sqlite" then
 	sql = { driver = "SQLite3", database = "prosody.sqlite" };
+	local synchronous = env("SQLITE_SYNCHRONOUS", "full");
+	if synchronous ~= "full" and synchronous ~= "normal" then
+		mend("SIPPO_XMPP_SQLITE_SYNCHRONOUS is neither full nor normal: set it to one of them");
+	end
+	sippo_sqlite_synchronous = synchronous;
 elseif storage_setting == "internal" then
 	default_storage = "internal";
 else
@@ -163,7 +168,8 @@ http_max_content_size = math.max(10 * 1024 * 1024, upload_limit);
 -- Modules
 
 modules_enabled = {
-	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_islands", "sippo_session_age",
+	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_islands",
+	"sippo_session_age",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
@@ -175,7 +181,9 @@ local tenant_options = {
 };
 local room_options = {
 	name = "Rooms",
-	modules_enabled = { "muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch" },
+	modules_enabled = {
+		"muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch", "sippo_messages",
+	},
 	muc_tombstones = false,
 	muc_room_default_public = false,
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),

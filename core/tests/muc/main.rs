@@ -49,7 +49,7 @@ async fn serves_requests() {
 fn kind_of(error: &ServerError) -> Value {
     match error {
         ServerError::RoomMissing => json!("room-missing"),
-        ServerError::Unavailable(why) => json!(format!("unavailable: {why}")),
+        ServerError::Unavailable(why) | ServerError::Unanswered(why) => json!(format!("unavailable: {why}")),
         ServerError::Refused(why) => json!(format!("refused: {why}")),
     }
 }

@@ -1,0 +1,58 @@
+--- SQLite with a write-ahead log, where mod_storage_sql leaves the rollback journal.
+--
+-- With the rollback journal each commit waits for the disk several times and writes pages twice, with the log once. The
+-- mode stays in the file: one of before is converted when it is opened, and no later release has to know.
+--
+-- `sippo_sqlite_synchronous` says what a loss of power may cost. `full` (default): nothing that was answered. `normal`:
+-- the commits since the last checkpoint, the file stays sound; a commit does not wait for the disk at all. The end of
+-- Prosody alone, however sudden, costs nothing in either.
+--
+-- Other databases are left as they are. Load it globally.
+
+module:set_global();
+
+local synchronous = module:get_option_string("sippo_sqlite_synchronous", "full");
+
+--- The first value that a pragma answers; nil if it answers none. Throws what SQLite says.
+local function pragma(conn, text)
+	local statement = assert(conn:prepare("PRAGMA "..text));
+	assert(statement:execute());
+	local row = statement:fetch();
+	statement:close();
+	return row and row[1];
+end
+
+--- Neither pragma may stand in a transaction, which LuaDBI begins by itself unless told not to.
+local function tune(conn)
+	conn:autocommit(true);
+	local ok, mode = pcall(pragma, conn, "journal_mode=WAL");
+	local set, err = pcall(pragma, conn, "synchronous="..synchronous);
+	conn:autocommit(false);
+	if not ok or mode ~= "wal" then
+		module:log("warn", "SQLite keeps its journal mode (%s), so each write waits long for the disk; put the data on a"
+			.." local file system, and see that nothing else has the database open", mode);
+	end
+	if not set then
+		module:log("warn", "SQLite does not take synchronous=%s: %s; it keeps its default, full", synchronous, err);
+	end
+end
+
+local function adopt(engine)
+	if engine.params.driver ~= "SQLite3" then return; end
+	local onconnect = engine.onconnect;
+	function engine:onconnect()
+		tune(self.conn);
+		return onconnect(self);
+	end
+	if engine.conn then tune(engine.conn); end
+end
+
+-- mod_storage_sql keeps its engines there. They connect when first used, and any host may be loaded before this module.
+local engines = module:shared("/*/sql/connections");
+for _, engine in pairs(engines) do adopt(engine); end
+setmetatable(engines, {
+	__newindex = function (self, url, engine)
+		adopt(engine);
+		rawset(self, url, engine);
+	end,
+});

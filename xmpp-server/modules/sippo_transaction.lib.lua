@@ -1,0 +1,47 @@
+--- Runs a function with all that it stores in one SQL transaction.
+--
+-- mod_storage_sql commits each write for itself, and a commit waits for the disk. What a function does to memory or has
+-- sent stays when the transaction fails, so it has to be something that is repeated then. It must not wait for
+-- anything (util.async): others would write into its transaction and take their writes for committed.
+
+local pack, unpack = table.pack, table.unpack;
+
+--- Has what `engine` is asked to do join one transaction; returns what ends it.
+local function open(engine)
+	local failure;
+	function engine:transaction(func, ...)
+		if failure then return false, failure; end
+		if not self.conn then
+			local ok, err = self:connect();
+			if not ok then failure = err or "no connection"; return false, failure; end
+		end
+		local results = pack(xpcall(func, debug.traceback, ...));
+		if not results[1] then
+			failure = results[2];
+			module:log("error", "Error in SQL transaction: %s", failure);
+		end
+		return unpack(results, 1, results.n);
+	end
+	return function (keep)
+		engine.transaction = nil; -- the class's is back
+		local conn = engine.conn;
+		if not conn then return not failure; end
+		if failure or not keep then
+			conn:rollback();
+			return false;
+		end
+		return conn:commit() and true or false;
+	end
+end
+
+--- Calls `f`. True when all is on disk; nil and an error when nothing of it is: see the log, repeat later.
+return function (f)
+	local closers = {};
+	for _, engine in pairs(module:shared("/*/sql/connections")) do closers[#closers + 1] = open(engine); end
+	local ok, err = xpcall(f, debug.traceback);
+	for _, close in ipairs(closers) do
+		if not close(ok) then ok, err = nil, err or "the transaction failed"; end
+	end
+	if ok then return true; end
+	return nil, err;
+end
