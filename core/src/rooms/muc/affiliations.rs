@@ -12,7 +12,7 @@ use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::{
     super::{Grant, Ordinal, Refusal, ServerError},
-    errors::{of_condition, server_error, stanza_error},
+    errors::{not_understood, of_condition, server_error, stanza_error},
     expiry::expires,
     stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused, RefusedOne, life},
 };
@@ -118,12 +118,6 @@ fn refusal_of(error: ServerError) -> ServerError {
         ServerError::RoomMissing => ServerError::Refused("she is not there".to_owned()),
         other => other,
     }
-}
-
-fn not_understood(why: &str) -> ServerError {
-    ServerError::Unavailable(format!(
-        "its answer cannot be understood: {why}; see that its modules are of this release"
-    ))
 }
 
 /// On a server that knows only XEP-0045: one affiliation a request, all of them under way at once.

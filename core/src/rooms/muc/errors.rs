@@ -55,14 +55,21 @@ pub(super) fn means_absent(error: &StanzaError) -> bool {
 }
 
 /// Of an invitation that bounced: it went to a user, so here an absent item is not the room.
-pub(super) fn bounce(error: &StanzaError) -> ServerError {
+pub(super) fn bounce(kind: &ErrorType, condition: &DefinedCondition, text: Option<&str>) -> ServerError {
     use DefinedCondition as C;
-    match (stanza_error(error), &error.defined_condition) {
+    match (of_condition(kind, condition, text), condition) {
         // She blocks the service (XEP-0191), or her server knows no such user. Both are hers to change.
         (ServerError::RoomMissing, condition) => ServerError::Refused(format!("{condition:?}")),
         (ServerError::Unavailable(what), C::ServiceUnavailable) => ServerError::Refused(what),
         (other, _) => other,
     }
+}
+
+/// Of an answer that is not what our modules give.
+pub(super) fn not_understood(why: &str) -> ServerError {
+    ServerError::Unavailable(format!(
+        "its answer cannot be understood: {why}; see that its modules are of this release"
+    ))
 }
 
 #[cfg(test)]

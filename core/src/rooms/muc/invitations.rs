@@ -5,18 +5,26 @@ use std::time::Duration;
 use jid::Jid;
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
-use xmpp_parsers::message::{Id, Message};
+use tokio_xmpp::minidom::Element;
+use xmpp_parsers::{
+    message::{Id, Message},
+    stanza_error::{DefinedCondition, StanzaError},
+};
 
 use super::{
     super::{Invitation, Refusal, RoomKind, ServerError},
-    errors::{bounce, server_error},
-    stanzas::{DirectInvitation, Store, hex, life},
+    errors::{bounce, not_understood, server_error},
+    expiry::expires,
+    stanzas::{Bounced, BouncedOne, DirectInvitation, Messages, Store, hex, life},
 };
-use crate::{address::RoomJid, xmpp::XmppClient};
+use crate::{
+    address::RoomJid,
+    xmpp::{Bounce, Request, XmppClient},
+};
 
-/// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive, with a
-/// commit of its own each time: on a slow disk that may take 20 ms, and it must be free for others now and then, or they
-/// take it for dead.
+/// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive: with one
+/// commit for all of them where it has `mod_sippo_messages`, else with one each time, which on a slow disk may take 20 ms.
+/// It must be free for others now and then, or they take it for dead.
 const CHUNK: usize = 25;
 
 /// Sends `invitations` and returns those that bounced, when the server has handled them all.
@@ -40,21 +48,63 @@ pub(super) async fn send(
             refusals.extend(not_sent(rest, "there was no time left"));
             break;
         }
-        let messages = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
-        match client.deliver(messages, deadline).await {
-            Ok(bounces) => refusals.extend(bounces.into_iter().filter_map(|one| {
-                let Invitation { to, .. } = chunk.get(one.message)?;
-                Some(Refusal { user: to.clone(), error: bounce(&one.error) })
-            })),
+        match send_chunk(client, room, kind, chunk, deadline).await {
+            Ok(bounced) => refusals.extend(bounced),
             Err(error) if done > 0 => {
                 refusals.extend(not_sent(rest, &error.to_string()));
                 break;
             }
-            Err(error) => return Err(server_error(&error)),
+            Err(error) => return Err(error),
         }
         longest = longest.max(begun.elapsed());
     }
     Ok(refusals)
+}
+
+/// In one request, which the server answers when all are on its disk.
+async fn send_chunk(
+    client: &XmppClient,
+    room: &RoomJid,
+    kind: RoomKind,
+    chunk: &[Invitation],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let messages: Vec<_> = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
+    let payload =
+        Messages { expires: expires(deadline), messages: messages.iter().cloned().map(Element::from).collect() };
+    match client.request(&Request::set(room.as_bare().clone(), payload), deadline).await {
+        Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
+            one_by_one(client, messages, chunk, deadline).await
+        }
+        Err(error) => Err(server_error(&error)),
+        Ok(None) => Err(not_understood("no list of bounces")),
+        Ok(Some(answer)) => {
+            let bounced = Bounced::try_from(answer).map_err(|error| not_understood(&error.to_string()))?;
+            let refusal = |one: BouncedOne| {
+                let to = chunk.iter().find(|invitation| stanza_id(room, invitation) == one.id);
+                let Invitation { to, .. } = to.ok_or_else(|| not_understood("it names another message"))?;
+                Ok(Refusal { user: to.clone(), error: bounce(&one.kind, &one.condition, None) })
+            };
+            bounced.items.into_iter().map(refusal).collect()
+        }
+    }
+}
+
+/// On a server without our module.
+async fn one_by_one(
+    client: &XmppClient,
+    messages: Vec<Message>,
+    chunk: &[Invitation],
+    deadline: Instant,
+) -> Result<Vec<Refusal>, ServerError> {
+    let bounces = client.deliver(messages, deadline).await.map_err(|error| server_error(&error))?;
+    let refusal = |one: Bounce| {
+        let Invitation { to, .. } = chunk.get(one.message)?;
+        let StanzaError { type_, defined_condition, texts, .. } = &*one.error;
+        let text = texts.values().next().map(String::as_str);
+        Some(Refusal { user: to.clone(), error: bounce(type_, defined_condition, text) })
+    };
+    Ok(bounces.into_iter().filter_map(refusal).collect())
 }
 
 fn not_sent<'a>(rest: &'a [Invitation], why: &'a str) -> impl Iterator<Item = Refusal> + 'a {

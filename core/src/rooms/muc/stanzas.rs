@@ -1,6 +1,7 @@
 //! The payloads of what is sent, for which the XMPP libraries have no types.
 
 use jid::BareJid;
+use tokio_xmpp::minidom::Element;
 use xmpp_parsers::{
     iq::{IqGetPayload, IqSetPayload},
     message::MessagePayload,
@@ -12,6 +13,7 @@ use super::super::{Grant, Ordinal};
 
 const ROOM: &str = "urn:quobis:sippo:room:0";
 const BATCH: &str = "urn:quobis:sippo:muc-admin-batch:0";
+const MESSAGES: &str = "urn:quobis:sippo:messages:0";
 const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 const CONFERENCE: &str = "jabber:x:conference";
 const HINTS: &str = "urn:xmpp:hints";
@@ -98,6 +100,35 @@ pub(super) struct RefusedOne {
     pub(super) condition: DefinedCondition,
 }
 
+/// Messages to be stored together (`mod_sippo_messages`).
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = MESSAGES, name = "messages")]
+pub(super) struct Messages {
+    #[xml(attribute)]
+    pub(super) expires: u64,
+    #[xml(element(n = ..))]
+    pub(super) messages: Vec<Element>,
+}
+
+/// The result of [`Messages`].
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = MESSAGES, name = "messages")]
+pub(super) struct Bounced {
+    #[xml(child(n = ..))]
+    pub(super) items: Vec<BouncedOne>,
+}
+
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = MESSAGES, name = "refused")]
+pub(super) struct BouncedOne {
+    #[xml(attribute)]
+    pub(super) id: String,
+    #[xml(attribute(name = "type"))]
+    pub(super) kind: ErrorType,
+    #[xml(child)]
+    pub(super) condition: DefinedCondition,
+}
+
 /// XEP-0045, sections 9 and 10: a list of affiliations to read, or one to set.
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = MUC_ADMIN, name = "query")]
@@ -133,6 +164,7 @@ pub(super) struct Store;
 impl IqSetPayload for Ensure {}
 impl IqSetPayload for Destroy {}
 impl IqSetPayload for Affiliations {}
+impl IqSetPayload for Messages {}
 impl IqSetPayload for AdminQuery {}
 impl IqGetPayload for AdminQuery {}
 impl MessagePayload for DirectInvitation {}
