@@ -102,7 +102,7 @@ mod tests {
                     accepted.insert(tag);
                     prefix.accepted(tag);
                 }
-                let due = (acknowledged + 1..).take_while(|tag| accepted.contains(tag)).last();
+                let due = (acknowledged + 1..=total).take_while(|tag| accepted.contains(tag)).last();
                 assert_eq!(prefix.ready(), due, "seed {seed}");
                 if let (Some(tag), 0) = (due, random.u8(..4)) {
                     prefix.acknowledged(tag);

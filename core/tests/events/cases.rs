@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sippo_xmpp_core::events::Event;
+use sippo_xmpp_core::events::{Event, Poison};
 
 use crate::tenancy;
 
@@ -22,7 +22,7 @@ fn outcomes_of_cases() {
         let case: Value = serde_json::from_str(line).unwrap();
         let text = |name: &str| case[name].as_str().unwrap_or_else(|| panic!("no {name} in {line}"));
         let outcome = Event::parse(text("routingKey"), text("body").as_bytes(), None, &tenancy());
-        writeln!(outcomes, "{}", outcome.as_ref().map_or_else(|poison| poison.code(), |_| "ok")).unwrap();
+        writeln!(outcomes, "{}", outcome.as_ref().map_or_else(Poison::code, |_| "ok")).unwrap();
     }
     outcomes.flush().unwrap();
 }
