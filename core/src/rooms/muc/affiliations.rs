@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(cut.concat(), changes);
         for chunk in cut {
             let items = chunk.iter().map(|(user, change)| change.item(user)).collect();
-            let element: tokio_xmpp::minidom::Element = Affiliations { expires: u64::MAX, items }.into();
+            let element: tokio_xmpp::minidom::Element = Affiliations { expires: u64::MAX, ended: None, items }.into();
             let size = String::from(&element).len();
             assert!(size < MAX_CHUNK + 200, "{size}");
         }
