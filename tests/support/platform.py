@@ -32,12 +32,12 @@ BROKER_DEAD = f"{QUEUE}.dead"
 class Platform:
     """A stack of the tests' own. Everything is polled for, nothing waits a fixed time."""
 
-    def __init__(self, folder: Path, **options: Any) -> None:
+    def __init__(self, folder: Path, log_level: str = "silly", **options: Any) -> None:
         self.layout = Layout(folder.resolve())
         self.layout.create()
         self.said: list[str] = []
         self.supervisor = Supervisor(self.layout, self.said.append)
-        self.stack = Stack(self.layout, self.supervisor, Ports.any_free(), log_level="silly", **options)
+        self.stack = Stack(self.layout, self.supervisor, Ports.any_free(), log_level=log_level, **options)
         self.queues = Queues(self.stack.ports.queue, self.stack.stand_in.queue_url_prefix)
         self._clients: list[Client] = []
         self._versions = itertools.count(1)

@@ -1,0 +1,148 @@
+"""One trial from beginning to end, for the bounded test and for the soak."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack import aws
+from stack.local import DOMAIN
+from stack.stand_in import TABLE
+from support.platform import Platform
+from support.soak.model import Model
+from support.soak.nemesis import Nemesis
+from support.soak.publisher import Publisher
+from support.soak.traffic import Traffic
+from support.soak.verdict import Verdict, compare, compare_invitations, dead_letters, settle
+
+GUESTS = "partner.test"
+SETTLE = 300.0
+"""Seconds until all must have been handled: a claim on an invitation outlives who died with it by two minutes."""
+BURST = (1, 40)
+OPTIONS = {"OFFLINE_QUOTA": "1000000"}
+"""Of the XMPP server: nobody reads her messages before the end."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a trial does. The same seed makes the same events; when what is killed is not that exact."""
+
+    seed: int
+    rooms: int
+    users: int
+    rate: float
+    """Events a second, in the mean of bursts."""
+    seconds: float
+    """How long events flow at least; on until all strikes are over."""
+    gap: tuple[float, float]
+    """Seconds between two strikes."""
+    strikes: tuple[str, ...] | None = None
+    """What is struck, in this order; all there is in random order when it is left out."""
+
+
+@dataclass
+class Report:
+    """What happened."""
+
+    published: int = 0
+    in_doubt: int = 0
+    strikes: Counter[str] = field(default_factory=Counter)
+    handled: int = 0
+    """Events that functions have received, each as often as it was."""
+    settled: float = 0.0
+    """Seconds from the last event to empty queues."""
+    dead: dict[str, int] = field(default_factory=dict)
+    verdict: Verdict = field(default_factory=Verdict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all is as it should be."""
+        return not self.verdict.divergences and not self.dead
+
+    def lines(self) -> list[str]:
+        """For people."""
+        verdict = self.verdict
+        kinds = ("lost", "superfluous", "affiliation", "room missing", "room superfluous", "configuration",
+                 "invitation lost", "invitation superfluous")
+        rows: list[tuple[str, object]] = [
+            ("events published", self.published), ("  in doubt, published again", self.in_doubt),
+            ("  received by functions", self.handled),
+            ("  of these again", max(0, self.handled - self.published)),
+            ("strikes", self.strikes.total()), *((f"  {name}", number) for name, number in sorted(self.strikes.items())),
+            ("seconds to settle", round(self.settled, 1)),
+            ("rooms compared", verdict.rooms), ("  existing", verdict.existing), ("  affiliations", verdict.members),
+            ("invitations", verdict.invitations), ("  repeated", verdict.repeated),
+            ("  beyond one a spell", verdict.surplus), ("dead letters", sum(self.dead.values())),
+            ("divergences", len(verdict.divergences)), *((f"  {kind}", verdict.count(kind)) for kind in kinds),
+        ]
+        return [f"{name:28} {number}" for name, number in rows] + [str(one) for one in verdict.divergences]
+
+
+def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
+    """Publishes and strikes as planned, waits until all is handled, and compares."""
+    platform.stack.create_domain(GUESTS)
+    model, report = Model(), Report()
+    journal = platform.layout.state / "journal.jsonl"
+    publisher = Publisher(platform.stack.rabbitmq.url, model, journal)
+    nemesis = Nemesis(platform, random.Random(plan.seed + 1), publisher.note)
+    say(f"journal of events and strikes: {journal}")
+    try:
+        _flow(plan, model, publisher, nemesis, say)
+        nemesis.stop()
+        ended = time.monotonic()
+        say(f"{publisher.published} events published; waiting until all is handled")
+        settle(platform, SETTLE)
+        report.settled = time.monotonic() - ended
+    finally:
+        publisher.close()
+    report.published, report.in_doubt, report.strikes = publisher.published, publisher.in_doubt, nemesis.strikes
+    report.handled = _handled(platform.layout.logs / "functions.log")
+    report.dead = dead_letters(platform)
+    report.verdict = compare(platform, model)
+    compare_invitations(platform, model, report.verdict)
+    if not report.is_clean:
+        _keep_evidence(platform, report, platform.layout.state / "divergences.json")
+    return report
+
+
+def _flow(plan: Plan, model: Model, publisher: Publisher, nemesis: Nemesis, say: Callable[[str], None]) -> None:
+    chance = random.Random(plan.seed)
+    traffic = Traffic(chance, model, DOMAIN, GUESTS, plan.rooms, plan.users)
+    for message in traffic.creations()[::2]:  # the other half is joined and left before it is created
+        publisher.publish(message)
+    nemesis.start(nemesis.any() if plan.strikes is None else plan.strikes, plan.gap)
+    began = due = time.monotonic()
+    reported = began
+    while time.monotonic() < began + plan.seconds or (plan.strikes is not None and nemesis.busy):
+        for _ in range(burst := chance.randint(*BURST)):
+            publisher.publish(traffic.next())
+        nemesis.check()
+        # What an outage has held up is not made up for.
+        due = max(due + burst / plan.rate, time.monotonic())
+        publisher.pause(due - time.monotonic())
+        if time.monotonic() - reported > 30:
+            reported = time.monotonic()
+            say(f"{reported - began:4.0f} s: {publisher.published} events, {nemesis.strikes.total()} strikes")
+
+
+def _handled(log: Path) -> int:
+    """How often functions have received an event, by their log."""
+    with log.open("rb") as lines:
+        return sum(b'"Received ' in line and b'"event.id"' in line for line in lines)
+
+
+def _keep_evidence(platform: Platform, report: Report, file: Path) -> None:
+    """Writes what the ledger holds of each room that diverges beside the divergence."""
+    found = []
+    for room in sorted({one.room for one in report.verdict.divergences}):
+        items = aws.call(
+            platform.stack.ports.queue, "dynamodb", "Query", TableName=TABLE, ConsistentRead=True,
+            KeyConditionExpression="pk = :room", ExpressionAttributeValues={":room": {"S": f"room#{room}"}})["Items"]
+        found.append({"room": room, "ledger": items,
+                      "divergences": [str(one) for one in report.verdict.divergences if one.room == room]})
+    file.write_text(json.dumps({"dead": report.dead, "rooms": found}, indent=1))

@@ -1,0 +1,182 @@
+"""The rooms on the XMPP server beside the model."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from stack import rabbitmq
+from stack.dead_letters import DEAD
+from stack.event_types import EVENT_FUNCTIONS
+from support.platform import BROKER_DEAD, Platform
+from support.soak.model import Model, Room
+from support.wait import until
+from support.xmpp import CLIENT, Client, E, StanzaError, error_condition
+
+DISCO_INFO = "http://jabber.org/protocol/disco#info"
+MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
+DIRECT_INVITATION = "jabber:x:conference"
+DELAY = "urn:xmpp:delay"
+AFFILIATIONS = ("owner", "admin", "member", "outcast")
+FEATURES = {"muc_persistent", "muc_membersonly", "muc_hidden"}
+CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """One difference between a room and the model."""
+
+    kind: str
+    """`lost`, `superfluous`, `affiliation`, `room missing`, `room superfluous`, `configuration`,
+    `invitation lost`, `invitation superfluous`."""
+    room: str
+    user: str = ""
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.room} {self.user} {self.detail}".rstrip()
+
+
+@dataclass
+class Verdict:
+    """What was compared and what came of it."""
+
+    rooms: int = 0
+    existing: int = 0
+    members: int = 0
+    invitations: int = 0
+    repeated: int = 0
+    """Invitations that came more than once, by their stanza ids."""
+    surplus: int = 0
+    """Invitations with ids of their own beyond one for each spell of membership."""
+    divergences: list[Divergence] = field(default_factory=list)
+
+    def count(self, kind: str) -> int:
+        """Divergences of a kind."""
+        return sum(one.kind == kind for one in self.divergences)
+
+
+def waiting(platform: Platform) -> dict[str, int]:
+    """What is on its way, by queue; empty when nothing is."""
+    found = {name: sum(platform.queues.depths(name)) for name in EVENT_FUNCTIONS}
+    with platform.broker() as broker:
+        found["broker"] = broker.depth(rabbitmq.QUEUE) or 0
+    found = {name: number for name, number in found.items() if number}
+    # Costs seconds, so only when all others have nothing: what the bridge has taken and not acknowledged.
+    if not found and (taken := _in_broker(platform.stack.rabbitmq)):
+        found["bridge"] = taken
+    return found
+
+
+def settle(platform: Platform, deadline: float) -> None:
+    """Waits until nothing is on its way. What bridge or functions had in hand when they died comes again, and counts."""
+    last: list[dict[str, int]] = [{}]
+
+    def idle() -> bool:
+        last[0] = waiting(platform)
+        return not last[0]
+    try:
+        until(idle, "empty queues", deadline)
+    except TimeoutError as error:
+        raise TimeoutError(f"{error}; left: {last[0]}") from None
+
+
+def _in_broker(settings: rabbitmq.Settings) -> int:
+    """Messages of the bridge's queue, given out or not."""
+    done = subprocess.run(
+        [CTL, "--quiet", "--node", rabbitmq.NODE, "list_queues", "--no-table-headers", "name", "messages"],
+        env=settings.environment() | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise OSError(f"rabbitmqctl failed: {done.stderr.strip()}")
+    depths = dict(line.split() for line in done.stdout.splitlines() if line.strip())
+    return int(depths[rabbitmq.QUEUE])
+
+
+def dead_letters(platform: Platform) -> dict[str, int]:
+    """How many there are, by queue."""
+    found = {name + DEAD: sum(platform.queues.depths(name + DEAD)) for name in EVENT_FUNCTIONS}
+    with platform.broker() as broker:
+        found[BROKER_DEAD] = broker.depth(BROKER_DEAD) or 0
+    return {name: number for name, number in found.items() if number}
+
+
+def compare(platform: Platform, model: Model) -> Verdict:
+    """Rooms and affiliations, as the server admin sees them. Changes nothing."""
+    verdict = Verdict(rooms=len(model.rooms))
+    with platform.admin() as admin:
+        for jid, room in model.rooms.items():
+            verdict.existing += room.exists
+            verdict.members += len(room.affiliations())
+            verdict.divergences += _compare_room(admin, platform.stack.prosody.admin_jid, jid, room)
+    return verdict
+
+
+def _compare_room(admin: Client, admin_jid: str, jid: str, room: Room) -> list[Divergence]:
+    info = admin.iq("get", E("query", DISCO_INFO), jid, check=False)
+    condition = error_condition(info)
+    if not room.exists:
+        return [] if condition in ("item-not-found", "gone") else [Divergence("room superfluous", jid, detail=str(condition))]
+    if condition is not None:
+        return [Divergence("room missing", jid, detail=condition)]
+    found: list[Divergence] = []
+    features = {one.get("var", "") for one in info.iter(f"{{{DISCO_INFO}}}feature")}
+    if missing := FEATURES - features:
+        found.append(Divergence("configuration", jid, detail=f"lacks {' '.join(sorted(missing))}"))
+    wanted, actual = room.affiliations(), _affiliations(admin, jid)
+    actual.pop(admin_jid, None)
+    for user in sorted(wanted.keys() | actual.keys()):
+        should, does = wanted.get(user), actual.get(user)
+        if should != does:
+            kind = "lost" if does is None else "superfluous" if should is None else "affiliation"
+            found.append(Divergence(kind, jid, user, f"should be {should}, is {does}"))
+    return found
+
+
+def _affiliations(admin: Client, jid: str) -> dict[str, str]:
+    found = {}
+    for affiliation in AFFILIATIONS:
+        try:
+            reply = admin.iq("get", E("query", MUC_ADMIN, E("item", MUC_ADMIN, affiliation=affiliation)), jid)
+        except StanzaError as error:
+            raise AssertionError(f"{jid} does not list its {affiliation}s: {error}") from error
+        found |= {item.get("jid", ""): affiliation for item in reply.iter(f"{{{MUC_ADMIN}}}item")}
+    return found
+
+
+def compare_invitations(platform: Platform, model: Model, verdict: Verdict) -> None:
+    """Has everyone ever named come online for the first time, and looks at the invitations that waited for her."""
+    for user in sorted(model.users()):
+        times: dict[str, list[float]] = {}
+        ids: Counter[str] = Counter()
+        with platform.online(user) as client:
+            # What waits is sent before the presence that calls for it is answered for; a ping comes after it.
+            client.sync()
+            for message in client.received(lambda e: e.find(f"{{{DIRECT_INVITATION}}}x") is not None):
+                x, delay = message.find(f"{{{DIRECT_INVITATION}}}x"), message.find(f"{{{DELAY}}}delay")
+                assert message.tag == f"{{{CLIENT}}}message" and x is not None and delay is not None
+                ids[message.get("id", "")] += 1
+                times.setdefault(x.get("jid", ""), []).append(_seconds(delay.get("stamp", "")))
+        verdict.invitations += ids.total()
+        verdict.repeated += ids.total() - len(ids)
+        verdict.divergences += _compare_invited(model, user, times)
+        distinct = len(ids)
+        verdict.surplus += max(0, distinct - sum(room.spells.get(user, 0) for room in model.rooms.values()))
+
+
+def _compare_invited(model: Model, user: str, times: dict[str, list[float]]) -> list[Divergence]:
+    found = [Divergence("invitation superfluous", jid, user, "was never a member")
+             for jid in times if jid not in model.rooms or not model.rooms[jid].spells.get(user)]
+    for jid, room in model.rooms.items():
+        since = room.invited().get(user)
+        # Stamps are whole seconds.
+        if since is not None and not any(stamp >= int(since) for stamp in times.get(jid, [])):
+            newest = max(times.get(jid, []), default=None)
+            detail = f"due since {since:.1f}, newest " + ("never" if newest is None else f"{newest:.0f}")
+            found.append(Divergence("invitation lost", jid, user, detail))
+    return found
+
+
+def _seconds(stamp: str) -> float:
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
