@@ -24,7 +24,7 @@ pub(crate) struct Rooms {
 impl Rooms {
     async fn note(&self, room: &RoomJid, request: &'static str, deadline: Instant) -> Result<(), ServerError> {
         self.requests.lock().unwrap().push(request);
-        match room.as_bare().node().map(|node| node.to_string()).as_deref() {
+        match room.as_bare().node().map(ToString::to_string).as_deref() {
             Some("broken") => Err(ServerError::Unavailable("injected".to_owned())),
             Some("stuck") => {
                 tokio::time::sleep_until(deadline).await;

@@ -33,7 +33,7 @@ fn created(counter: u64, participants: &[&str]) -> RoomEvent {
 }
 
 fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 #[tokio::test]

@@ -17,12 +17,13 @@ use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::{
-    Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
+    EXPIRY_GRACE, Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
     reconcile::{Failures, ReconcileError, in_time, within},
 };
 use crate::address::{RoomJid, UserJid};
 
-/// How long a claim stands. Longer than any function runs, so that no two handlers that live send the same.
+/// How long a claim stands at most. It ends when nothing that its handler sent can take effect any more: no two handlers
+/// that live send the same, and what a dead one claimed does not wait for longer than its function had.
 pub const CLAIM: Duration = Duration::from_mins(2);
 
 /// Claims and marks that are under way at a time.
@@ -57,7 +58,8 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
         }
         in_time(deadline)?;
         let now = (reconciler.clock)();
-        let mut claims = Claims { reconciler, room, until: now + CLAIM, deadline, held: Vec::new() };
+        let left = deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
+        let mut claims = Claims { reconciler, room, until: now + left.min(CLAIM), deadline, held: Vec::new() };
         let tickets = claims.take(&state, scope, &wanted, now).await?;
         let again = within(deadline, reconciler.ledger.read(room, scope)).await?;
         let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
