@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 from support.soak.model import Event, Model
-from support.soak.traffic import Traffic
+from support.soak.traffic import Domains, Traffic
+from support.soak.verdict import compare_invited
 
 ROOM = "room@conference.example.test"
+DOMAINS = Domains(steady="example.test", fickle="tenant.test", guests="partner.test")
 
 
 def told(*events: Event) -> Model:
@@ -51,6 +54,14 @@ def test_the_newest_word_decides_and_nothing_lowers_an_owner_but_leaving():
     assert affiliations(created(owner="o"), DESTROYED, created("o")) == {"o": "member"}
 
 
+def test_a_domains_deletion_ends_its_rooms():
+    gone, back = Event("domain deleted", "example.test"), Event("domain created", "example.test")
+    assert affiliations(created("a"), gone, back) == affiliations(joined("a"), gone, joined("b")) == {}
+    assert affiliations(joined("a"), gone, joined("b"), back, created("c")) == {"b": "member", "c": "member"}
+    assert affiliations(created("a"), Event("domain deleted", "test")) == {"a": "member"}
+    assert told(created("a"), back).domains == {"example.test": True}
+
+
 def test_who_must_have_been_invited_since_when():
     def invited(*events: Event) -> dict[str, float]:
         return told(*events).rooms[ROOM].invited()
@@ -63,13 +74,23 @@ def test_who_must_have_been_invited_since_when():
 def test_an_event_published_twice_comes_to_the_same():
     """What the publisher relies on when a confirmation does not come."""
     model, twice = Model(), Model()
-    traffic = Traffic(random.Random(5), model, "example.test", "partner.test", rooms=8, users=6)
+    traffic = Traffic(random.Random(5), model, DOMAINS, rooms=8, users=6)
     seen = set()
-    for second in range(3000):
-        event = traffic.next().event
+    stream = itertools.chain(traffic.opening(), (traffic.next() for _ in range(3000)))
+    for second, event in enumerate(message.event for message in stream):
         seen.add(event.kind)
         model.apply(event, second)
         for _ in range(1 + second % 2):
             twice.apply(event, second)
-    assert seen == {"created", "destroyed", "joined", "left"}
+    assert seen == {"created", "destroyed", "joined", "left", "domain created", "domain deleted"}
     assert twice.rooms == model.rooms
+
+
+def test_an_invitation_of_an_earlier_spell_is_not_enough():
+    def wrong(user: str, *stamps: float) -> list[str]:
+        model = told(created("a"), left("a"), joined("a"), joined("b"), left("b"), left("c"))
+        return [one.kind for one in compare_invited(model, user, {ROOM: list(stamps)} if stamps else {})]
+    assert wrong("a") == wrong("a", 0.0, 1.0) == ["invitation lost"]
+    assert wrong("a", 0.0, 2.0) == []
+    assert wrong("b") == wrong("b", 3.0) == [], "who has left may have been invited, or not"
+    assert wrong("c", 1.0) == ["invitation superfluous"]

@@ -14,9 +14,9 @@ class Event:
     """An event as far as it matters to a room."""
 
     kind: str
-    """`created`, `destroyed`, `joined` or `left`."""
+    """`created`, `destroyed`, `joined` or `left`; `domain created` or `domain deleted`."""
     room: str
-    """Its bare JID."""
+    """Its bare JID; in an event about a domain, that domain."""
     users: tuple[str, ...] = ()
     """Bare JIDs of the participants who have the `chat` capability."""
     owner: str | None = None
@@ -81,14 +81,24 @@ class Room:
 
 
 class Model:
-    """All rooms by their bare JIDs."""
+    """All rooms by their bare JIDs, and the domains that events have named."""
 
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
+        self.domains: dict[str, bool] = {}
 
     def apply(self, event: Event, now: float) -> None:
         """The next event in the broker's order, whose publishing began at `now`."""
-        self.rooms.setdefault(event.room, Room()).apply(event, now)
+        match event.kind:
+            case "domain created":
+                self.domains[event.room] = True
+            case "domain deleted":
+                self.domains[event.room] = False
+                for jid, room in self.rooms.items():
+                    if jid.endswith(f"@conference.{event.room}"):
+                        room.apply(Event("destroyed", jid), now)
+            case _:
+                self.rooms.setdefault(event.room, Room()).apply(event, now)
 
     def users(self) -> set[str]:
         """Everyone ever named."""

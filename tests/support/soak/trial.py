@@ -17,10 +17,10 @@ from support.platform import Platform
 from support.soak.model import Model
 from support.soak.nemesis import Nemesis
 from support.soak.publisher import Publisher
-from support.soak.traffic import Traffic
+from support.soak.traffic import Domains, Traffic
 from support.soak.verdict import Verdict, compare, compare_invitations, dead_letters, settle
 
-GUESTS = "partner.test"
+DOMAINS = Domains(steady=DOMAIN, fickle="tenant.test", guests="partner.test")
 SETTLE = 300.0
 """Seconds until all must have been handled: a claim on an invitation outlives who died with it by two minutes."""
 BURST = (1, 40)
@@ -58,6 +58,7 @@ class Report:
     """Seconds from the last event to empty queues."""
     dead: dict[str, int] = field(default_factory=dict)
     verdict: Verdict = field(default_factory=Verdict)
+    model: Model = field(default_factory=Model)
 
     @property
     def is_clean(self) -> bool:
@@ -68,7 +69,7 @@ class Report:
         """For people."""
         verdict = self.verdict
         kinds = ("lost", "superfluous", "affiliation", "room missing", "room superfluous", "configuration",
-                 "invitation lost", "invitation superfluous")
+                 "invitation lost", "invitation superfluous", "host")
         rows: list[tuple[str, object]] = [
             ("events published", self.published), ("  in doubt, published again", self.in_doubt),
             ("  received by functions", self.handled),
@@ -85,8 +86,9 @@ class Report:
 
 def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
     """Publishes and strikes as planned, waits until all is handled, and compares."""
-    platform.stack.create_domain(GUESTS)
-    model, report = Model(), Report()
+    platform.stack.create_domain(DOMAINS.guests)
+    report = Report()
+    model = report.model
     journal = platform.layout.state / "journal.jsonl"
     publisher = Publisher(platform.stack.rabbitmq.url, model, journal)
     nemesis = Nemesis(platform, random.Random(plan.seed + 1), publisher.note)
@@ -112,8 +114,8 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
 
 def _flow(plan: Plan, model: Model, publisher: Publisher, nemesis: Nemesis, say: Callable[[str], None]) -> None:
     chance = random.Random(plan.seed)
-    traffic = Traffic(chance, model, DOMAIN, GUESTS, plan.rooms, plan.users)
-    for message in traffic.creations()[::2]:  # the other half is joined and left before it is created
+    traffic = Traffic(chance, model, DOMAINS, plan.rooms, plan.users)
+    for message in traffic.opening():
         publisher.publish(message)
     nemesis.start(nemesis.any() if plan.strikes is None else plan.strikes, plan.gap)
     began = due = time.monotonic()
@@ -128,6 +130,8 @@ def _flow(plan: Plan, model: Model, publisher: Publisher, nemesis: Nemesis, say:
         if time.monotonic() - reported > 30:
             reported = time.monotonic()
             say(f"{reported - began:4.0f} s: {publisher.published} events, {nemesis.strikes.total()} strikes")
+    for message in traffic.closing():
+        publisher.publish(message)
 
 
 def _handled(log: Path) -> int:

@@ -30,7 +30,7 @@ class Divergence:
 
     kind: str
     """`lost`, `superfluous`, `affiliation`, `room missing`, `room superfluous`, `configuration`,
-    `invitation lost`, `invitation superfluous`."""
+    `invitation lost`, `invitation superfluous`, `host` (then `room` is a domain)."""
     room: str
     user: str = ""
     detail: str = ""
@@ -105,6 +105,9 @@ def dead_letters(platform: Platform) -> dict[str, int]:
 def compare(platform: Platform, model: Model) -> Verdict:
     """Rooms and affiliations, as the server admin sees them. Changes nothing."""
     verdict = Verdict(rooms=len(model.rooms))
+    hosts = platform.hosts()
+    verdict.divergences += [Divergence("host", domain, detail=f"should be there: {should_be}")
+                            for domain, should_be in model.domains.items() if (domain in hosts) != should_be]
     with platform.admin() as admin:
         for jid, room in model.rooms.items():
             verdict.existing += room.exists
@@ -160,12 +163,12 @@ def compare_invitations(platform: Platform, model: Model, verdict: Verdict) -> N
                 times.setdefault(x.get("jid", ""), []).append(_seconds(delay.get("stamp", "")))
         verdict.invitations += ids.total()
         verdict.repeated += ids.total() - len(ids)
-        verdict.divergences += _compare_invited(model, user, times)
-        distinct = len(ids)
-        verdict.surplus += max(0, distinct - sum(room.spells.get(user, 0) for room in model.rooms.values()))
+        verdict.divergences += compare_invited(model, user, times)
+        verdict.surplus += max(0, len(ids) - sum(room.spells.get(user, 0) for room in model.rooms.values()))
 
 
-def _compare_invited(model: Model, user: str, times: dict[str, list[float]]) -> list[Divergence]:
+def compare_invited(model: Model, user: str, times: dict[str, list[float]]) -> list[Divergence]:
+    """What is wrong with the invitations of one user, given when those to each room were stored."""
     found = [Divergence("invitation superfluous", jid, user, "was never a member")
              for jid in times if jid not in model.rooms or not model.rooms[jid].spells.get(user)]
     for jid, room in model.rooms.items():
