@@ -9,12 +9,14 @@ import pytest
 
 from support.platform import Platform
 from support.soak.model import Model
-from support.soak.nemesis import KILLED, PAUSED
+from support.soak.nemesis import ALL
 from support.soak.trial import Plan, run
 from support.soak.verdict import MUC_ADMIN, compare
 from support.xmpp import E
 
-PLAN = Plan(seed=3, rooms=24, users=10, rate=40, seconds=50, gap=(1.0, 3.0), strikes=(*KILLED, *PAUSED))
+STRIKES = ("functions", "prosody paused", "function", "prosody", "poller", "rabbitmq", "bridge paused", "bridge")
+"""Those that may leave an invitation claimed come first: the claim outlives them by two minutes."""
+PLAN = Plan(seed=3, rooms=24, users=10, rate=40, seconds=50, gap=(1.0, 3.0), strikes=STRIKES)
 
 
 @pytest.mark.timeout(600)
@@ -22,7 +24,7 @@ def test_every_room_ends_as_in_the_brokers_order(platform: Platform):
     report = run(platform, PLAN)
     told = "\n".join(report.lines())
     print(told)
-    assert set(report.strikes) == {*KILLED, *PAUSED}
+    assert set(report.strikes) == set(ALL), "each kind at least once"
     assert report.published > PLAN.rooms and report.verdict.existing > 0 and report.verdict.invitations > 0
     assert report.is_clean, f"{told}\nevidence: {platform.layout.state}/divergences.json, journal.jsonl, logs/"
     the_comparison_sees_what_differs(platform, report.model)
