@@ -14,6 +14,7 @@ MUC_OWNER = f"{MUC}#owner"
 MUC_USER = f"{MUC}#user"
 ROSTER = "jabber:iq:roster"
 ROSTER_GROUP = "urn:quobis:sippo:roster-group:0"
+MESSAGES = "urn:quobis:sippo:messages:0"
 LIFE = "urn:quobis:sippo:room#life"
 STANZA_ERRORS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 
@@ -97,6 +98,28 @@ def has_body(text: str) -> Predicate:
 
 def mentions(text: str) -> Predicate:
     return lambda e: e.get("type") != "error" and text in ElementTree.tostring(e, encoding="unicode")
+
+
+# Several messages in one request (mod_sippo_messages) ---------------------------
+
+
+def messages_to(*users: str) -> str:
+    """A message `for <name>` to each, whose id is the JID."""
+    return "".join(
+        f"<message xmlns='{CLIENT}' id={quoteattr(user)} to={quoteattr(user)}><body>for {user.split('@')[0]}</body></message>"
+        for user in users)
+
+
+def deliver(admin, domain: str, *users: str, attributes: str = "") -> ElementTree.Element:
+    """Sends all of them in one request; returns its answer."""
+    payload = f"<messages xmlns='{MESSAGES}' {attributes}>{messages_to(*users)}</messages>"
+    return ask(admin, "set", payload, f"conference.{domain}", 30)
+
+
+def bounced(reply: ElementTree.Element) -> dict[str, str]:
+    """Ids and conditions of those that the answer to `deliver` names."""
+    found = ok(reply).iterfind(f"{{{MESSAGES}}}messages/{{{MESSAGES}}}refused")
+    return {one.get("id"): one[0].tag.removeprefix(f"{{{STANZA_ERRORS}}}") for one in found}
 
 
 # Rooms ------------------------------------------------------------------------

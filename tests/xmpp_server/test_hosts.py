@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from stanzas import bounced, deliver, go_online, has_body
 from stack.layout import free_port
 from support.prosody import Server, wait_until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
@@ -459,14 +460,21 @@ def test_storage_in_postgresql(new_server, unique_domain, postgresql):
                         extra={"STORAGE_PASSWORD": PASSWORD}).start()
     domain = server.create_host(unique_domain())
     filled = fill(server, domain)
+    users = [f"u{n}@{domain}" for n in range(20)]
+    with server.admin() as admin:
+        assert bounced(deliver(admin, domain, *users)) == {}
     server.kill()
     server.start()
     assert server.hosts() == [domain]
+    with server.user(users[-1]) as user:
+        go_online(user)
+        user.wait(has_body("for u19"), 10)
     server.delete_host(domain)
     server.create_host(domain)
     assert_empty(server, domain, filled)
     assert PASSWORD not in server.log_text()
-    assert not (server.data / "prosody.sqlite").exists()
+    assert not list(server.data.glob("prosody.sqlite*"))
+    assert "SQLite" not in server.log_text()
 
 
 def test_login_token_of_a_deleted_tenant_is_for_the_name(server, domain):

@@ -305,14 +305,16 @@ def test_thousands_at_once(core, group, count):
     assert affiliated(g.admin, g.room, "member") == set()
 
 
-def test_a_server_without_the_batch_loses_nothing(program, new_server, server_folder, monkeypatch):
+def test_a_server_without_our_batches_loses_nothing(program, new_server, server_folder, monkeypatch):
     """Prosody alone would apply the first of several items and drop the others without a word."""
     folder = server_folder() / "xmpp-server"
     shutil.copytree(prosody.CONFIG.parent, folder)
     config = folder / prosody.CONFIG.name
-    with_batch = config.read_text()
-    config.write_text(with_batch.replace(', "muc_admin_batch"', ""))
-    assert config.read_text() != with_batch
+    text = config.read_text()
+    for module in (', "muc_admin_batch"', ', "sippo_messages"'):
+        assert module in text
+        text = text.replace(module, "")
+    config.write_text(text)
     monkeypatch.setattr(prosody, "CONFIG", config)
     own = new_server().start()
     own.create_host("plain.example")
@@ -330,6 +332,12 @@ def test_a_server_without_the_batch_loses_nothing(program, new_server, server_fo
             side.do("revoke", **at, users=list(wanted)[:99])
             assert affiliated(admin, room, "member") == {"m99@plain.example"}
             assert side.ask("grant", **at | {"id": "none"}, users=wanted)["error"] == "room-missing"
+            invited = [*wanted, "lost@nowhere.example"]
+            refused = side.do("invite", **at, kind="group", since="1.1/e1", users=invited)
+            assert list(refused) == ["lost@nowhere.example"]
+        with own.user("m99@plain.example") as user:
+            go_online(user)
+            user.wait(invitation(room), 10)
     finally:
         side.close()
 

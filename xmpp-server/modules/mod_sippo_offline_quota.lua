@@ -31,8 +31,8 @@ local fills = new_cache(module:get_option_number("sippo_offline_count_cache_size
 local function fill_of(username)
 	local fill = fills:get(username);
 	if fill then return fill; end
-	local _, total = store:find(username, { total = true, limit = 0 });
-	if not total then return nil; end -- the store fails; mod_offline will say so
+	local found, total = store:find(username, { total = true, limit = 0 });
+	if not found then return nil; end -- the store fails; mod_offline will say so
 	fill = { count = total, full = false };
 	fills:set(username, fill);
 	return fill;

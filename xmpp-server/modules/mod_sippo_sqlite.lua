@@ -27,7 +27,9 @@ local function tune(conn)
 	conn:autocommit(true);
 	local ok, mode = pcall(pragma, conn, "journal_mode=WAL");
 	local set, err = pcall(pragma, conn, "synchronous="..synchronous);
+	local _, level = pcall(pragma, conn, "synchronous");
 	conn:autocommit(false);
+	module:log("debug", "SQLite has journal_mode=%s, synchronous=%s", mode, level);
 	if not ok or mode ~= "wal" then
 		module:log("warn", "SQLite keeps its journal mode (%s), so each write waits long for the disk; put the data on a"
 			.." local file system, and see that nothing else has the database open", mode);

@@ -28,6 +28,7 @@ local function open(engine)
 		if not conn then return not failure; end
 		if failure or not keep then
 			conn:rollback();
+			engine.prepared = {}; -- LuaDBI fails the next use, too, of a statement that failed
 			return false;
 		end
 		return conn:commit() and true or false;
