@@ -173,7 +173,8 @@ def test_each_goes_the_way_that_it_would_go_by_itself(small, tenant):
         assert bounced(deliver(admin, tenant, *users)) == {
             carol: "service-unavailable", full: "resource-constraint", "lost@nowhere.example": "remote-server-not-found"}
         online.wait(has_body("for alice"), 10)
-        # What bounces later, and with the same id, is no business of the request any more.
+        assert bounced(deliver(admin, tenant, carol)) == {carol: "service-unavailable"}, "nothing to store"
+        # What bounces later is no business of the request any more.
         send_message(admin, full, "one more")
         assert condition(admin.wait(lambda e: e.get("type") == "error", 10)) == "resource-constraint"
     with small.user(bob) as user:

@@ -11,6 +11,7 @@
 
 module:set_global();
 
+local close_statements = module:require "sippo_statements";
 local synchronous = module:get_option_string("sippo_sqlite_synchronous", "full");
 
 --- The first value that a pragma answers; nil if it answers none. Throws what SQLite says.
@@ -47,6 +48,12 @@ local function adopt(engine)
 		return onconnect(self);
 	end
 	if engine.conn then tune(engine.conn); end
+	local transaction = engine._transaction;
+	function engine:_transaction(...)
+		local ok, a, b, c = transaction(self, ...);
+		if not ok then close_statements(self); end
+		return ok, a, b, c;
+	end
 end
 
 -- mod_storage_sql keeps its engines there. They connect when first used, and any host may be loaded before this module.

@@ -4,13 +4,15 @@
 -- sent stays when the transaction fails, so it has to be something that is repeated then. It must not wait for
 -- anything (util.async): others would write into its transaction and take their writes for committed.
 
+local close_statements = module:require "sippo_statements";
 local pack, unpack = table.pack, table.unpack;
 
 --- Has what `engine` is asked to do join one transaction; returns what ends it.
 local function open(engine)
-	local failure;
+	local used, failure = false, nil;
 	function engine:transaction(func, ...)
 		if failure then return false, failure; end
+		used = true;
 		if not self.conn then
 			local ok, err = self:connect();
 			if not ok then failure = err or "no connection"; return false, failure; end
@@ -25,10 +27,10 @@ local function open(engine)
 	return function (keep)
 		engine.transaction = nil; -- the class's is back
 		local conn = engine.conn;
-		if not conn then return not failure; end
+		if not conn or not used then return not failure; end -- SQLite fails a commit of nothing
 		if failure or not keep then
 			conn:rollback();
-			engine.prepared = {}; -- LuaDBI fails the next use, too, of a statement that failed
+			close_statements(engine);
 			return false;
 		end
 		return conn:commit() and true or false;
