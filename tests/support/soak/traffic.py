@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import random
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ WHILE = 150
 """Events until other rooms are hot."""
 TENANCY = (150, 400)
 """Events until the fickle tenant goes."""
+BYSTANDER = "nochat"
 ABSENCE = (0, 20)
 """Events until it is back: what is about its rooms meanwhile cannot be done before that."""
 
@@ -48,6 +50,10 @@ class Domains:
     """Is deleted and created by events."""
     guests: str
     """Always there; a user of it is a guest in others' rooms."""
+
+    def bystanders(self) -> set[str]:
+        """Who is named in events but lacks the `chat` capability."""
+        return {f"{BYSTANDER}@{domain}" for domain in (self.steady, self.fickle)}
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,7 @@ class Traffic:
             participants.append(_chatless(room))
         return self._message(room, kind, {"participants": participants}, people)
 
-    def _message(self, room: _Room, kind: str, fields: dict[str, Any], people: list[tuple[str, str]] = [],
+    def _message(self, room: _Room, kind: str, fields: dict[str, Any], people: Sequence[tuple[str, str]] = (),
                  owner: tuple[str, str] | None = None) -> Message:
         payload = {"id": room.id, "domain": room.domain, **({"chatId": room.chat_id} if room.chat_id else {}), **fields}
         event = Event(kind, room.jid, tuple("@".join(one) for one in people), "@".join(owner) if owner else None)
@@ -180,4 +186,4 @@ class Traffic:
 
 def _chatless(room: _Room) -> dict[str, Any]:
     """A participant whom no event may touch."""
-    return {"username": "nochat", "domain": room.domain, "capabilities": ["voice"]}
+    return {"username": BYSTANDER, "domain": room.domain, "capabilities": ["voice"]}

@@ -106,7 +106,7 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     report.handled = _handled(platform.layout.logs / "functions.log")
     report.dead = dead_letters(platform)
     report.verdict = compare(platform, model)
-    compare_invitations(platform, model, report.verdict)
+    compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
     if not report.is_clean:
         _keep_evidence(platform, report, platform.layout.state / "divergences.json")
     return report

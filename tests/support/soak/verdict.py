@@ -148,9 +148,10 @@ def _affiliations(admin: Client, jid: str) -> dict[str, str]:
     return found
 
 
-def compare_invitations(platform: Platform, model: Model, verdict: Verdict) -> None:
-    """Has everyone ever named come online for the first time, and looks at the invitations that waited for her."""
-    for user in sorted(model.users()):
+def compare_invitations(platform: Platform, model: Model, bystanders: set[str], verdict: Verdict) -> None:
+    """Has everyone ever named come online for the first time, and looks at the invitations that waited for her.
+    `bystanders` must not have any."""
+    for user in sorted(model.users() | bystanders):
         times: dict[str, list[float]] = {}
         ids: Counter[str] = Counter()
         with platform.online(user) as client:
