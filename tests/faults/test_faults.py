@@ -14,6 +14,7 @@ from support.soak.trial import Plan, run
 from support.soak.verdict import MUC_ADMIN, compare
 from support.xmpp import E
 
+MUC_OWNER = "http://jabber.org/protocol/muc#owner"
 STRIKES = ("functions", "prosody paused", "function", "prosody", "poller", "rabbitmq", "bridge paused", "bridge")
 """Those that may leave an invitation claimed come first: the claim outlives them by two minutes."""
 PLAN = Plan(seed=3, rooms=24, users=10, rate=40, seconds=50, gap=(1.0, 3.0), strikes=STRIKES)
@@ -39,7 +40,7 @@ def the_comparison_sees_what_differs(platform: Platform, model: Model):
     with platform.admin() as admin:
         items = [E("item", MUC_ADMIN, jid=jid, affiliation=affiliation) for jid, affiliation in changes.items()]
         admin.iq("set", E("query", MUC_ADMIN, *items), one)
-        admin.iq("set", E("query", "http://jabber.org/protocol/muc#owner", E("destroy", "http://jabber.org/protocol/muc#owner")), another)
+        admin.iq("set", E("query", MUC_OWNER, E("destroy", MUC_OWNER)), another)
     found = {(divergence.kind, divergence.room, divergence.user) for divergence in compare(platform, model).divergences}
     assert found == {("lost", one, lost), ("affiliation", one, raised), ("superfluous", one, "intruder@example.test"),
                      ("room missing", another, "")}

@@ -8,6 +8,7 @@ between the copies, and as each event sets what it names to a fixed value, both 
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from pathlib import Path
@@ -20,6 +21,9 @@ from support.soak.traffic import Message
 PATIENCE = 90.0
 """Seconds that a broker may be away."""
 RETRY = 0.2
+
+# It reports each broken connection in 50 lines, and here connections are broken on purpose.
+logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 class Publisher:

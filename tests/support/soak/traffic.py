@@ -25,9 +25,9 @@ WHILE = 150
 """Events until other rooms are hot."""
 TENANCY = (150, 400)
 """Events until the fickle tenant goes."""
-BYSTANDER = "nochat"
 ABSENCE = (0, 20)
 """Events until it is back: what is about its rooms meanwhile cannot be done before that."""
+BYSTANDER = "nochat"
 
 
 @dataclass(frozen=True)
