@@ -74,12 +74,15 @@ def test_the_bridge_tells_that_it_connects(platform: Platform):
 
 
 def test_a_failed_invitation_is_told(platform: Platform, room: Room, admin: Client):
-    # Nobody serves that domain, so the invitation bounces; the membership stands.
+    # Nobody serves that domain yet, so the invitation bounces; the membership stands, and the event waits for the domain.
     guest = f"erin@nowhere-{uuid.uuid4().hex[:8]}.test"
     username, _, domain = guest.partition("@")
     room.create("alice", [{"username": username, "domain": domain}])
     platform.wait_log("warn", f"Failed to send invite to MUC {room.jid} to user {guest}")
     room.wait_exists(admin)
+    platform.publish("domain.created", {"domain": domain})
+    platform.wait_handled("users-group-created")
+    room.wait_invitation(platform.online(guest))
 
 
 def test_a_server_that_is_down_is_told_and_waited_for(platform: Platform, admin: Client):
