@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from whole import Whole
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 NODE_FOLDER = ROOT / "target" / "peers"
@@ -87,6 +89,7 @@ class Sitting:
 
     domain: str
     ours: Actor
+    whole: Whole
     peers: list[Actor]
     count: Callable[[str], int]
     """How many members a room has, asked of the server."""
@@ -101,9 +104,9 @@ class Sitting:
         """Names of users."""
         return [f"{prefix}{number:05}@{self.domain}" for number in range(count)]
 
-    def ways(self) -> list[tuple[str, Actor, int]]:
+    def ways(self) -> list[tuple[str, Actor | Whole, int]]:
         """Everyone, each in every manner."""
-        ours = [("sippo-xmpp", self.ours, 0)]
+        ours = [("sippo-xmpp", self.ours, 0), (self.whole.name, self.whole, 0)]
         return ours + [(f"{peer.name}, {window} in flight", peer, window) for window in WINDOWS for peer in self.peers]
 
     def check(self, room: str, members: int) -> None:
@@ -144,7 +147,9 @@ def joins(sitting: Sitting) -> None:
         for _ in range(ROUNDS):
             for name, actor, window in sitting.ways():
                 room = sitting.room()
-                sitting.ours.run("group", room, sitting.users(size))
+                # The whole way knows of rooms that were published only.
+                maker = sitting.whole if actor is sitting.whole else sitting.ours
+                maker.run("group", room, sitting.users(size))
                 seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(JOINS, "j"), window)[1])
                 sitting.check(room, size + JOINS)
         report(f"{JOINS} joins into a room of {size:,}, each a second; median of {ROUNDS}, in turn", seconds,
@@ -152,12 +157,12 @@ def joins(sitting: Sitting) -> None:
 
 
 def measure(domain: str, url: str, tcp_port: int, admin: str, token: str, ours: list[str], environment: dict[str, str],
-            count: Callable[[str], int]) -> None:
+            count: Callable[[str], int], whole: Whole) -> None:
     """All of it. The peers log in once, before the clock runs."""
     peer = {"PEER_JID": admin, "PEER_PASSWORD": token, "PEER_HOST": "127.0.0.1", "PEER_PORT": str(tcp_port)}
     node = Actor("@xmpp/client", ["node", "--experimental-websocket", str(NODE_FOLDER / "xmpp_client.mjs")], peer | {"PEER_URL": url})
     slixmpp = Actor("slixmpp", [str(VENV / "bin" / "python"), str(HERE / "slixmpp_client.py")], peer)
     with Actor("sippo-xmpp", ours, environment) as us, node, slixmpp:
-        sitting = Sitting(domain, us, [node, slixmpp], count)
+        sitting = Sitting(domain, us, whole, [node, slixmpp], count)
         groups(sitting)
         joins(sitting)
