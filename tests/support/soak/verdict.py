@@ -60,14 +60,16 @@ class Verdict:
 
 def waiting(platform: Platform) -> dict[str, int]:
     """What is on its way, by queue; empty when nothing is."""
-    found = {name: sum(platform.queues.depths(name)) for name in EVENT_FUNCTIONS}
+    depths = {name: sum(platform.queues.depths(name)) for name in EVENT_FUNCTIONS}
+    if found := {name: number for name, number in depths.items() if number}:
+        return found
+    # The second look takes a second, and tells also of what the bridge has taken and not acknowledged.
     with platform.broker() as broker:
-        found["broker"] = broker.depth(rabbitmq.QUEUE) or 0
-    found = {name: number for name, number in found.items() if number}
-    # Costs seconds, so only when all others have nothing: what the bridge has taken and not acknowledged.
-    if not found and (taken := _in_broker(platform.stack.rabbitmq)):
-        found["bridge"] = taken
-    return found
+        ready = broker.depth(rabbitmq.QUEUE) or 0
+    if ready or (ready := _in_broker(platform.stack.rabbitmq)):
+        return {"broker": ready}
+    # The bridge may have passed it on between the two looks.
+    return {name: number for name in EVENT_FUNCTIONS if (number := sum(platform.queues.depths(name)))}
 
 
 def settle(platform: Platform, deadline: float) -> None:
