@@ -5,6 +5,7 @@ import signal
 import threading
 
 from stage import Stage, assert_broker_order, events, wait_until
+from stack import rabbitmq
 from stack.layout import Layout
 
 
@@ -15,6 +16,15 @@ def run(stage: Stage, count: int, timeout: float = 90.0):
     messages += stage.drain()
     assert_broker_order(messages, count)
     return messages
+
+
+def standby(stage, broker):
+    """A bridge whose queues the broker would remember if it were killed: see rabbitmq.remembers."""
+    bridge = stage.bridge()
+    bridge.wait_for("standby")
+    for queue in (stage.name, stage.dead_letters):
+        wait_until(lambda queue=queue: rabbitmq.remembers(broker, queue), 60, f"the log of {queue} to be written down")
+    return bridge
 
 
 def test_failed_entries_are_tried_alone(stage):
@@ -135,9 +145,8 @@ def test_bridges_paused_by_turns(stage):
     assert_broker_order(messages, count)
 
 
-def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout):
-    bridge = stage.bridge()
-    bridge.wait_for("standby")
+def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout, broker):
+    bridge = standby(stage, broker)
     stage.proxy.faults.entries = 0.2
     stage.publish(events(2000))
     wait_until(lambda: bridge.health().get("acknowledged", 0) > 100, 30, "work")
@@ -155,9 +164,8 @@ def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout
     assert len(bridge.lines("Connected to the message broker again")) >= 1
 
 
-def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor):
-    bridge = stage.bridge()
-    bridge.wait_for("standby")
+def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor, broker):
+    bridge = standby(stage, broker)
     stage.publish([("nobody.knows", str(i).encode()) for i in range(100)])
     wait_until(lambda: bridge.health().get("dead", 0) > 20, 30, "dead letters")
     os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
