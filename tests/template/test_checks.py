@@ -66,4 +66,4 @@ def test_every_queue_has_its_two_alarms(template: dict, observe: dict):
         for name in names}
     for alarm in alarms:
         assert alarm["AlarmActions"], alarm
-        assert alarm["TreatMissingData"] == ("breaching" if alarm["MetricName"] == "bridge_active" else "notBreaching")
+        assert alarm["TreatMissingData"] == "notBreaching"
