@@ -4,7 +4,7 @@ use sippo_xmpp_core::events::{EventType, Poison, Stamped, Version};
 use time::OffsetDateTime;
 
 use crate::{
-    batches::{Entry, MAX_BYTES},
+    batches::{Entry, MAX_MESSAGE},
     traceparent::well_formed,
 };
 
@@ -55,7 +55,7 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Ro
     let entry = Entry { tag: event.tag, text, traceparent };
     let poison = match EventType::of_routing_key(event.routing_key) {
         None => Poison::unknown_routing_key(event.routing_key),
-        Some(_) if entry.size() > MAX_BYTES => Poison::TooLarge(entry.size()),
+        Some(_) if entry.size() > MAX_MESSAGE => Poison::TooLarge(entry.size()),
         Some(event_type) => return Route::Queue(event_type, entry),
     };
     let routing_key = event.routing_key.to_owned();
@@ -117,11 +117,11 @@ mod tests {
     #[test]
     fn what_sqs_cannot_hold_is_dead() {
         let Route::Queue(_, empty) = routed("domain.created", b"{\"a\":\"\"}", Some(TRACE)) else { panic!("dead") };
-        let room = MAX_BYTES - empty.size();
+        let room = MAX_MESSAGE - empty.size();
         let body = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length)).into_bytes();
         assert!(matches!(routed("domain.created", &body(room), Some(TRACE)), Route::Queue(..)));
         let Route::Dead(letter) = routed("domain.created", &body(room + 1), Some(TRACE)) else { panic!("alive") };
-        assert_eq!(letter.poison, Poison::TooLarge(MAX_BYTES + 1));
+        assert_eq!(letter.poison, Poison::TooLarge(MAX_MESSAGE + 1));
     }
 
     #[test]

@@ -106,17 +106,22 @@ def corrected(text: str, routing_key: str) -> str:
     return text.replace(f'"routingKey":{old}', f'"routingKey":{json.dumps(routing_key)}', 1)
 
 
-def redrive_broker(broker: Broker, queues: Queues, queue: str, routing_key: str | None) -> Iterator[str]:
-    """Brings the broker's own dead letters to their functions' queues, under their routing key or a corrected one.
+def redrive_broker(
+    broker: Broker, queues: Queues, queue: str, misspelt: str | None, routing_key: str | None
+) -> Iterator[str]:
+    """Brings the broker's own dead letters to their functions' queues, under their routing key; those under the key
+    `misspelt` under `routing_key`.
 
     Not back to the exchange: there they would be stamped anew and undo what has come after them. Says of
     each what became of it; what cannot be brought back stays where it is.
     """
     for delivery in broker.fetch(queue):
-        key = routing_key or str(delivery.headers.get("x-sippo-routing-key"))
+        key = str(delivery.headers.get("x-sippo-routing-key"))
+        if key not in FUNCTIONS and routing_key is not None and key == misspelt:
+            key = routing_key
         function = FUNCTIONS.get(key)
         if function is None:
-            yield f"{key} is no event's routing key; add --routing-key"
+            yield f"{key} is no event's routing key; add --from {key} --routing-key with the right one"
             continue
         text = corrected(delivery.body.decode(), key)
         if len(text.encode()) > MAX_MESSAGE:

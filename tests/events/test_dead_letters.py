@@ -72,7 +72,7 @@ def test_an_unknown_routing_key_and_its_correction(platform: Platform, admin: Cl
     assert found["x-sippo-code"] and found["x-sippo-reason"] and "." in str(found["x-sippo-version"])
     assert not room.exists(admin)
     with platform.broker() as broker:
-        said = list(redrive_broker(broker, platform.queues, BROKER_DEAD, room.created))
+        said = list(redrive_broker(broker, platform.queues, BROKER_DEAD, key, room.created))
     assert any(line.startswith(f"brought back one as {room.created}") for line in said)
     room.wait_affiliated(admin, "member", ["bob"])
 

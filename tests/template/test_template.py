@@ -120,8 +120,10 @@ def test_an_event_function_touches_its_own_queues_and_the_ledger_only(full, func
     for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes"):
         assert rights.pop(f"sqs:{action}") == own
     assert rights.pop("sqs:SendMessage") == [{"Fn::GetAtt": [queues[f"sippo-xmpp-{function}-dead"], "Arn"]}]
-    assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER
-    for action in LEDGER:
+    # A domain that was deleted late has its rooms restored, which takes a walk over the ledger.
+    ledger = LEDGER | {"dynamodb:Scan"}
+    assert {action for action in rights if action.startswith("dynamodb:")} == ledger
+    for action in ledger:
         assert rights.pop(action) == [{"Fn::GetAtt": ["LedgerTable", "Arn"]}]
     assert set(rights) == {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "kms:Decrypt"}
 

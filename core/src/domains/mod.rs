@@ -155,12 +155,14 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
             self.reconciler.ledger().raise_domain(domain, register, &event.at).await?;
         }
         let mut state = self.read(domain).await?;
+        // Rooms of the present life may be gone: by what this handler purges, or its event's last attempt did.
+        let mut purged = events.iter().any(|event| !event.created);
         for _ in 0..MAX_ROUNDS {
-            self.make_agree(domain, &state).await?;
+            purged |= self.make_agree(domain, &state).await?;
             let again = self.read(domain).await?;
             if again.agrees_with(&state) {
-                let late = state.should_exist() && events.iter().any(|event| !event.created);
-                return if late { self.restore_rooms(domain, deadline).await } else { Ok(()) };
+                let to_restore = purged && state.should_exist();
+                return if to_restore { self.restore_rooms(domain, deadline).await } else { Ok(()) };
             }
             state = again;
         }
@@ -177,9 +179,11 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
         Ok(State { created, deleted, purged })
     }
 
-    async fn make_agree(&self, domain: &str, state: &State) -> Result<(), DomainError> {
+    /// Returns whether anything was purged.
+    async fn make_agree(&self, domain: &str, state: &State) -> Result<bool, DomainError> {
         let purge = state.deleted.as_ref().filter(|deleted| Some(*deleted) > state.purged.as_ref());
-        if purge.is_some() || !state.should_exist() {
+        let purges = purge.is_some() || !state.should_exist();
+        if purges {
             self.hosts.delete(domain).await?;
         }
         if state.should_exist() {
@@ -188,7 +192,7 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
         if let Some(deleted) = purge {
             self.reconciler.ledger().raise_domain(domain, DomainRegister::Purged, deleted).await?;
         }
-        Ok(())
+        Ok(purges)
     }
 
     /// Makes the rooms anew that went with the purge. This reads the whole ledger; deletions are seldom late.

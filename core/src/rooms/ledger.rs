@@ -213,8 +213,8 @@ pub trait Ledger {
 pub trait Upkeep {
     /// What is on record behind `after` (from the beginning without), each once, in an order of the ledger's
     /// own: at least `limit` of it, or all there is. Nothing at all means that the walk is over. What comes
-    /// or goes meanwhile, or came within the last seconds, may be missed. Reads the whole table once, so it
-    /// costs half a read unit for each 4 KB on record.
+    /// or goes meanwhile may be missed. Reads the whole table once, so it costs a read unit for each 4 KB on
+    /// record.
     ///
     /// An item that cannot be read is logged and left out.
     ///

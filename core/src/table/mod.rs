@@ -119,11 +119,10 @@ impl Table {
     }
 
     /// A page of the partitions' keys behind `after` in the table's own order, neighbours that are equal
-    /// left out; and whether there is more. Costs what a page of 1 MB costs, whatever is in it. Not
-    /// consistent: what was written within the last seconds may be missing.
+    /// left out; and whether there is more. Costs what a page of 1 MB costs, whatever is in it.
     pub(crate) async fn partitions(&self, after: Option<&Key>) -> Result<(Vec<String>, Option<Key>), TableError> {
         let request = self.client.scan().table_name(&self.name).projection_expression("pk");
-        let request = request.set_exclusive_start_key(after.map(Key::attributes));
+        let request = request.consistent_read(true).set_exclusive_start_key(after.map(Key::attributes));
         let answer = request.send().await.map_err(|error| self.failed(&error))?;
         let mut found = Vec::new();
         for mut item in answer.items.into_iter().flatten() {

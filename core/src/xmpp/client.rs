@@ -126,7 +126,9 @@ impl XmppClient {
         match first {
             Err(lost) if lost.is_session_loss() => {
                 tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
-                self.session(deadline).await?.perform(exchange, deadline).await
+                // Were this one's error to stand for the first, the caller would take the request for one that was never sent.
+                let Ok(session) = self.session(deadline).await else { return Err(lost) };
+                session.perform(exchange, deadline).await
             }
             result => result,
         }

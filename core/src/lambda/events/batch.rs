@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::queue::Queue;
+use super::queue::{Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
@@ -19,6 +19,9 @@ use crate::{
 
 /// Rooms that are worked on at a time.
 const GROUPS_AT_A_TIME: usize = 32;
+
+/// Failed messages whose next try is put off at a time: a whole batch, for little time is left then.
+const POSTPONED_AT_A_TIME: usize = 100;
 
 /// The wait before the second try; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -52,23 +55,19 @@ where
 {
     /// Handles `messages`; returns the ids of those that have to come again. What is not done by `deadline` is among them.
     pub(super) async fn handle(&self, messages: Vec<SqsMessage>, deadline: Instant) -> Vec<String> {
-        let mut groups = Groups::default();
-        let mut failed = Vec::new();
+        let (mut groups, mut poisonous) = (Groups::default(), Vec::new());
         for (index, message) in messages.iter().enumerate() {
             match self.read(message) {
                 Ok((event, version)) => groups.add(index, event, version),
-                Err(poison) => {
-                    let outcome = self.queue.bury(message, &poison).await;
-                    tell_burial(message, &poison, outcome.as_ref().err());
-                    failed.extend(outcome.is_err().then_some((index, Duration::ZERO)));
-                }
+                Err(poison) => poisonous.push((index, poison)),
             }
         }
+        let burials = poisonous.into_iter().map(|(index, poison)| self.bury(index, &messages[index], poison, deadline));
         let rooms = groups.rooms.into_iter().map(|(room, events)| self.room(room, events, deadline));
         let domains = groups.domains.into_iter().map(|(domain, events)| self.domain(domain, events, deadline));
-        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = rooms.chain(domains).collect();
+        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = rooms.chain(domains).chain(burials).collect();
         let outcomes: Vec<_> = stream::iter(work).buffer_unordered(GROUPS_AT_A_TIME).collect().await;
-        failed.extend(outcomes.into_iter().flatten());
+        let failed: Vec<Failure> = outcomes.into_iter().flatten().collect();
         self.postpone(&messages, &failed).await;
         failed.iter().filter_map(|(index, _)| messages[*index].message_id.clone()).collect()
     }
@@ -82,6 +81,21 @@ where
         let event = stamped.event(&self.tenancy)?;
         tell_receipt(&event, &stamped)?;
         Ok((event, stamped.version()))
+    }
+
+    fn bury<'a>(
+        &'a self,
+        index: usize,
+        message: &'a SqsMessage,
+        poison: Poison,
+        deadline: Instant,
+    ) -> LocalBoxFuture<'a, Vec<Failure>> {
+        Box::pin(async move {
+            let outcome = tokio::time::timeout_at(deadline, self.queue.bury(message, &poison)).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(QueueError("there was no time left".to_owned())));
+            tell_burial(message, &poison, outcome.as_ref().err());
+            outcome.err().map(|_| (index, Duration::ZERO)).into_iter().collect()
+        })
     }
 
     fn room(
@@ -139,7 +153,7 @@ where
                 }
             }
         };
-        stream::iter(failed.iter().map(postpone)).buffer_unordered(GROUPS_AT_A_TIME).collect::<()>().await;
+        stream::iter(failed.iter().map(postpone)).buffer_unordered(POSTPONED_AT_A_TIME).collect::<()>().await;
     }
 }
 
@@ -198,7 +212,7 @@ fn tell_failure(at: &Ordinal, error: &dyn std::fmt::Display) {
     tracing::warn!(event.id = event, %version, %error, "Event is not handled yet and comes again");
 }
 
-fn tell_burial(message: &SqsMessage, poison: &Poison, error: Option<&super::queue::QueueError>) {
+fn tell_burial(message: &SqsMessage, poison: &Poison, error: Option<&QueueError>) {
     let id = message.message_id.as_deref().unwrap_or_default();
     match error {
         None => {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     address::{Tenancy, UserJid},
     events::{EventType, Poison, Stamped, Version},
-    rooms::{MemoryLedger, Reconciler},
+    rooms::{DomainRegister, Ledger, MemoryLedger, Ordinal, Reconciler},
     testing::{Hosts, Rooms},
 };
 
@@ -207,6 +207,30 @@ async fn domains_come_and_go_in_broker_order() {
     {
         assert!(worker.handle(vec![message(counter, event_type, &domain)], deadline).await.is_empty());
         assert_eq!(exists(), expected, "after {counter}");
+    }
+}
+
+/// What purges a domain's earlier life takes its rooms of the present one along: they come back, whichever event purges.
+#[tokio::test]
+async fn rooms_made_since_a_late_deletion_are_restored() {
+    for purging in [EventType::DomainDeleted, EventType::DomainCreated] {
+        let world = World::default();
+        let worker = world.worker();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let (domain, room) = (json!({"domain": "new.test"}), json!({"id": "team", "domain": "new.test"}));
+        let team = message(11, EventType::UsersGroupCreated, &room);
+        if purging == EventType::DomainDeleted {
+            assert!(worker.handle(vec![message(10, EventType::DomainCreated, &domain)], deadline).await.is_empty());
+        } else {
+            let at = Ordinal::new(Version { epoch: 1, counter: 5 }, "m-5");
+            let register = DomainRegister::Deleted;
+            worker.reconciler.ledger().raise_domain("new.test", register, &at).await.unwrap();
+        }
+        assert!(worker.handle(vec![team], deadline).await.is_empty());
+        world.rooms.wipe();
+        let counter = if purging == EventType::DomainDeleted { 5 } else { 10 };
+        assert!(worker.handle(vec![message(counter, purging, &domain)], deadline).await.is_empty());
+        assert!(world.rooms.members("team@").is_some(), "{purging:?}");
     }
 }
 

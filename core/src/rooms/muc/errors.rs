@@ -60,7 +60,9 @@ pub(super) fn bounce(kind: &ErrorType, condition: &DefinedCondition, text: Optio
     match (of_condition(kind, condition, text), condition) {
         // She blocks the service (XEP-0191), or her server knows no such user. Both are hers to change.
         (ServerError::RoomMissing, condition) => ServerError::Refused(format!("{condition:?}")),
-        (ServerError::Unavailable(what), C::ServiceUnavailable) => ServerError::Refused(what),
+        // The same; or her offline store is full, perhaps for good: she is a member all the same, and her invitation must
+        // not hold back everybody's event.
+        (ServerError::Unavailable(what), C::ServiceUnavailable | C::ResourceConstraint) => ServerError::Refused(what),
         (other, _) => other,
     }
 }
