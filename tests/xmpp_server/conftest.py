@@ -46,6 +46,15 @@ def server(server_folder: Callable[[], Path]) -> Iterator[Server]:
     shared.stop()
 
 
+@pytest.fixture(scope="module")
+def small(server_folder: Callable[[], Path], request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A server of a module's own, with an offline quota that a test can fill: the module's QUOTA."""
+    one = Server(server_folder(), extra={"OFFLINE_QUOTA": str(request.module.QUOTA)})
+    one.start()
+    yield one
+    one.stop()
+
+
 @pytest.fixture
 def new_server(server_folder: Callable[[], Path]) -> Iterator[Callable[..., Server]]:
     """Makes servers with settings of their own; start them yourself."""

@@ -26,17 +26,6 @@ from stanzas import (
 QUOTA = 12
 
 
-@pytest.fixture(scope="module")
-def small(server_folder):
-    """A server of this module's own, with a quota that a test can fill."""
-    from support.prosody import Server
-
-    one = Server(server_folder(), extra={"OFFLINE_QUOTA": str(QUOTA)})
-    one.start()
-    yield one
-    one.stop()
-
-
 @pytest.fixture
 def world(small):
     """Alice is there, Bob is not and never was."""

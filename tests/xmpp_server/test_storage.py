@@ -33,17 +33,6 @@ from stanzas import (
 QUOTA = 3
 
 
-@pytest.fixture(scope="module")
-def small(server_folder):
-    """A server of this module's own, with a quota that a test can fill."""
-    from support.prosody import Server
-
-    one = Server(server_folder(), extra={"OFFLINE_QUOTA": str(QUOTA)})
-    one.start()
-    yield one
-    one.stop()
-
-
 @pytest.fixture
 def tenant(small):
     return small.create_host(f"s{uuid.uuid4().hex[:10]}.example")

@@ -21,10 +21,7 @@ const RESERVE: Duration = Duration::from_secs(2);
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            eprintln!("{line}");
-            ExitCode::FAILURE
-        }
+        Err(line) => telemetry::last_words(&line),
     }
 }
 

@@ -27,10 +27,7 @@ const REGISTER_LIMIT: Duration = Duration::from_secs(5);
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => {
-            eprintln!("{line}");
-            ExitCode::FAILURE
-        }
+        Err(line) => telemetry::last_words(&line),
     }
 }
 

@@ -16,7 +16,10 @@ use tokio::time::Instant;
 
 use crate::{
     hosts::{Hosts, HostsError},
-    rooms::{DomainRegister, Ledger, LedgerError, OnRecord, Ordinal, ReconcileError, Reconciler, RoomServer, Upkeep},
+    rooms::{
+        DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, ReconcileError, Reconciler, RoomServer,
+        Upkeep,
+    },
 };
 
 /// Most rounds of one pass; more only if events of the domain keep coming.
@@ -96,23 +99,8 @@ pub struct Domains<'a, L, S, H> {
     hosts: &'a H,
 }
 
-/// The registers of a domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    created: Option<Ordinal>,
-    deleted: Option<Ordinal>,
-    purged: Option<Ordinal>,
-}
-
-impl State {
-    fn should_exist(&self) -> bool {
-        self.created > self.deleted
-    }
-
-    /// Whether `other` says the same about what should be.
-    fn agrees_with(&self, other: &Self) -> bool {
-        (&self.created, &self.deleted) == (&other.created, &other.deleted)
-    }
+fn should_exist(state: &DomainState) -> bool {
+    state.created > state.deleted
 }
 
 impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> Domains<'a, L, S, H> {
@@ -141,7 +129,7 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
     /// [`DomainError`].
     pub async fn repair(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
         let repair = async {
-            if self.read(domain).await?.should_exist() {
+            if should_exist(&self.reconciler.ledger().domain(domain).await?) {
                 self.hosts.create(domain).await?;
             }
             Ok(())
@@ -154,14 +142,14 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
             let register = if event.created { DomainRegister::Created } else { DomainRegister::Deleted };
             self.reconciler.ledger().raise_domain(domain, register, &event.at).await?;
         }
-        let mut state = self.read(domain).await?;
+        let mut state = self.reconciler.ledger().domain(domain).await?;
         // Rooms of the present life may be gone: by what this handler purges, or its event's last attempt did.
         let mut purged = events.iter().any(|event| !event.created);
         for _ in 0..MAX_ROUNDS {
             purged |= self.make_agree(domain, &state).await?;
-            let again = self.read(domain).await?;
-            if again.agrees_with(&state) {
-                let to_restore = purged && state.should_exist();
+            let again = self.reconciler.ledger().domain(domain).await?;
+            if (&again.created, &again.deleted) == (&state.created, &state.deleted) {
+                let to_restore = purged && should_exist(&state);
                 return if to_restore { self.restore_rooms(domain, deadline).await } else { Ok(()) };
             }
             state = again;
@@ -169,24 +157,14 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
         Err(DomainError::Busy)
     }
 
-    async fn read(&self, domain: &str) -> Result<State, DomainError> {
-        let read = |register| self.reconciler.ledger().domain(domain, register);
-        let (created, deleted, purged) = tokio::try_join!(
-            read(DomainRegister::Created),
-            read(DomainRegister::Deleted),
-            read(DomainRegister::Purged)
-        )?;
-        Ok(State { created, deleted, purged })
-    }
-
     /// Returns whether anything was purged.
-    async fn make_agree(&self, domain: &str, state: &State) -> Result<bool, DomainError> {
+    async fn make_agree(&self, domain: &str, state: &DomainState) -> Result<bool, DomainError> {
         let purge = state.deleted.as_ref().filter(|deleted| Some(*deleted) > state.purged.as_ref());
-        let purges = purge.is_some() || !state.should_exist();
+        let purges = purge.is_some() || !should_exist(state);
         if purges {
             self.hosts.delete(domain).await?;
         }
-        if state.should_exist() {
+        if should_exist(state) {
             self.hosts.create(domain).await?;
         }
         if let Some(deleted) = purge {

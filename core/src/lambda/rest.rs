@@ -24,6 +24,7 @@ use super::{
 use crate::{
     access::{AccessTokens, Caller, TokenError, bearer_token},
     address::{Tenancy, UserJid},
+    telemetry,
 };
 
 /// A call is answered within this time, whatever the token issuer and the XMPP server do.
@@ -52,7 +53,7 @@ pub(super) trait Endpoint: Send + Sync + Sized + 'static {
 pub async fn run<E: Endpoint>() -> ExitCode {
     let function = match Function::<E>::build().await {
         Ok(function) => Arc::new(function),
-        Err(line) => return start::failed(&line),
+        Err(line) => return telemetry::last_words(&line),
     };
     tracing::info!(operation = ?E::OPERATION, version = env!("CARGO_PKG_VERSION"), "Function started");
     let handler = service_fn(|request: Request| {

@@ -10,7 +10,10 @@ use super::{
     events::deadline,
     start::{self, Parts},
 };
-use crate::resync::{Report, Resync};
+use crate::{
+    resync::{Report, Resync},
+    telemetry,
+};
 
 /// Runs the function until the process is ended; whatever invokes it, the whole ledger is meant. What keeps it from starting is
 /// printed as one line.
@@ -18,7 +21,7 @@ pub async fn run() -> ExitCode {
     let parts = match Parts::load().await {
         Ok(Some(parts)) => parts,
         Ok(None) => return disabled().await,
-        Err(line) => return start::failed(&line),
+        Err(line) => return telemetry::last_words(&line),
     };
     let adapters = Arc::new((parts.reconciler().await, parts.hosts()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Function started");

@@ -1,9 +1,6 @@
 //! How every function starts: configuration, logging, secrets; then the runtime.
 
-use std::{
-    io::{self, Write},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use secrecy::SecretString;
 
@@ -65,16 +62,10 @@ impl Parts {
     }
 }
 
-/// Prints what keeps a function from starting: in one write, for several may share a log.
-pub(super) fn failed(line: &str) -> ExitCode {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-    ExitCode::FAILURE
-}
-
 /// How the process ends when the runtime has.
 pub(super) fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&format!("the Lambda runtime ended ({error}); start the function anew")),
+        Err(error) => telemetry::last_words(&format!("the Lambda runtime ended ({error}); start the function anew")),
     }
 }

@@ -67,6 +67,17 @@ pub enum Scope {
     Members(BTreeSet<UserJid>),
 }
 
+/// A domain's registers, each `None` as long as nothing raised it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DomainState {
+    /// [`DomainRegister::Created`].
+    pub created: Option<Ordinal>,
+    /// [`DomainRegister::Deleted`].
+    pub deleted: Option<Ordinal>,
+    /// [`DomainRegister::Purged`].
+    pub purged: Option<Ordinal>,
+}
+
 /// Which of a domain's registers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DomainRegister {
@@ -149,15 +160,11 @@ pub trait Ledger {
         at: &Ordinal,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// A register of `domain`.
+    /// The registers of `domain`.
     ///
     /// # Errors
     /// [`LedgerError`].
-    fn domain(
-        &self,
-        domain: &str,
-        register: DomainRegister,
-    ) -> impl Future<Output = Result<Option<Ordinal>, LedgerError>> + Send;
+    fn domain(&self, domain: &str) -> impl Future<Output = Result<DomainState, LedgerError>> + Send;
 
     /// Claims the invitations of `ticket` until `until`; whether that succeeded. One conditional write: it
     /// fails if another claim ends after `now`, or if the invitations were made: for a member, if `invited` is

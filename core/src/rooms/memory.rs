@@ -7,17 +7,15 @@ use std::{
 };
 
 use super::{
-    Change, Creation, DomainRegister, Ledger, LedgerError, OnRecord, Ordinal, RoomEvent, RoomState, Scope, Ticket,
-    Upkeep,
+    Change, Creation, DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, RoomEvent, RoomState, Scope,
+    Ticket, Upkeep,
     forgetting::{Aged, Part, Sweep, is_old, may_end},
 };
 use crate::address::{RoomJid, UserJid};
 
 #[derive(Debug)]
 struct Domain {
-    created: Option<Ordinal>,
-    deleted: Option<Ordinal>,
-    purged: Option<Ordinal>,
+    state: DomainState,
     written: SystemTime,
     swept: Option<SystemTime>,
 }
@@ -156,7 +154,7 @@ impl Ledger for MemoryLedger {
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
         let tables = self.tables();
         let mut state = tables.rooms.get(room).map(|aged| aged.state.clone()).unwrap_or_default();
-        state.domain_deleted = tables.domains.get(room.tenant()).and_then(|domain| domain.deleted.clone());
+        state.domain_deleted = tables.domains.get(room.tenant()).and_then(|domain| domain.state.deleted.clone());
         if let Scope::Members(users) = scope {
             state.members.retain(|user, _| users.contains(user));
         }
@@ -165,13 +163,13 @@ impl Ledger for MemoryLedger {
 
     async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
         let now = (self.clock)();
-        let fresh = || Domain { created: None, deleted: None, purged: None, written: now, swept: None };
+        let fresh = || Domain { state: DomainState::default(), written: now, swept: None };
         let mut tables = self.tables();
         let domain = tables.domains.entry(domain.to_owned()).or_insert_with(fresh);
         let register = match register {
-            DomainRegister::Created => &mut domain.created,
-            DomainRegister::Deleted => &mut domain.deleted,
-            DomainRegister::Purged => &mut domain.purged,
+            DomainRegister::Created => &mut domain.state.created,
+            DomainRegister::Deleted => &mut domain.state.deleted,
+            DomainRegister::Purged => &mut domain.state.purged,
         };
         if raise(register, at) {
             (domain.written, domain.swept) = (now, None);
@@ -179,13 +177,8 @@ impl Ledger for MemoryLedger {
         Ok(())
     }
 
-    async fn domain(&self, domain: &str, register: DomainRegister) -> Result<Option<Ordinal>, LedgerError> {
-        let tables = self.tables();
-        Ok(tables.domains.get(domain).and_then(|domain| match register {
-            DomainRegister::Created => domain.created.clone(),
-            DomainRegister::Deleted => domain.deleted.clone(),
-            DomainRegister::Purged => domain.purged.clone(),
-        }))
+    async fn domain(&self, domain: &str) -> Result<DomainState, LedgerError> {
+        Ok(self.tables().domains.get(domain).map(|domain| domain.state.clone()).unwrap_or_default())
     }
 
     async fn claim(
@@ -268,7 +261,7 @@ impl Upkeep for MemoryLedger {
 
     async fn sweep(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
         let mut tables = self.tables();
-        let domain = tables.domains.get(room.tenant()).map(|domain| (domain.deleted.clone(), domain.written));
+        let domain = tables.domains.get(room.tenant()).map(|domain| (domain.state.deleted.clone(), domain.written));
         let Some(aged) = tables.rooms.get_mut(room) else { return Ok(0) };
         let seen = Aged {
             state: RoomState {
@@ -298,7 +291,7 @@ impl Upkeep for MemoryLedger {
     async fn sweep_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
         let mut tables = self.tables();
         let Some(found) = tables.domains.get_mut(domain) else { return Ok(0) };
-        if found.created >= found.deleted || !is_old(found.written, now) {
+        if found.state.created >= found.state.deleted || !is_old(found.written, now) {
             return Ok(0);
         }
         if may_end(*found.swept.get_or_insert(now), now) {

@@ -23,7 +23,7 @@ pub use self::{
     dynamo::DynamoLedger,
     forgetting::{GRACE, KEPT},
     invitations::CLAIM,
-    ledger::{Change, DomainRegister, Ledger, LedgerError, OnRecord, RoomEvent, Scope, Ticket, Upkeep},
+    ledger::{Change, DomainRegister, DomainState, Ledger, LedgerError, OnRecord, RoomEvent, Scope, Ticket, Upkeep},
     memory::MemoryLedger,
     muc::{EXPIRY_GRACE, MucRooms},
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},

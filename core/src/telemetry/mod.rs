@@ -6,7 +6,10 @@
 mod level;
 mod lines;
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
 
 use tracing_subscriber::{
     filter::{LevelFilter, Targets},
@@ -31,6 +34,13 @@ pub fn init(log: Log) {
     let own: LevelFilter = log.level.into();
     let targets = Targets::new().with_default(own.min(LevelFilter::WARN)).with_targets(OWN.map(|target| (target, own)));
     let _ = tracing_subscriber::registry().with(Lines::new(style, write_line).with_filter(targets)).try_init();
+}
+
+/// Prints why a process cannot start, or go on: in one write, for several may share a log.
+#[must_use]
+pub fn last_words(line: &str) -> ExitCode {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    ExitCode::FAILURE
 }
 
 /// Writes whole lines: several processes may share one log file.

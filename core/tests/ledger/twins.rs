@@ -112,14 +112,11 @@ async fn both_ledgers_answer_alike() {
             assert_eq!(one, other, "seed {seed}, step {number}");
             let some = Scope::Members(dice().users());
             rng.u64(..);
-            let (whole, scoped, created) = tokio::join!(
-                dynamo.read(&room, &Scope::Whole),
-                dynamo.read(&room, &some),
-                dynamo.domain(&domain, DomainRegister::Created)
-            );
+            let (whole, scoped, created) =
+                tokio::join!(dynamo.read(&room, &Scope::Whole), dynamo.read(&room, &some), dynamo.domain(&domain));
             assert_eq!(memory.read(&room, &Scope::Whole).await.unwrap(), whole.unwrap(), "seed {seed}, step {number}");
             assert_eq!(memory.read(&room, &some).await.unwrap(), scoped.unwrap(), "seed {seed}, step {number}");
-            let expected = memory.domain(&domain, DomainRegister::Created).await.unwrap();
+            let expected = memory.domain(&domain).await.unwrap();
             assert_eq!(expected, created.unwrap(), "seed {seed}, step {number}");
             let pauses = [Duration::ZERO, Duration::from_secs(50), Duration::from_mins(2), GRACE * 2, KEPT * 2];
             NOW.set(now() + pauses[rng.usize(..pauses.len())]);

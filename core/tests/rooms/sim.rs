@@ -13,8 +13,9 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     rooms::{
-        CLAIM, DomainRegister, Grant, Invitation, Ledger, LedgerError, MemoryLedger, Ordinal, ReconcileError,
-        Reconciler, Refusal, RoomEvent, RoomKind, RoomServer, RoomSpec, RoomState, Scope, ServerError, Ticket,
+        CLAIM, DomainRegister, DomainState, Grant, Invitation, Ledger, LedgerError, MemoryLedger, Ordinal,
+        ReconcileError, Reconciler, Refusal, RoomEvent, RoomKind, RoomServer, RoomSpec, RoomState, Scope, ServerError,
+        Ticket,
     },
 };
 use tokio::time::Instant;
@@ -217,8 +218,8 @@ impl Ledger for SimLedger {
         self.inner.raise_domain(domain, register, at).await
     }
 
-    async fn domain(&self, domain: &str, register: DomainRegister) -> Result<Option<Ordinal>, LedgerError> {
-        self.inner.domain(domain, register).await
+    async fn domain(&self, domain: &str) -> Result<DomainState, LedgerError> {
+        self.inner.domain(domain).await
     }
 
     async fn claim(

@@ -15,6 +15,7 @@ use crate::{
     hosts::Hosts,
     rooms::{DynamoLedger, MucRooms, Reconciler},
     table::Table,
+    telemetry,
 };
 
 /// What is left of an invocation's time when work on its batch ends: for dead letters, for telling the queue when to try again,
@@ -29,7 +30,7 @@ const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
 pub async fn run(event_type: EventType) -> ExitCode {
     let worker = match build(event_type).await {
         Ok(worker) => worker.map(Arc::new),
-        Err(line) => return start::failed(&line),
+        Err(line) => return telemetry::last_words(&line),
     };
     tracing::info!(function = event_type.function(), version = env!("CARGO_PKG_VERSION"), "Function started");
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {

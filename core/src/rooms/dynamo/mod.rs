@@ -22,7 +22,7 @@ use self::{
     layout::{bits, chunk_key, chunks, domain_key, end_key, member_key, nanoseconds, room_pk, seconds, short},
     reading::{Read, Reading, ordinal},
 };
-use super::{Change, DomainRegister, Ledger, LedgerError, Ordinal, RoomEvent, RoomState, Scope, Ticket};
+use super::{Change, DomainRegister, DomainState, Ledger, LedgerError, Ordinal, RoomEvent, RoomState, Scope, Ticket};
 use crate::{
     address::{RoomJid, UserJid},
     table::{Attributes, Key, Table, TableError, Update, bytes, number, text},
@@ -200,16 +200,13 @@ impl Ledger for DynamoLedger {
         Ok(())
     }
 
-    async fn domain(&self, domain: &str, register: DomainRegister) -> Result<Option<Ordinal>, LedgerError> {
-        let name = match register {
-            DomainRegister::Created => "created",
-            DomainRegister::Deleted => "deleted",
-            DomainRegister::Purged => "purged",
-        };
-        match self.table.get(&domain_key(domain)).await? {
-            Some(item) => Ok(ordinal(&item, name)?),
-            None => Ok(None),
-        }
+    async fn domain(&self, domain: &str) -> Result<DomainState, LedgerError> {
+        let Some(item) = self.table.get(&domain_key(domain)).await? else { return Ok(DomainState::default()) };
+        Ok(DomainState {
+            created: ordinal(&item, "created")?,
+            deleted: ordinal(&item, "deleted")?,
+            purged: ordinal(&item, "purged")?,
+        })
     }
 
     async fn claim(
