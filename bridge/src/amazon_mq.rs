@@ -15,14 +15,17 @@ use std::collections::BTreeMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde::Deserialize;
-use sippo_xmpp_core::events::{EpochError, EpochRegister, Version};
+use sippo_xmpp_core::{
+    events::{EpochError, EpochRegister, Version},
+    telemetry::Metric,
+};
 use time::OffsetDateTime;
 
 use crate::{
     batches::Batches,
     link::{Graveyard, LinkError},
     queues::Queues,
-    route::{Published, Route, route},
+    route::{DeadLetter, Published, Route, route},
     sending::{self, Try},
 };
 
@@ -120,6 +123,7 @@ pub async fn handle(
         return Err(InvocationError::EpochTaken(seen + 1));
     }
     let count = messages.len();
+    Metric::BridgeIn.add(count);
     let (mut work, mut batches, mut dead, now) =
         (Vec::new(), Batches::default(), Vec::new(), OffsetDateTime::now_utc());
     for (place, message) in messages.into_iter().enumerate() {
@@ -144,10 +148,7 @@ pub async fn handle(
     if !dead.is_empty() {
         let buried = tokio::time::timeout_at(deadline, graveyard.bury_all(&dead)).await;
         buried.unwrap_or(Err(LinkError::Silent))?;
-        for letter in &dead {
-            let (version, reason) = (letter.version, letter.poison.reason());
-            tracing::warn!(%version, reason, "An event was put to the dead letters in RabbitMQ");
-        }
+        dead.iter().for_each(DeadLetter::tell_burial);
     }
     Ok(count)
 }
@@ -157,7 +158,7 @@ async fn send_all(
     queues: &impl Queues,
     tries: Vec<Try>,
     deadline: tokio::time::Instant,
-) -> Result<Vec<crate::route::DeadLetter>, InvocationError> {
+) -> Result<Vec<DeadLetter>, InvocationError> {
     let mut open: usize = tries.iter().map(|attempt| attempt.batch.entries.len()).sum();
     let mut work: FuturesUnordered<_> = tries.into_iter().map(|attempt| sending::send(queues, attempt)).collect();
     let (mut dead, mut cause) = (Vec::new(), "no answer".to_owned());

@@ -1,6 +1,6 @@
 //! Events on their way to SQS, put together by type.
 
-use sippo_xmpp_core::events::EventType;
+use sippo_xmpp_core::{events::EventType, telemetry::trace::TRACEPARENT};
 
 /// Most entries of one `SendMessageBatch`.
 pub const MAX_ENTRIES: usize = 10;
@@ -12,7 +12,7 @@ pub const MAX_BYTES: usize = 1_048_576;
 pub const MAX_MESSAGE: usize = MAX_BYTES - 512;
 
 /// What SQS counts for the attribute `traceparent` beside its value: name and type.
-const TRACEPARENT_OVERHEAD: usize = "traceparent".len() + "String".len();
+const TRACEPARENT_OVERHEAD: usize = TRACEPARENT.len() + "String".len();
 
 /// A stamped event.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -116,6 +116,12 @@ impl Health {
         State::ALL.into_iter().find(|(one, _)| *one as u8 == state).map_or(State::Connecting, |(one, _)| one)
     }
 
+    /// Whether there is a session with the broker.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state(), State::Standby | State::Active | State::Stopping)
+    }
+
     fn report(&self) -> (bool, String) {
         let state = self.state();
         let name = State::ALL.into_iter().find(|(one, _)| *one == state).map_or("", |(_, name)| name);
@@ -124,7 +130,7 @@ impl Health {
         let last = (last > 0).then(|| {
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(last) * 1_000_000).ok()?.format(&Rfc3339).ok()
         });
-        let connected = matches!(state, State::Standby | State::Active | State::Stopping);
+        let connected = self.is_connected();
         let body = json!({
             "state": name,
             "connected": connected,
@@ -144,9 +150,8 @@ impl Health {
     fn metrics(&self) -> String {
         use std::fmt::Write as _;
         let mut text = String::new();
-        let state = self.state();
         for (name, kind, value) in [
-            ("connected", "gauge", u64::from(matches!(state, State::Standby | State::Active | State::Stopping))),
+            ("connected", "gauge", u64::from(self.is_connected())),
             ("epoch", "gauge", self.epoch.load(Relaxed)),
             ("received_total", "counter", self.received.load(Relaxed)),
             ("sent_total", "counter", self.sent.load(Relaxed)),

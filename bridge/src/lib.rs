@@ -17,9 +17,9 @@ pub mod health;
 pub mod link;
 #[cfg(test)]
 mod memory;
+pub mod metrics;
 pub mod prefix;
 pub mod queues;
 pub mod route;
 mod sending;
 pub mod session;
-mod traceparent;

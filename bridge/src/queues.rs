@@ -12,6 +12,7 @@ use sippo_xmpp_core::{
     aws::sdk_config,
     config,
     events::{EventType, Poison},
+    telemetry::trace::TRACEPARENT,
 };
 
 use crate::batches::{Batch, Entry};
@@ -107,7 +108,7 @@ fn request(id: usize, entry: &Entry) -> SendMessageBatchRequestEntry {
     });
     let mut request = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(&entry.text);
     if let Some(attribute) = attribute {
-        request = request.message_attributes("traceparent", attribute);
+        request = request.message_attributes(TRACEPARENT, attribute);
     }
     request.build().expect("it has id and body")
 }

@@ -1,12 +1,12 @@
 //! Stamping, and which way an event goes.
 
-use sippo_xmpp_core::events::{EventType, Poison, Stamped, Version};
+use sippo_xmpp_core::{
+    events::{EventType, Poison, Stamped, Version},
+    telemetry::{Metric, trace::TraceContext},
+};
 use time::OffsetDateTime;
 
-use crate::{
-    batches::{Entry, MAX_MESSAGE},
-    traceparent::well_formed,
-};
+use crate::batches::{Entry, MAX_MESSAGE};
 
 /// An event as the broker hands it out.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +51,8 @@ pub struct DeadLetter {
 #[must_use]
 pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Route {
     let text = Stamped::new(version, now, event.routing_key, event.message_id, event.body).into_text();
-    let traceparent = event.traceparent.and_then(well_formed).map(str::to_owned);
+    let traceparent = event.traceparent.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
+    let traceparent = traceparent.map(|context: TraceContext| context.to_string());
     let entry = Entry { tag: event.tag, text, traceparent };
     let poison = match EventType::of_routing_key(event.routing_key) {
         None => Poison::unknown_routing_key(event.routing_key),
@@ -63,6 +64,13 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Ro
 }
 
 impl DeadLetter {
+    /// To be called when it is in RabbitMQ's dead letters.
+    pub(crate) fn tell_burial(&self) {
+        Metric::BridgeDead.add(1);
+        let (version, reason) = (self.version, self.poison.reason());
+        tracing::warn!(%version, reason, "An event was put to the dead letters in RabbitMQ");
+    }
+
     /// The dead letter that an event becomes which its queue refused.
     ///
     /// # Panics

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sippo_xmpp_core::telemetry::Metric;
+
 use crate::{
     backoff,
     batches::Batch,
@@ -71,6 +73,7 @@ fn settle(attempt: Try, result: Result<Vec<Outcome>, SendError>) -> Settled {
             }
         }
     }
+    Metric::BridgeOut.add(settled.accepted.len());
     settled
 }
 

@@ -17,7 +17,10 @@ use futures::{
     stream::{FuturesUnordered, ReadyChunks},
 };
 use lapin::message::Delivery;
-use sippo_xmpp_core::events::{EpochError, EpochRegister, Version};
+use sippo_xmpp_core::{
+    events::{EpochError, EpochRegister, Version},
+    telemetry::Metric,
+};
 use time::OffsetDateTime;
 use tokio::{
     sync::watch,
@@ -170,6 +173,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
             let version = self.next_version().await?;
             self.deliveries += 1;
             self.health.received(1);
+            Metric::BridgeIn.add(1);
             match route(version, now, &published(&delivery)) {
                 Route::Dead(letter) => self.bury(letter),
                 Route::Queue(event_type, entry) => {
@@ -249,8 +253,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
             Done::Buried(letter, outcome) => {
                 outcome?;
                 self.health.dead();
-                let (version, reason) = (letter.version, letter.poison.reason());
-                tracing::warn!(%version, reason, "An event was put to the dead letters in RabbitMQ");
+                letter.tell_burial();
                 self.prefix.accepted(letter.tag);
             }
         }

@@ -4,7 +4,10 @@ use std::{sync::OnceLock, time::Duration};
 
 use rustls::ClientConfig;
 
-use crate::tls::{Tls, TlsError};
+use crate::{
+    telemetry::trace,
+    tls::{Tls, TlsError},
+};
 
 /// An HTTP client that is made when first used: most invocations need none.
 #[derive(Debug)]
@@ -36,6 +39,18 @@ impl HttpClient {
             .expect("a client with a ready TLS configuration needs nothing that can fail");
         Ok(self.client.get_or_init(|| client))
     }
+}
+
+/// Sends `request` as part of the trace that the caller works in.
+///
+/// # Errors
+/// As [`reqwest::RequestBuilder::send`].
+pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<reqwest::Response> {
+    let request = match trace::current() {
+        Some(context) => request.header(trace::TRACEPARENT, context.to_string()),
+        None => request,
+    };
+    request.send().await
 }
 
 /// The innermost cause: the outer messages of clients hide it behind "error sending request".

@@ -53,7 +53,7 @@ def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
             if own and isinstance(metric[0], str) and metric[0] != "...":
                 used.add(metric[1])
     assert used <= documented, used - documented
-    assert {"xmpp_connect_failures", "bridge_active", "event_lag", "bridge_in"} <= used
+    assert {"xmpp_connect_failures", "bridge_connected", "event_lag", "bridge_in"} <= used
 
 
 def test_every_queue_has_its_two_alarms(template: dict, observe: dict):
@@ -66,4 +66,6 @@ def test_every_queue_has_its_two_alarms(template: dict, observe: dict):
         for name in names}
     for alarm in alarms:
         assert alarm["AlarmActions"], alarm
-        assert alarm["TreatMissingData"] == "notBreaching"
+        # A bridge that does not run is silent.
+        silence = "breaching" if alarm["MetricName"] == "bridge_connected" else "notBreaching"
+        assert alarm["TreatMissingData"] == silence

@@ -8,7 +8,9 @@ use bridge::{
     queues::Sqs,
 };
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sippo_xmpp_core::{aws, config::Config, events::DynamoEpochs, table::Table, telemetry};
+use sippo_xmpp_core::{
+    aws, config::Config, events::DynamoEpochs, lambda::invocation::invocation, table::Table, telemetry,
+};
 use tokio::time::Instant;
 
 /// One call to the register, the SDK's own retries included.
@@ -49,9 +51,12 @@ async fn run() -> Result<(), String> {
                 "the service is disabled; add [xmpp] to config/wac.ini, or disable the event source",
             ));
         };
-        let left = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
+        let (context, event) = (event.context, event.payload);
+        let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
         let deadline = Instant::now() + left.saturating_sub(RESERVE);
-        let handled = handle(event.payload, queues, register, place, deadline).await;
+        // Boxed, for what it holds is large and would be moved about.
+        let work = Box::pin(handle(event, queues, register, place, deadline));
+        let handled = invocation(&context, &context.request_id, None, work).await;
         handled.map(drop).map_err(|error| {
             tracing::error!(cause = %error, "The events of an invocation were not all taken; all come again");
             Error::from(error.to_string())

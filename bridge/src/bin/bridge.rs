@@ -6,6 +6,7 @@ use bridge::{
     daemon::Daemon,
     health::{self, Health, State},
     link::Place,
+    metrics,
     queues::Sqs,
 };
 use sippo_xmpp_core::{
@@ -39,6 +40,7 @@ async fn run() -> Result<(), String> {
         Some(service) => bridge(&service, stop).await?,
         None => idle(stop).await?,
     }
+    telemetry::flush();
     tracing::info!("Bridge stopped");
     Ok(())
 }
@@ -50,6 +52,7 @@ async fn bridge(service: &Service, stop: watch::Receiver<bool>) -> Result<(), St
     let register = DynamoEpochs::new(Table::new(&aws::sdk_config(REGISTER_LIMIT).await, &events.table));
     let health = Health::new(State::Connecting);
     listen(events.listen, &health).await?;
+    tokio::spawn(metrics::report(health.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %events.listen, "Bridge started");
     Daemon { place: &place, queues: &queues, register: &register, health: &health }.run(stop).await;
     Ok(())

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{Claims, TokenError, has_audience, unix_now};
 use crate::{
-    http::{HttpClient, root_cause},
+    http::{self, HttpClient, root_cause},
     tls::Tls,
 };
 
@@ -76,18 +76,15 @@ impl Introspection {
         let unavailable = |error: reqwest::Error| TokenError::Unavailable(root_cause(&error));
         // RFC 6749, section 2.3.1: id and secret are form-encoded before they go into Basic.
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-        let answer = self
+        let request = self
             .http
             .get()
             .map_err(|error| TokenError::Unavailable(error.to_string()))?
             .post(self.url.clone())
             .basic_auth(encode(&self.client_id), Some(encode(self.client_secret.expose_secret())))
             .header(reqwest::header::ACCEPT, "application/json")
-            .form(&[("token", token), ("token_type_hint", "access_token")])
-            .send()
-            .await
-            .and_then(reqwest::Response::error_for_status)
-            .map_err(unavailable)?;
+            .form(&[("token", token), ("token_type_hint", "access_token")]);
+        let answer = http::send(request).await.and_then(reqwest::Response::error_for_status).map_err(unavailable)?;
         answer.json().await.map_err(unavailable)
     }
 

@@ -17,7 +17,7 @@ use url::Url;
 use super::TokenError;
 use crate::{
     clock::Stamp,
-    http::{HttpClient, root_cause},
+    http::{self, HttpClient, root_cause},
     tls::Tls,
 };
 
@@ -154,8 +154,8 @@ impl Jwks {
     }
 
     async fn download(&self) -> Result<Vec<u8>, String> {
-        let http = self.http.get().map_err(|error| error.to_string())?;
-        let answer = http.get(self.url.clone()).send().await.and_then(reqwest::Response::error_for_status);
+        let client = self.http.get().map_err(|error| error.to_string())?;
+        let answer = http::send(client.get(self.url.clone())).await.and_then(reqwest::Response::error_for_status);
         let mut answer = answer.map_err(|error| root_cause(&error))?;
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|error| root_cause(&error))? {

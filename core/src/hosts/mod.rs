@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::{
     address::{AddressError, canonical_domain},
-    http::{HttpClient, root_cause},
+    http::{self, HttpClient, root_cause},
     tls::{Tls, TlsError},
 };
 
@@ -154,7 +154,7 @@ impl Hosts {
         if let Some(body) = body {
             request = request.json(body);
         }
-        request.send().await.map_err(|error| unavailable(&error))
+        http::send(request).await.map_err(|error| unavailable(&error))
     }
 }
 

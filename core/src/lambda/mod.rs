@@ -4,6 +4,7 @@ mod chat_list;
 mod cors;
 mod event;
 pub mod events;
+pub mod invocation;
 mod login;
 mod problem;
 pub mod rest;

@@ -11,12 +11,12 @@ use lambda_http::{
     tower::Service as _,
 };
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 pub use super::routes::Operation;
 use super::{
     cors::Cors,
     event::normalise,
+    invocation::invocation,
     problem::Problem,
     routes::Path,
     start::{self, Parts},
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     access::{AccessTokens, Caller, TokenError, bearer_token},
     address::{Tenancy, UserJid},
-    telemetry,
+    telemetry::{self, Metric, trace::TRACEPARENT},
 };
 
 /// A call is answered within this time, whatever the token issuer and the XMPP server do.
@@ -98,15 +98,20 @@ impl<E: Endpoint> Function<E> {
 
     /// Answers a request: always with an answer, never with an error of the function.
     async fn serve(&self, request: Request) -> Response<Body> {
-        let request_id = request_id(&request);
-        let span = tracing::error_span!("invocation", function_request_id = request_id, user = tracing::field::Empty);
-        let mut response = match self.answer(&request).instrument(span).await {
-            Ok(response) => response,
-            Err(problem) => problem.into_response(&request_id),
+        let (request_id, began) = (request_id(&request), Instant::now());
+        let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()?.parse().ok());
+        let context = request.lambda_context_ref().cloned().unwrap_or_default();
+        let work = async {
+            let mut response = match self.answer(&request).await {
+                Ok(response) => response,
+                Err(problem) => problem.into_response(&request_id),
+            };
+            response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            self.cors.decorate(request.headers(), &mut response);
+            tell(&response, began);
+            response
         };
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        self.cors.decorate(request.headers(), &mut response);
-        response
+        invocation(&context, &request_id, traceparent, work).await
     }
 
     async fn answer(&self, request: &Request) -> Result<Response<Body>, Problem> {
@@ -147,6 +152,16 @@ impl<E> Enabled<E> {
             }
         }
     }
+}
+
+/// Measures an answer.
+fn tell(response: &Response<Body>, began: Instant) {
+    let status = response.status();
+    tracing::Span::current().record("status", status.as_u16());
+    Metric::Requests.add(1);
+    Metric::RequestRefusals.add(usize::from(status.is_client_error()));
+    Metric::RequestFailures.add(usize::from(status.is_server_error()));
+    Metric::RequestLatency.observe(began.elapsed().as_secs_f64() * 1_000.0);
 }
 
 /// API Gateway's id of the request, which its access log has too; else the invocation's.

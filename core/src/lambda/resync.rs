@@ -4,15 +4,15 @@ use std::{process::ExitCode, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
-use tracing::Instrument as _;
 
 use super::{
     events::deadline,
+    invocation::invocation,
     start::{self, Parts},
 };
 use crate::{
     resync::{Report, Resync},
-    telemetry,
+    telemetry::{self, Metric},
 };
 
 /// Runs the function until the process is ended; whatever invokes it, the whole ledger is meant. What keeps it from starting is
@@ -28,17 +28,20 @@ pub async fn run() -> ExitCode {
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let adapters = adapters.clone();
         async move {
-            let span = tracing::error_span!("invocation", function_request_id = event.context.request_id);
+            let context = event.context;
             // Boxed, for what it holds is large and would be moved about.
             let resync = Box::pin(async {
-                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&event.context))).await;
+                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&context))).await;
                 match &report {
-                    Ok(report) => tracing::info!(?report, "Resync ended"),
+                    Ok(report) => {
+                        Metric::ResyncFailed.add(report.failed);
+                        tracing::info!(?report, "Resync ended");
+                    }
                     Err(error) => tracing::error!(%error, "Resync ended early; the next one goes on"),
                 }
                 report.map_err(|error| error.to_string())
             });
-            resync.instrument(span).await
+            invocation(&context, &context.request_id, None, resync).await
         }
     }))
     .await;

@@ -15,7 +15,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Ordinal, Scope};
+use super::{Change, Ordinal, RoomEvent, Scope};
 use crate::{address::UserJid, events::Family};
 
 /// What a room is for; the reason given in its invitations (XEP-0249, section 2).
@@ -144,6 +144,22 @@ impl RoomState {
         Some(RoomSpec { life: life.clone(), kind: first.kind, name })
     }
 
+    /// Whether `event`, which is among what was read, changes nothing any more because of a newer one.
+    #[must_use]
+    pub fn has_overtaken(&self, event: &RoomEvent) -> bool {
+        let at = Some(&event.at);
+        match &event.change {
+            Change::Created { .. } => self.ended() > at,
+            Change::Destroyed => self.ended() > at || self.creations.keys().next_back() > at,
+            Change::Joined(users) => users.iter().all(|user| self.interrupted(user).max(self.joined(user)) > at),
+            Change::Left(users) => users.iter().all(|user| {
+                let listed = self.creations.iter().filter(|(_, creation)| creation.participants.contains(user));
+                let listed = listed.map(|(at, _)| at).next_back();
+                self.interrupted(user).max(self.joined(user)).max(listed) > at
+            }),
+        }
+    }
+
     /// When `user`'s membership was last interrupted: what is not newer does not make her a member.
     #[must_use]
     pub fn interrupted(&self, user: &UserJid) -> Option<&Ordinal> {
@@ -226,9 +242,12 @@ impl RoomState {
             && records(self) == records(other)
     }
 
+    fn joined(&self, user: &UserJid) -> Option<&Ordinal> {
+        self.members.get(user)?.joined.as_ref()
+    }
+
     fn joined_since(&self, user: &UserJid) -> Option<&Ordinal> {
-        let joined = self.members.get(user)?.joined.as_ref();
-        joined.filter(|joined| Some(*joined) > self.interrupted(user))
+        self.joined(user).filter(|joined| Some(*joined) > self.interrupted(user))
     }
 }
 

@@ -20,7 +20,10 @@ use super::{
     EXPIRY_GRACE, Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
     reconcile::{Failures, ReconcileError, in_time, within},
 };
-use crate::address::{RoomJid, UserJid};
+use crate::{
+    address::{RoomJid, UserJid},
+    telemetry::Metric,
+};
 
 /// How long a claim stands at most. It ends when nothing that its handler sent can take effect any more: no two handlers
 /// that live send the same, and what a dead one claimed does not wait for longer than its function had.
@@ -77,6 +80,7 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
             .collect();
         if sendable.is_empty() {
             claims.release().await?;
+            Metric::LedgerConflicts.add(1);
             let left = due(&again, failures).into_iter();
             failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
             return Ok(Sent::Done);
@@ -84,6 +88,7 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
         let bounced = match reconciler.server.invite(room, spec.kind, &sendable, deadline).await {
             Ok(bounced) => bounced,
             Err(error) => {
+                Metric::InvitationsFailed.add(sendable.len());
                 for Invitation { to, .. } in &sendable {
                     tracing::warn!(error = %error, "Failed to send invite to MUC {room} to user {to}");
                 }
@@ -92,6 +97,7 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
             }
         };
         let mut sent: BTreeMap<UserJid, Ordinal> = sendable.into_iter().map(|one| (one.to, one.since)).collect();
+        Metric::InvitationsFailed.add(bounced.len());
         for refusal in bounced {
             let user = refusal.user;
             tracing::warn!(error = %refusal.error, "Failed to send invite to MUC {room} to user {user}");

@@ -32,7 +32,10 @@ use super::{
     Standing,
     invitations::{self, Sent},
 };
-use crate::address::{RoomJid, UserJid};
+use crate::{
+    address::{RoomJid, UserJid},
+    telemetry::Metric,
+};
 
 /// Most rounds of one pass; more only if events of the room keep coming faster than it is made to agree.
 const MAX_ROUNDS: u32 = 16;
@@ -160,15 +163,18 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
                 }
                 other => other?,
             };
-            let again = read().await?;
+            let mut again = read().await?;
             if again.agrees_with(&state) {
                 match invitations::send_due(self, room, &scope, again, &mut failures, deadline).await? {
-                    Sent::Done => return Ok(failures),
-                    Sent::Changed(newer) => state = newer,
+                    Sent::Done => {
+                        Metric::EventsStale.add(events.iter().filter(|event| state.has_overtaken(event)).count());
+                        return Ok(failures);
+                    }
+                    Sent::Changed(newer) => again = newer,
                 }
-            } else {
-                state = again;
             }
+            Metric::LedgerConflicts.add(1);
+            state = again;
         }
         Err(ReconcileError::Busy)
     }

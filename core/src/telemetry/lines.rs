@@ -11,6 +11,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use super::trace::TraceContext;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     Json,
@@ -20,17 +22,18 @@ pub(super) enum Style {
 /// A layer that renders events and hands each finished line, line break included, to a writer.
 pub(super) struct Lines<W> {
     style: Style,
+    service: String,
     write: W,
 }
 
 impl<W: Fn(&str) + 'static> Lines<W> {
-    pub(super) fn new(style: Style, write: W) -> Self {
-        Self { style, write }
+    pub(super) fn new(style: Style, service: String, write: W) -> Self {
+        Self { style, service, write }
     }
 }
 
 /// The fields of a span, kept with it.
-struct SpanFields(Map<String, Value>);
+pub(super) struct SpanFields(pub(super) Map<String, Value>);
 
 impl<S, W> Layer<S> for Lines<W>
 where
@@ -56,8 +59,13 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let mut fields = Map::new();
         for span in context.event_scope(event).into_iter().flatten().collect::<Vec<_>>().into_iter().rev() {
-            if let Some(of_span) = span.extensions().get::<SpanFields>() {
+            let extensions = span.extensions();
+            if let Some(of_span) = extensions.get::<SpanFields>() {
                 fields.extend(of_span.0.clone());
+            }
+            if let Some(trace) = extensions.get::<TraceContext>() {
+                fields.insert("trace_id".to_owned(), trace.trace_id().into());
+                fields.insert("span_id".to_owned(), trace.span_id().into());
             }
         }
         event.record(&mut Collect(&mut fields));
@@ -67,7 +75,7 @@ where
         };
         let metadata = event.metadata();
         let line = match self.style {
-            Style::Json => json(*metadata.level(), metadata.target(), message, fields),
+            Style::Json => json(*metadata.level(), metadata.target(), &self.service, message, fields),
             Style::Text => text(*metadata.level(), &message, &fields),
         };
         (self.write)(&line);
@@ -92,12 +100,13 @@ fn now() -> String {
 }
 
 /// The keys are those of Powertools for AWS Lambda where it has one.
-fn json(level: Level, target: &str, message: String, fields: Map<String, Value>) -> String {
-    let mut object = Map::with_capacity(fields.len() + 4);
+fn json(level: Level, target: &str, service: &str, message: String, fields: Map<String, Value>) -> String {
+    let mut object = Map::with_capacity(fields.len() + 5);
     object.insert("level".to_owned(), name(level).into());
     object.insert("message".to_owned(), message.into());
     object.insert("timestamp".to_owned(), now().into());
     object.insert("location".to_owned(), target.into());
+    object.insert("service".to_owned(), service.into());
     for (key, value) in fields {
         object.entry(key).or_insert(value);
     }
@@ -160,7 +169,7 @@ mod tests {
     fn logged(style: Style, body: impl FnOnce()) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
-        let layer = Lines::new(style, move |line: &str| sink.lock().unwrap().push(line.to_owned()));
+        let layer = Lines::new(style, "chat".to_owned(), move |line: &str| sink.lock().unwrap().push(line.to_owned()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), body);
         Arc::try_unwrap(lines).unwrap().into_inner().unwrap()
     }

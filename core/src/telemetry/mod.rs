@@ -5,6 +5,9 @@
 
 mod level;
 mod lines;
+mod metrics;
+pub mod trace;
+pub(crate) mod xray;
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -17,14 +20,23 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-pub use self::level::{Format, Level};
-use self::lines::{Lines, Style};
+pub use self::{
+    level::{Format, Level},
+    metrics::Metric,
+};
+use self::{
+    lines::{Lines, Style},
+    xray::Subsegments,
+};
 use crate::config::Log;
+
+/// The variable that names the service, as Powertools for AWS Lambda has it: the name of the stack.
+const SERVICE: &str = "POWERTOOLS_SERVICE_NAME";
 
 /// The targets that count as ours: the crates of this workspace.
 const OWN: [&str; 4] = ["sippo_xmpp_core", "functions", "bridge", "sippo_xmpp"];
 
-/// Starts logging to standard output. Later calls change nothing.
+/// Starts logging to standard output, and metrics too where lines are JSON: a terminal wants none. Later calls change nothing.
 pub fn init(log: Log) {
     let style = match log.format {
         Format::Text => Style::Text,
@@ -33,7 +45,20 @@ pub fn init(log: Log) {
     };
     let own: LevelFilter = log.level.into();
     let targets = Targets::new().with_default(own.min(LevelFilter::WARN)).with_targets(OWN.map(|target| (target, own)));
-    let _ = tracing_subscriber::registry().with(Lines::new(style, write_line).with_filter(targets)).try_init();
+    let service = std::env::var(SERVICE).unwrap_or_else(|_| "sippo-xmpp".to_owned());
+    if style == Style::Json {
+        metrics::init(service.clone());
+    }
+    // Set by Lambda where the function is traced.
+    let daemon = std::env::var("AWS_XRAY_DAEMON_ADDRESS").ok().and_then(|address| Subsegments::to(&address).ok());
+    let lines = Lines::new(style, service, write_line).with_filter(targets.clone());
+    let registry = tracing_subscriber::registry().with(lines).with(daemon.with_filter(targets));
+    let _ = registry.try_init();
+}
+
+/// Writes out what was collected since the last time; to be called when an invocation ends, or now and then.
+pub fn flush() {
+    metrics::flush(write_line);
 }
 
 /// Prints why a process cannot start, or go on: in one write, for several may share a log.

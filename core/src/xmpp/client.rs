@@ -23,7 +23,7 @@ use super::{
     session::{Answer, Bounce, Exchange, Request, Session},
     transport::WsConnector,
 };
-use crate::clock::Stamp;
+use crate::{clock::Stamp, telemetry::Metric};
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
@@ -194,12 +194,12 @@ impl Inner {
     async fn connect(&self, began: Stamp, reported: &AtomicBool) -> Result<Session, ConnectError> {
         let limit = self.timings.connect;
         let outcome = tokio::time::timeout(limit, self.log_in()).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
-        if let Err(error) = &outcome {
-            if began.elapsed() > limit * 2 {
+        match &outcome {
+            Ok(_) => Metric::XmppConnects.add(1),
+            Err(error) if began.elapsed() > limit * 2 => {
                 tracing::debug!(error = %error, "Connecting was interrupted: the process was frozen meanwhile");
-            } else {
-                self.report(error, reported);
             }
+            Err(error) => self.report(error, reported),
         }
         outcome
     }
@@ -207,6 +207,7 @@ impl Inner {
     /// Logs the failure of an attempt: once, however many wait for it.
     fn report(&self, error: &ConnectError, reported: &AtomicBool) {
         if !reported.swap(true, Ordering::Relaxed) {
+            Metric::XmppConnectFailures.add(1);
             tracing::error!(
                 error = %error,
                 admin = %self.account.jid,

@@ -28,6 +28,7 @@ use super::{
     session::{Answer, Bounce, Request},
     transport::WsIo,
 };
+use crate::telemetry::trace::TraceContext;
 
 /// After a minute of silence the server is pinged; ten seconds later the session is given up.
 pub(super) const TIMEOUTS: Timeouts =
@@ -45,6 +46,8 @@ pub(super) struct Outgoing {
     pub(super) ahead: Arc<[Message]>,
     pub(super) request: Request,
     pub(super) reply: Reply,
+    /// The trace that the request belongs to.
+    pub(super) trace: Option<TraceContext>,
 }
 
 /// A request that waits for its answer, which has to come from whom it was sent to.
@@ -125,11 +128,13 @@ impl Driver {
     /// Notes that an answer is due, and queues what there is to send.
     fn register(&mut self, outgoing: Outgoing) {
         self.last_id += 1;
-        let Outgoing { ahead, request, reply } = outgoing;
+        let Outgoing { ahead, request, reply, trace } = outgoing;
         self.queued.extend(ahead.iter().cloned().map(Stanza::Message));
         let pending = Pending { to: request.to().cloned(), ahead, bounces: Vec::new(), reply };
         self.pending.insert(self.last_id, pending);
-        self.queued.push_back(Stanza::Iq(request.into_iq(self.last_id.to_string())));
+        // The server's log names the id of what it handles, and so the trace.
+        let id = trace.map_or_else(|| self.last_id.to_string(), |trace| format!("{}/{trace}", self.last_id));
+        self.queued.push_back(Stanza::Iq(request.into_iq(id)));
     }
 
     fn take(&mut self, element: XmppStreamElement) -> Result<(), Ended> {
@@ -177,7 +182,8 @@ impl Driver {
     /// Ids are easy to guess, and others may send us stanzas: id and sender have to match
     /// (RFC 6120, section 8.1.3). What was sent to no one in particular only the server answers.
     fn settle(&mut self, id: &str, from: Option<&Jid>, result: Result<Option<Element>, RequestError>) {
-        let Ok(id) = id.parse::<u64>() else { return };
+        let number = id.split_once('/').map_or(id, |(number, _)| number);
+        let Ok(id) = number.parse::<u64>() else { return };
         if let Entry::Occupied(pending) = self.pending.entry(id)
             && (pending.get().to.is_none() || pending.get().to.as_ref() == from)
         {

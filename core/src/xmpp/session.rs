@@ -25,7 +25,7 @@ use super::{
     login::{Account, Manner, log_in},
     transport::WsConnector,
 };
-use crate::clock::Stamp;
+use crate::{clock::Stamp, telemetry::trace};
 
 /// An IQ request (RFC 6120, section 8.2.3), to be sent as often as it takes.
 #[derive(Debug, Clone)]
@@ -195,7 +195,7 @@ impl Session {
     fn send(&self, Exchange { ahead, request }: Exchange) -> oneshot::Receiver<Result<Answer, RequestError>> {
         let (reply, receiver) = oneshot::channel();
         // When the driver is gone, the sender is dropped here and the receiver says so.
-        let _ = self.requests.send(Outgoing { ahead, request, reply });
+        let _ = self.requests.send(Outgoing { ahead, request, reply, trace: trace::current() });
         receiver
     }
 

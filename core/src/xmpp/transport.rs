@@ -37,7 +37,7 @@ use super::{
     ConnectError,
     framing::{Splitter, stream_bytes},
 };
-use crate::tls::Tls;
+use crate::{telemetry::trace, tls::Tls};
 
 /// Largest frame taken from the server: a roster of tens of thousands of items.
 const MAX_FRAME: usize = 16 << 20;
@@ -83,6 +83,9 @@ impl WsConnector {
         };
         let mut request = self.url.as_str().into_client_request().map_err(not_xmpp)?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("xmpp"));
+        if let Some(value) = trace::current().and_then(|trace| HeaderValue::try_from(trace.to_string()).ok()) {
+            request.headers_mut().insert(trace::TRACEPARENT, value);
+        }
         let config = WebSocketConfig::default().max_message_size(Some(MAX_FRAME)).max_frame_size(Some(MAX_FRAME));
         let (websocket, response) = client_async_with_config(request, socket, Some(config)).await.map_err(not_xmpp)?;
         if response.headers().get(SEC_WEBSOCKET_PROTOCOL).is_none_or(|value| value != "xmpp") {

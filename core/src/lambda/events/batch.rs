@@ -7,14 +7,18 @@ use futures::{StreamExt, future::LocalBoxFuture, stream};
 use jid::DomainPart;
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span, field::Empty};
 
 use super::queue::{Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped, Version},
-    rooms::{Change, EXPIRY_GRACE, Ledger, Ordinal, Reconciler, RoomEvent, RoomServer, Upkeep},
+    rooms::{Change, EXPIRY_GRACE, Ledger, Ordinal, ReconcileError, Reconciler, RoomEvent, RoomServer, Upkeep},
+    telemetry::{
+        Metric,
+        trace::{self, TRACEPARENT, TraceContext},
+    },
 };
 
 /// Rooms that are worked on at a time.
@@ -39,11 +43,28 @@ pub(super) struct Worker<L, S, H, Q> {
 /// A message, by its place in the batch, that has to come again, and not sooner than after this.
 type Failure = (usize, Duration);
 
-/// Messages that are handled together; each is given by its place in the batch.
+/// What is known of a message beside its event.
+#[derive(Debug, Clone)]
+struct Part {
+    /// Its place in the batch.
+    index: usize,
+    at: Ordinal,
+    stamped_at: OffsetDateTime,
+    trace: Option<TraceContext>,
+}
+
+/// Messages that are handled together.
 #[derive(Debug, Default)]
 struct Groups {
-    rooms: HashMap<RoomJid, Vec<(usize, RoomEvent)>>,
-    domains: HashMap<DomainPart, Vec<(usize, DomainEvent)>>,
+    rooms: HashMap<RoomJid, Vec<(Part, RoomEvent)>>,
+    domains: HashMap<DomainPart, Vec<(Part, DomainEvent)>>,
+}
+
+/// Why an event is not done yet.
+struct Setback {
+    cause: String,
+    /// Whether a request is left that may still take effect.
+    unanswered: bool,
 }
 
 impl<L, S, H, Q> Worker<L, S, H, Q>
@@ -55,11 +76,11 @@ where
 {
     /// Handles `messages`; returns the ids of those that have to come again. What is not done by `deadline` is among them.
     pub(super) async fn handle(&self, messages: Vec<SqsMessage>, deadline: Instant) -> Vec<String> {
+        Metric::BatchSize.observe(u32::try_from(messages.len()).unwrap_or(u32::MAX).into());
         let (mut groups, mut poisonous) = (Groups::default(), Vec::new());
         for (index, message) in messages.iter().enumerate() {
-            match self.read(message) {
-                Ok((event, version)) => groups.add(index, event, version),
-                Err(poison) => poisonous.push((index, poison)),
+            if let Err(poison) = self.read(index, message, &mut groups) {
+                poisonous.push((index, poison));
             }
         }
         let burials = poisonous.into_iter().map(|(index, poison)| self.bury(index, &messages[index], poison, deadline));
@@ -68,19 +89,23 @@ where
         let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = rooms.chain(domains).chain(burials).collect();
         let outcomes: Vec<_> = stream::iter(work).buffer_unordered(GROUPS_AT_A_TIME).collect().await;
         let failed: Vec<Failure> = outcomes.into_iter().flatten().collect();
+        Metric::EventsFailed.add(failed.len());
         self.postpone(&messages, &failed).await;
         failed.iter().filter_map(|(index, _)| messages[*index].message_id.clone()).collect()
     }
 
-    /// The event of a message and its version.
-    fn read(&self, message: &SqsMessage) -> Result<(Event, Version), Poison> {
+    /// Reads a message into its group.
+    fn read(&self, index: usize, message: &SqsMessage, groups: &mut Groups) -> Result<(), Poison> {
         let stamped = Stamped::parse(message.body.as_deref().unwrap_or_default())?;
         if stamped.is_expired(OffsetDateTime::now_utc()) {
             return Err(Poison::Expired(stamped.stamped_at()));
         }
         let event = stamped.event(&self.tenancy)?;
-        tell_receipt(&event, &stamped)?;
-        Ok((event, stamped.version()))
+        let at = Ordinal::new(stamped.version(), &event.id);
+        let part = Part { index, at, stamped_at: stamped.stamped_at(), trace: trace_of(message) };
+        tell_receipt(&event, &stamped, &part)?;
+        groups.add(part, event, stamped.version());
+        Ok(())
     }
 
     fn bury<'a>(
@@ -93,6 +118,7 @@ where
         Box::pin(async move {
             let outcome = tokio::time::timeout_at(deadline, self.queue.bury(message, &poison)).await;
             let outcome = outcome.unwrap_or_else(|_| Err(QueueError("there was no time left".to_owned())));
+            Metric::EventsDead.add(usize::from(outcome.is_ok()));
             tell_burial(message, &poison, outcome.as_ref().err());
             outcome.err().map(|_| (index, Duration::ZERO)).into_iter().collect()
         })
@@ -101,44 +127,38 @@ where
     fn room(
         &self,
         room: RoomJid,
-        events: Vec<(usize, RoomEvent)>,
+        events: Vec<(Part, RoomEvent)>,
         deadline: Instant,
     ) -> LocalBoxFuture<'_, Vec<Failure>> {
-        let span = tracing::error_span!("room", %room);
+        let span = tracing::error_span!("room", %room, event.id = Empty, version = Empty, failed = Empty);
+        let (parts, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let work = async move {
-            let (indices, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
             let outcomes = self.reconciler.apply(&room, &events, deadline).await;
-            let mut failed = Vec::new();
-            for ((index, event), outcome) in indices.into_iter().zip(&events).zip(outcomes) {
-                if let Err(error) = outcome {
-                    tell_failure(&event.at, &error);
-                    failed.push((index, rest(error.is_unanswered(), deadline)));
-                }
-            }
-            failed
+            let setback =
+                |error: ReconcileError| Setback { cause: error.to_string(), unanswered: error.is_unanswered() };
+            outcomes.into_iter().map(|outcome| outcome.map_err(setback)).collect()
         };
-        Box::pin(work.instrument(span))
+        Box::pin(together(span, parts, deadline, work))
     }
 
     fn domain(
         &self,
         domain: DomainPart,
-        events: Vec<(usize, DomainEvent)>,
+        events: Vec<(Part, DomainEvent)>,
         deadline: Instant,
     ) -> LocalBoxFuture<'_, Vec<Failure>> {
-        let span = tracing::error_span!("domain", domain = domain.as_str());
+        let name = domain.as_str();
+        let span = tracing::error_span!("domain", domain = name, event.id = Empty, version = Empty, failed = Empty);
+        let (parts, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let work = async move {
-            let (indices, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
-            let Err(error) = Domains::new(&self.reconciler, &self.hosts).apply(&domain, &events, deadline).await else {
-                return Vec::new();
+            let outcome = Domains::new(&self.reconciler, &self.hosts).apply(&domain, &events, deadline).await;
+            let outcome = |_| match &outcome {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Setback { cause: error.to_string(), unanswered: error.is_unanswered() }),
             };
-            for event in &events {
-                tell_failure(&event.at, &error);
-            }
-            let rest = rest(error.is_unanswered(), deadline);
-            indices.into_iter().map(|index| (index, rest)).collect()
+            events.iter().map(outcome).collect()
         };
-        Box::pin(work.instrument(span))
+        Box::pin(together(span, parts, deadline, work))
     }
 
     /// Has the failed messages come again soon at first, and ever more seldom. They need not stay invisible until the
@@ -158,22 +178,57 @@ where
 }
 
 impl Groups {
-    fn add(&mut self, index: usize, event: Event, version: Version) {
-        let at = Ordinal::new(version, &event.id);
+    fn add(&mut self, part: Part, event: Event, version: Version) {
         match &event.payload {
             Payload::DomainCreated { domain } | Payload::DomainDeleted { domain } => {
                 let created = event.event_type == EventType::DomainCreated;
-                self.domains.entry(domain.clone()).or_default().push((index, DomainEvent { at, created }));
+                let of_domain = DomainEvent { at: part.at.clone(), created };
+                self.domains.entry(domain.clone()).or_default().push((part, of_domain));
             }
             _ => {
                 if let Some((room, event)) = RoomEvent::of(event, version)
                     && !is_empty(&event.change)
                 {
-                    self.rooms.entry(room).or_default().push((index, event));
+                    self.rooms.entry(room).or_default().push((part, event));
                 }
             }
         }
     }
+}
+
+/// Does the work on one group, in `span`, which joins the trace of the last of its messages; tells what came of each.
+async fn together(
+    span: Span,
+    parts: Vec<Part>,
+    deadline: Instant,
+    work: impl Future<Output = Vec<Result<(), Setback>>>,
+) -> Vec<Failure> {
+    trace::join(&span, parts.iter().rev().find_map(|part| part.trace));
+    if let [only] = &parts[..] {
+        span.record("event.id", &*only.at.event).record("version", tracing::field::display(only.at.version));
+    }
+    async {
+        let (outcomes, now) = (work.await, OffsetDateTime::now_utc());
+        let (mut failed, mut lag) = (Vec::new(), None);
+        for (part, outcome) in parts.iter().zip(outcomes) {
+            if let Err(setback) = outcome {
+                tell_failure(part, &setback);
+                failed.push((part.index, rest(setback.unanswered, deadline)));
+            } else {
+                lag = lag.max(Some(now - part.stamped_at));
+            }
+        }
+        Metric::EventsHandled.add(parts.len() - failed.len());
+        if let Some(lag) = lag {
+            Metric::EventLag.observe(lag.as_seconds_f64() * 1_000.0);
+        }
+        if !failed.is_empty() {
+            Span::current().record("failed", failed.len());
+        }
+        failed
+    }
+    .instrument(span)
+    .await
 }
 
 /// Whether nobody is left of those who joined: they have no chat, so there is nothing to do.
@@ -196,30 +251,38 @@ fn rest(unanswered: bool, deadline: Instant) -> Duration {
     }
 }
 
+/// The trace that the platform's event belongs to, as the bridge handed it on.
+fn trace_of(message: &SqsMessage) -> Option<TraceContext> {
+    message.message_attributes.get(TRACEPARENT)?.string_value.as_deref()?.parse().ok()
+}
+
 /// Logs that the event has come.
-fn tell_receipt(event: &Event, stamped: &Stamped) -> Result<(), Poison> {
+fn tell_receipt(event: &Event, stamped: &Stamped, part: &Part) -> Result<(), Poison> {
     let (id, version) = (event.id.as_str(), stamped.version());
     let room = event.payload.room().map(tracing::field::display);
-    tracing::debug!(event.id = id, %version, room, "{}", event.event_type.received_message());
+    let trace_id = part.trace.map(TraceContext::trace_id);
+    tracing::debug!(event.id = id, %version, room, trace_id, "{}", event.event_type.received_message());
     if event.event_type == EventType::ConferenceCreated && tracing::enabled!(tracing::Level::TRACE) {
-        tracing::trace!(event.id = id, "ConferenceCreated payload {}", stamped.payload_json()?);
+        tracing::trace!(event.id = id, trace_id, "ConferenceCreated payload {}", stamped.payload_json()?);
     }
     Ok(())
 }
 
-fn tell_failure(at: &Ordinal, error: &dyn std::fmt::Display) {
-    let (event, version) = (&*at.event, at.version);
-    tracing::warn!(event.id = event, %version, %error, "Event is not handled yet and comes again");
+fn tell_failure(part: &Part, setback: &Setback) {
+    let (event, version, error) = (&*part.at.event, part.at.version, &setback.cause);
+    let trace_id = part.trace.map(TraceContext::trace_id);
+    tracing::warn!(event.id = event, %version, %error, trace_id, "Event is not handled yet and comes again");
 }
 
 fn tell_burial(message: &SqsMessage, poison: &Poison, error: Option<&QueueError>) {
-    let id = message.message_id.as_deref().unwrap_or_default();
+    let (id, trace_id) =
+        (message.message_id.as_deref().unwrap_or_default(), trace_of(message).map(TraceContext::trace_id));
     match error {
         None => {
-            tracing::warn!(message_id = id, code = poison.code(), reason = %poison, "Message goes to the dead-letter queue");
+            tracing::warn!(message_id = id, trace_id, code = poison.code(), reason = %poison, "Message goes to the dead-letter queue");
         }
         Some(error) => {
-            tracing::error!(message_id = id, %error, reason = %poison, "Message could not be put into the dead-letter queue and comes again");
+            tracing::error!(message_id = id, trace_id, %error, reason = %poison, "Message could not be put into the dead-letter queue and comes again");
         }
     }
 }

@@ -5,10 +5,12 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Context, LambdaEvent, service_fn};
 use tokio::time::Instant;
-use tracing::Instrument as _;
 
 use super::{batch::Worker, queue::SqsQueue};
-use crate::lambda::start::{self, Parts};
+use crate::lambda::{
+    invocation::invocation,
+    start::{self, Parts},
+};
 use crate::{
     aws::sdk_config,
     events::EventType,
@@ -36,12 +38,14 @@ pub async fn run(event_type: EventType) -> ExitCode {
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
         let worker = worker.clone();
         async move {
-            let span = tracing::error_span!("invocation", function_request_id = event.context.request_id);
-            let deadline = deadline(&event.context);
+            let (context, records) = (event.context, event.payload.records);
             let failed = match worker {
-                Some(worker) => worker.handle(event.payload.records, deadline).instrument(span).await,
+                Some(worker) => {
+                    let work = worker.handle(records, deadline(&context));
+                    invocation(&context, &context.request_id, None, work).await
+                }
                 // Nothing is lost: the queue keeps what is reported as failed.
-                None => event.payload.records.into_iter().filter_map(|record| record.message_id).collect(),
+                None => records.into_iter().filter_map(|record| record.message_id).collect(),
             };
             Ok::<_, std::convert::Infallible>(response(failed))
         }

@@ -1,0 +1,201 @@
+//! Metrics, as lines of CloudWatch's embedded metric format: no call to CloudWatch, no agent.
+//!
+//! Each metric has the dimension `service` and no other, for a metric costs by the number of its dimensions' values. What they
+//! are and which alarms look at them: docs/METRICS.md.
+
+use std::sync::OnceLock;
+
+use metrics::Unit;
+use metrics_cloudwatch_embedded::{Builder, Collector};
+
+/// The namespace of all metrics.
+const NAMESPACE: &str = "SippoXmpp";
+
+static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
+
+/// What is counted and measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// REST calls answered.
+    Requests,
+    /// Those answered with 4xx.
+    RequestRefusals,
+    /// Those answered with 5xx.
+    RequestFailures,
+    /// From the start of a REST call to its answer, in milliseconds.
+    RequestLatency,
+    /// Sessions opened with the XMPP server.
+    XmppConnects,
+    /// Attempts to open one that failed.
+    XmppConnectFailures,
+    /// Events that are done.
+    EventsHandled,
+    /// Of those, the ones that a newer event had overtaken.
+    EventsStale,
+    /// Events given back to their queue.
+    EventsFailed,
+    /// Events sent to the dead letters.
+    EventsDead,
+    /// From the bridge's stamp to the effect, in milliseconds.
+    EventLag,
+    /// Events in one invocation.
+    BatchSize,
+    /// Invitations that could not be delivered.
+    InvitationsFailed,
+    /// Rounds and claims that were lost to another handler.
+    LedgerConflicts,
+    /// Rooms and domains that a resync could not make agree.
+    ResyncFailed,
+    /// Messages taken from the broker.
+    BridgeIn,
+    /// Messages that SQS has accepted.
+    BridgeOut,
+    /// Messages put into the broker's dead letters.
+    BridgeDead,
+    /// 1 for a bridge that has a session with the broker, else 0.
+    BridgeConnected,
+}
+
+impl Metric {
+    const ALL: [Self; 19] = [
+        Self::Requests,
+        Self::RequestRefusals,
+        Self::RequestFailures,
+        Self::RequestLatency,
+        Self::XmppConnects,
+        Self::XmppConnectFailures,
+        Self::EventsHandled,
+        Self::EventsStale,
+        Self::EventsFailed,
+        Self::EventsDead,
+        Self::EventLag,
+        Self::BatchSize,
+        Self::InvitationsFailed,
+        Self::LedgerConflicts,
+        Self::ResyncFailed,
+        Self::BridgeIn,
+        Self::BridgeOut,
+        Self::BridgeDead,
+        Self::BridgeConnected,
+    ];
+
+    /// Its name in CloudWatch.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::RequestRefusals => "request_refusals",
+            Self::RequestFailures => "request_failures",
+            Self::RequestLatency => "request_latency",
+            Self::XmppConnects => "xmpp_connects",
+            Self::XmppConnectFailures => "xmpp_connect_failures",
+            Self::EventsHandled => "events_handled",
+            Self::EventsStale => "events_stale",
+            Self::EventsFailed => "events_failed",
+            Self::EventsDead => "events_dead",
+            Self::EventLag => "event_lag",
+            Self::BatchSize => "batch_size",
+            Self::InvitationsFailed => "invitations_failed",
+            Self::LedgerConflicts => "ledger_conflicts",
+            Self::ResyncFailed => "resync_failed",
+            Self::BridgeIn => "bridge_in",
+            Self::BridgeOut => "bridge_out",
+            Self::BridgeDead => "bridge_dead",
+            Self::BridgeConnected => "bridge_connected",
+        }
+    }
+
+    fn unit(self) -> Unit {
+        match self {
+            Self::RequestLatency | Self::EventLag => Unit::Milliseconds,
+            _ => Unit::Count,
+        }
+    }
+
+    /// Counts `many` more of a count.
+    pub fn add(self, many: usize) {
+        metrics::counter!(self.name()).increment(many as u64);
+    }
+
+    /// Notes a measured value, one of several that an invocation may have; at most 100 between two [`flush`]es.
+    pub fn observe(self, value: f64) {
+        metrics::histogram!(self.name()).record(value);
+    }
+
+    /// Says how much there is now; it is told with every [`flush`] from then on.
+    pub fn set(self, value: f64) {
+        metrics::gauge!(self.name()).set(value);
+    }
+}
+
+/// Starts to collect for `service`; without this nothing is. Later calls change nothing.
+pub(super) fn init(service: String) {
+    if COLLECTOR.get().is_some() {
+        return;
+    }
+    let collector = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension("service", service).init();
+    let Ok(collector) = collector else { return };
+    for metric in Metric::ALL {
+        // The collector keeps one unit for a name, whatever its kind.
+        metrics::describe_counter!(metric.name(), metric.unit(), "");
+    }
+    if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
+        collector.set_property("function_name", function);
+    }
+    let _ = COLLECTOR.set(collector);
+}
+
+/// Writes what was collected since the last time as one line; no line if that is nothing.
+pub(super) fn flush(write: impl Fn(&str)) {
+    let Some(collector) = COLLECTOR.get() else { return };
+    let mut line = Vec::new();
+    if collector.flush(&mut line).is_ok()
+        && let Ok(line) = std::str::from_utf8(&line)
+        && !line.is_empty()
+    {
+        write(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_flush_writes_one_line_of_the_embedded_metric_format() {
+        init("chat".to_owned());
+        Metric::Requests.add(2);
+        Metric::RequestLatency.observe(12.5);
+        let written = RefCell::new(Vec::new());
+        let write = |line: &str| written.borrow_mut().push(line.to_owned());
+        flush(write);
+        flush(write);
+        let lines = written.into_inner();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
+        assert!(lines[0].ends_with("}\n"));
+        assert_eq!(line["service"], "chat");
+        assert_eq!((&line["requests"], &line["request_latency"]), (&2.into(), &serde_json::json!([12.5])));
+        let directive = &line["_aws"]["CloudWatchMetrics"][0];
+        assert_eq!(directive["Namespace"], NAMESPACE);
+        assert_eq!(directive["Dimensions"], serde_json::json!([["service"]]));
+        let units = serde_json::json!([
+            {"Name": "request_latency", "Unit": "Milliseconds"}, {"Name": "requests", "Unit": "Count"}
+        ]);
+        let mut metrics = directive["Metrics"].as_array().unwrap().clone();
+        metrics.sort_by_key(|metric| metric["Name"].as_str().unwrap().to_owned());
+        assert_eq!(serde_json::Value::from(metrics), units);
+    }
+
+    #[test]
+    fn every_metric_is_in_the_document_of_metrics() {
+        let document = include_str!("../../../docs/METRICS.md");
+        for metric in Metric::ALL {
+            let unit = if metric.unit() == Unit::Milliseconds { "Milliseconds" } else { "Count" };
+            let row = format!("| `{}` | {unit} |", metric.name());
+            assert!(document.contains(&row), "docs/METRICS.md lacks a row {row}");
+        }
+    }
+}
