@@ -15,6 +15,6 @@ pub async fn report(health: Arc<Health>) {
     loop {
         ticks.tick().await;
         Metric::BridgeConnected.set(if health.is_connected() { 1.0 } else { 0.0 });
-        telemetry::flush();
+        telemetry::flush().await;
     }
 }

@@ -40,7 +40,7 @@ async fn run() -> Result<(), String> {
         Some(service) => bridge(&service, stop).await?,
         None => idle(stop).await?,
     }
-    telemetry::flush();
+    telemetry::flush().await;
     tracing::info!("Bridge stopped");
     Ok(())
 }

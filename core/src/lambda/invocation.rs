@@ -35,6 +35,6 @@ pub async fn invocation<T>(
         telemetry::xray::report(&span, header);
     }
     let outcome = work.instrument(span).await;
-    telemetry::flush();
+    telemetry::flush().await;
     outcome
 }

@@ -6,6 +6,8 @@
 mod level;
 mod lines;
 mod metrics;
+#[cfg(feature = "otel")]
+mod otel;
 pub mod trace;
 pub(crate) mod xray;
 
@@ -49,16 +51,22 @@ pub fn init(log: Log) {
     if style == Style::Json {
         metrics::init(service.clone());
     }
+    #[cfg(feature = "otel")]
+    let spans = otel::layer(&service).with_filter(targets.clone());
     // Set by Lambda where the function is traced.
     let daemon = std::env::var("AWS_XRAY_DAEMON_ADDRESS").ok().and_then(|address| Subsegments::to(&address).ok());
     let lines = Lines::new(style, service, write_line).with_filter(targets.clone());
     let registry = tracing_subscriber::registry().with(lines).with(daemon.with_filter(targets));
+    #[cfg(feature = "otel")]
+    let registry = registry.with(spans);
     let _ = registry.try_init();
 }
 
-/// Writes out what was collected since the last time; to be called when an invocation ends, or now and then.
-pub fn flush() {
+/// Hands out what was collected since the last time; to be called when an invocation ends, or now and then.
+pub async fn flush() {
     metrics::flush(write_line);
+    #[cfg(feature = "otel")]
+    otel::flush().await;
 }
 
 /// Prints why a process cannot start, or go on: in one write, for several may share a log.

@@ -16,9 +16,9 @@ pub const TRACEPARENT: &str = "traceparent";
 /// A place in a trace (Trace Context, section 3.2): the trace, and the span that is the parent of what follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TraceContext {
-    trace: u128,
-    span: u64,
-    sampled: bool,
+    pub(super) trace: u128,
+    pub(super) span: u64,
+    pub(super) sampled: bool,
 }
 
 /// The text is no `traceparent`; to be dropped, as the standard asks.
@@ -95,6 +95,9 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 /// Makes `span` part of a trace: of the one that `parent` names, else of the enclosing span's, else of a new one.
 pub fn join(span: &Span, parent: Option<TraceContext>) {
     let context = parent.or_else(current).map_or_else(TraceContext::start, TraceContext::child);
+    // Where spans are exported, the exporter has named this one.
+    #[cfg(feature = "otel")]
+    let context = super::otel::adopt(span, parent).unwrap_or(context);
     with_span(span, |span| {
         span.extensions_mut().replace(context);
     });

@@ -1,0 +1,136 @@
+//! Spans to an OpenTelemetry collector over OTLP/HTTP, such as the Lambda layer of AWS Distro for OpenTelemetry.
+//!
+//! With the feature `otel` and where `OTEL_EXPORTER_OTLP_ENDPOINT` names the collector; the SDK's other variables count too
+//! (`OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER`, `OTEL_EXPORTER_OTLP_HEADERS` …). What of the platform's events is sampled is the
+//! platform's decision: the flags of `traceparent` say so.
+//!
+//! The SDK's own processors send from a thread of theirs, or block this one. A function is frozen between invocations, so it
+//! sends what has ended when an invocation ends ([`flush`]).
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use opentelemetry::{
+    Context,
+    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider},
+};
+use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{SdkTracer, SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter, SpanProcessor},
+};
+use tracing::{Span, Subscriber};
+use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
+use tracing_subscriber::registry::LookupSpan;
+
+use super::trace::TraceContext;
+use crate::tls::Tls;
+
+/// The variables that name a collector.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+
+/// Sending holds up the answer, so it has this long.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// Spans that wait to be sent; more are dropped.
+const MOST: usize = 2_048;
+
+static ENDED: OnceLock<Ended> = OnceLock::new();
+
+/// Keeps the spans that have ended until they are sent.
+#[derive(Debug, Clone)]
+struct Ended {
+    spans: Arc<Mutex<Vec<SpanData>>>,
+    exporter: Arc<OtlpExporter>,
+}
+
+impl SpanProcessor for Ended {
+    fn on_start(&self, _: &mut SdkSpan, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        if spans.len() < MOST && span.span_context.is_sampled() {
+            spans.push(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+/// The layer that makes spans for the collector; none where no collector is named.
+pub(super) fn layer<S>(service: &str) -> Option<OpenTelemetryLayer<S, SdkTracer>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some()).then_some(())?;
+    let exporter = exporter(service).inspect_err(|cause| {
+        // There is no log yet.
+        let _ = super::last_words(&format!("spans are not exported: {cause}; see the variables OTEL_EXPORTER_OTLP_…"));
+    });
+    let ended = Ended { spans: Arc::default(), exporter: Arc::new(exporter.ok()?) };
+    let provider = SdkTracerProvider::builder().with_resource(resource(service)).with_span_processor(ended.clone());
+    let _ = ENDED.set(ended);
+    let tracer = provider.build().tracer("sippo-xmpp");
+    Some(tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_tracked_inactivity(false))
+}
+
+fn exporter(service: &str) -> Result<OtlpExporter, String> {
+    let tls = Tls::new(None).config().map_err(|error| error.to_string())?;
+    let client = reqwest::Client::builder().tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls)).build();
+    let client = client.map_err(|error| error.to_string())?;
+    let builder = OtlpExporter::builder().with_http().with_http_client(client);
+    let mut exporter = builder.build().map_err(|error| error.to_string())?;
+    exporter.set_resource(&resource(service));
+    Ok(exporter)
+}
+
+/// `OTEL_SERVICE_NAME` goes before `service`.
+fn resource(service: &str) -> Resource {
+    match std::env::var("OTEL_SERVICE_NAME") {
+        Ok(_) => Resource::builder().build(),
+        Err(_) => Resource::builder().with_service_name(service.to_owned()).build(),
+    }
+}
+
+/// Sends what has ended. What cannot be sent is lost: no event waits for its telemetry.
+pub(super) async fn flush() {
+    let Some(ended) = ENDED.get() else { return };
+    let spans = std::mem::take(&mut *ended.spans.lock().unwrap_or_else(PoisonError::into_inner));
+    if spans.is_empty() {
+        return;
+    }
+    let cause = match tokio::time::timeout(LIMIT, ended.exporter.export(spans)).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer in time".to_owned(),
+    };
+    tracing::warn!(cause, "Spans were lost; see that the collector which OTEL_EXPORTER_OTLP_ENDPOINT names is there");
+}
+
+/// Has `span` exported as a child of `parent`, else of the span around it; where it then is. `None` where nothing is exported.
+pub(super) fn adopt(span: &Span, parent: Option<TraceContext>) -> Option<TraceContext> {
+    ENDED.get()?;
+    if let Some(parent) = parent {
+        let (trace, id) = (TraceId::from(parent.trace), SpanId::from(parent.span));
+        let flags = if parent.sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+        let context = SpanContext::new(trace, id, flags, true, TraceState::default());
+        // It fails for a span that is not exported; then the next line finds nothing.
+        let _ = span.set_parent(Context::new().with_remote_span_context(context));
+    }
+    let context = span.context();
+    let own = context.span().span_context().clone();
+    own.is_valid().then(|| TraceContext {
+        trace: u128::from_be_bytes(own.trace_id().to_bytes()),
+        span: u64::from_be_bytes(own.span_id().to_bytes()),
+        sampled: own.is_sampled(),
+    })
+}
