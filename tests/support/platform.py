@@ -156,7 +156,14 @@ class Platform:
         self.supervisor.wait_ready(name)
 
     def log(self, name: str = "functions", since: int = 0) -> list[dict[str, Any]]:
-        """The JSON lines of a log since a mark."""
+        """The JSON lines of a log since a mark, without those that are metrics."""
+        return [line for line in self._objects(name, since) if "_aws" not in line]
+
+    def metrics(self, name: str = "functions", since: int = 0) -> list[dict[str, Any]]:
+        """The lines of a log that are in CloudWatch's embedded metric format, since a mark."""
+        return [line for line in self._objects(name, since) if "_aws" in line]
+
+    def _objects(self, name: str, since: int) -> list[dict[str, Any]]:
         text = (self.layout.logs / f"{name}.log").read_bytes()[since:].decode(errors="replace")
         found = []
         for line in text.splitlines():

@@ -131,10 +131,17 @@ class Functions:
         return self.log_file.stat().st_size
 
     def log(self, since: int = 0, message: str | None = None) -> list[dict[str, Any]]:
-        """The functions' log lines since a mark; with `message` those that have it."""
-        text = self.log_file.read_bytes()[since:].decode()
-        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        """The functions' log lines since a mark, without metrics; with `message` those that have it."""
+        lines = [line for line in self._objects(since) if "_aws" not in line]
         return [line for line in lines if message is None or line["message"] == message]
+
+    def metrics(self, since: int = 0) -> list[dict[str, Any]]:
+        """The lines of CloudWatch's embedded metric format since a mark."""
+        return [line for line in self._objects(since) if "_aws" in line]
+
+    def _objects(self, since: int) -> list[dict[str, Any]]:
+        text = self.log_file.read_bytes()[since:].decode()
+        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
     def assert_no_secrets(self) -> None:
         """No token that went in or out stands in the log, whole or but for its signature."""

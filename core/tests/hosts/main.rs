@@ -10,10 +10,11 @@ use log_lines::LogLines;
 use serde_json::json;
 use sippo_xmpp_core::{
     hosts::{Created, Hosts, HostsError},
+    telemetry::trace,
     tls::Tls,
 };
 use tokio::net::TcpListener;
-use tracing::Level;
+use tracing::{Instrument as _, Level};
 
 const LINE: &str = "Failed to create a.example host in XMPP server";
 
@@ -33,6 +34,20 @@ async fn a_host_is_created_or_there_already() {
     let seen = fake.seen.lock().unwrap()[0].clone();
     assert!(seen.starts_with("POST /endpoint ") && seen.ends_with(r#"{"domain":"a.example"}"#), "{seen}");
     assert!(seen.to_lowercase().contains("authorization: bearer 0123456789abcdef"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_trace_goes_with_each_call() {
+    let fake = HttpFake::start(&json!({"domain": "a.example"})).await;
+    let hosts = hosts(fake.url.clone());
+    let span = tracing::error_span!("domain");
+    trace::join(&span, None);
+    let own = span.in_scope(trace::current).unwrap();
+    hosts.create("a.example").instrument(span).await.unwrap();
+    hosts.create("a.example").await.unwrap();
+    let seen = fake.seen.lock().unwrap();
+    assert!(seen[0].contains(&format!("traceparent: {own}\r\n")), "{}", seen[0]);
+    assert!(!seen[1].contains("traceparent"), "{}", seen[1]);
 }
 
 #[tokio::test]

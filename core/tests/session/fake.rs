@@ -3,7 +3,7 @@
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -64,6 +64,8 @@ pub(crate) struct Fake {
     pub address: SocketAddr,
     pub connections: Arc<AtomicUsize>,
     pub logins: Arc<AtomicUsize>,
+    /// The handshakes' `traceparent`, and the ids of requests, as they came.
+    pub traces: Arc<Mutex<Vec<String>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -78,16 +80,17 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (connections, logins) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (counted, counted_logins) = (connections.clone(), logins.clone());
+        let traces = Arc::new(Mutex::new(Vec::new()));
+        let (counted, counted_logins, noted) = (connections.clone(), logins.clone(), traces.clone());
         let task = tokio::spawn(async move {
             loop {
                 let Ok((tcp, _)) = listener.accept().await else { return };
                 let number = counted.fetch_add(1, Ordering::SeqCst);
-                let logins = counted_logins.clone();
-                tokio::spawn(async move { serve(tcp, fault, number, &logins).await });
+                let (logins, traces) = (counted_logins.clone(), noted.clone());
+                tokio::spawn(async move { serve(tcp, fault, number, &logins, &traces).await });
             }
         });
-        Self { address, connections, logins, task }
+        Self { address, connections, logins, traces, task }
     }
 
     pub(crate) fn url(&self) -> url::Url {
@@ -106,7 +109,13 @@ impl Fake {
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 const STREAM_ERROR: &str = "<stream:error xmlns:stream='http://etherx.jabber.org/streams'><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
 
-async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicUsize) -> Option<()> {
+async fn serve(
+    mut tcp: TcpStream,
+    fault: Fault,
+    number: usize,
+    logins: &AtomicUsize,
+    traces: &Mutex<Vec<String>>,
+) -> Option<()> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     match fault {
         Fault::SilentTcp => std::future::pending::<()>().await,
@@ -118,7 +127,9 @@ async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicU
         _ => {}
     }
     #[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
-    let accept = |_: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+    let accept = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+        let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+        traces.lock().unwrap().extend(traceparent.map(str::to_owned));
         if fault != Fault::NoSubprotocol {
             response.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().unwrap());
         }
@@ -184,6 +195,7 @@ async fn serve(mut tcp: TcpStream, fault: Fault, number: usize, logins: &AtomicU
                 .await?;
             }
         } else if frame.starts_with("<iq") {
+            traces.lock().unwrap().extend(attribute(&frame, "id"));
             answer(&mut ws, fault, number, &frame, &mut answers).await?;
         }
     }

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use log_lines::LogLines;
 use sippo_xmpp_core::{
     address::UserJid,
+    telemetry::trace,
     tls::Tls,
     xmpp::{
         Account, ConnectError,
@@ -20,7 +21,7 @@ use sippo_xmpp_core::{
     },
 };
 use tokio::{net::TcpListener, time::Instant};
-use tracing::Level;
+use tracing::{Instrument as _, Level};
 use xmpp_parsers::{
     message::{Id, Message},
     ping::Ping,
@@ -72,6 +73,27 @@ async fn each_failure_to_connect_has_its_own_error() {
     assert!(matches!(&at_open, Negotiation(_)) && at_open.to_string().contains("shutdown"), "{at_open}");
     assert!(matches!(connect_error(Fault::NotAuthorized).await, Unauthorized(_)));
     assert!(matches!(connect_error(Fault::NoBind).await, TimedOut(_)));
+}
+
+#[tokio::test]
+async fn a_trace_goes_with_the_handshake_and_with_each_request() {
+    let fake = Fake::start(Fault::None).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    let mut expected = vec!["1".to_owned()];
+    for number in 2..=3 {
+        let span = tracing::error_span!("room");
+        trace::join(&span, None);
+        expected.push(format!("{number}/{}", span.in_scope(trace::current).unwrap()));
+        request(&client).instrument(span).await.unwrap();
+    }
+    assert_eq!(*fake.traces.lock().unwrap(), expected, "the handshake had no trace, and neither had the first request");
+
+    let (fake, span) = (Fake::start(Fault::None).await, tracing::error_span!("invocation"));
+    trace::join(&span, None);
+    let own = span.in_scope(trace::current).unwrap().to_string();
+    request(&self::client(fake.url())).instrument(span).await.unwrap();
+    assert_eq!(*fake.traces.lock().unwrap(), [own.clone(), format!("1/{own}")]);
 }
 
 #[tokio::test]

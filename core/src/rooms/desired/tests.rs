@@ -142,3 +142,16 @@ fn invitations_are_no_change_of_who_should_be_where() {
         assert!(!before.agrees_with(&changed), "{change:?}");
     }
 }
+
+#[test]
+fn an_event_is_overtaken_when_a_newer_one_decides() {
+    let all = [create(2, "", "a"), join(4, "b"), leave(5, "b"), leave(6, "c"), destroy(8), create(10, "", "a d"), join(12, "c")];
+    let state = state(&all);
+    let overtaken: Vec<bool> = all.iter().map(|event| state.has_overtaken(event)).collect();
+    assert_eq!(overtaken, [true, true, true, true, true, false, false]);
+    // Events that are recorded too, but late ones of the same members.
+    assert!(state.has_overtaken(&leave(9, "d")), "the creation that lists her is newer");
+    assert!(!state.has_overtaken(&leave(11, "d")));
+    assert!(!state.has_overtaken(&join(9, "e")) && state.has_overtaken(&join(7, "e")), "only the end counts for her");
+    assert!(!state.has_overtaken(&event(9, Change::Joined(users("c e")))), "as long as one of them is not");
+}
