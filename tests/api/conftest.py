@@ -16,6 +16,8 @@ for folder in (TESTS.parent / "scripts", TESTS, TESTS / "rest"):
 from rest.conftest import (  # noqa: E402, F401
     api, authority, config_dir, environment, folder, functions, keys, server, token, token_for, user)
 
+from event_document import Message, messages  # noqa: E402
+
 EVENTS = TESTS.parent / "events"
 
 
@@ -29,3 +31,9 @@ def openapi() -> dict:
 def asyncapi() -> dict:
     """events/asyncapi.yaml."""
     return yaml.safe_load((EVENTS / "asyncapi.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def all_messages(asyncapi) -> list[Message]:
+    """What it says of its messages."""
+    return messages(asyncapi)

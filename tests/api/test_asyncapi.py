@@ -12,34 +12,16 @@ from pathlib import Path
 
 import jsonschema_rs
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis_jsonschema import from_schema
+
+from event_document import FORMS, Message, at, function, generate, in_ascii, places
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
 SPECS, SPECS_VERSION = "@asyncapi/specs", "6.11.1"
-DRAFT = "http://json-schema.org/draft-07/schema#"
 EXAMPLES = 20
 """Generated for each message."""
-
-
-def payload_schema(document: dict, message: str) -> dict:
-    """The payload of a message, as a schema of its own."""
-    return {"$schema": DRAFT, "components": {"schemas": document["components"]["schemas"]},
-            "allOf": [document["components"]["messages"][message]["payload"]]}
-
-
-def function(routing_key: str) -> str:
-    """The function of an event type: its routing key in the manner of file names."""
-    return re.sub(r"([A-Z])", r"-\1", routing_key).replace(".", "-").lower()
-
-
-@pytest.fixture(scope="session")
-def messages(asyncapi: dict) -> dict[str, tuple[str, dict]]:
-    """Routing key and schema by message."""
-    return {name: (message["name"], payload_schema(asyncapi, name))
-            for name, message in asyncapi["components"]["messages"].items()}
 
 
 def test_it_is_asyncapi_3(asyncapi):
@@ -66,21 +48,20 @@ def test_channels_are_the_codes(asyncapi):
     assert told == {f"Handled by the function {name}." for _, name in in_code}
 
 
-@pytest.mark.parametrize("form", ["CloudEvent", "Bare"])
-def test_every_sample_is_as_described(asyncapi, messages, form):
+@pytest.mark.parametrize("form", FORMS)
+def test_every_sample_is_as_described(all_messages, form):
     seen = 0
-    for name, (routing_key, schema) in messages.items():
-        if not name.endswith(form):
+    for message in all_messages:
+        if message.form != form:
             continue
-        validator = jsonschema_rs.Draft7Validator(schema)
-        published = json.loads((EVENTS / f"{function(routing_key)}.{form.lower()}.json").read_text())
+        validator = jsonschema_rs.Draft7Validator(message.schema)
+        published = json.loads((EVENTS / f"{message.function}.{form.lower()}.json").read_text())
         validator.validate(published)
-        [example] = asyncapi["components"]["messages"][name]["examples"]
-        assert example["payload"] == published
-        records = json.loads((EVENTS / f"{function(routing_key)}.json").read_text())["Records"]
+        assert message.example == published
+        records = json.loads((EVENTS / f"{message.function}.json").read_text())["Records"]
         stamped = [json.loads(record["body"]) for record in records]
         matching = [one for one in stamped if ("specversion" in one["event"]) == (form == "CloudEvent")]
-        assert len(matching) == 1 and matching[0]["routingKey"] == routing_key
+        assert len(matching) == 1 and matching[0]["routingKey"] == message.routing_key
         validator.validate(matching[0]["event"])
         seen += 1
     assert seen == 10
@@ -98,13 +79,6 @@ ODD = st.one_of(ODD_TEXT, st.none(), st.booleans(), st.integers(), st.just([]), 
                 st.just({"username": "eve", "capabilities": [1]}), st.just({"username": "eve", "capabilities": "chat"}))
 
 
-def places(node, path=()):
-    """The paths of all members and items."""
-    for key, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
-        yield (*path, key)
-        yield from places(child, (*path, key))
-
-
 @st.composite
 def changed(draw, sample: dict):
     """A sample with a member taken out or given another value, as by a publisher's mistake."""
@@ -112,29 +86,12 @@ def changed(draw, sample: dict):
     for _ in range(draw(st.integers(1, 2))):
         options = list(places(changed)) + [("specversion",)]
         path = draw(st.sampled_from(options))
-        parent = changed
-        for key in path[:-1]:
-            parent = parent[key]
+        parent = at(changed, path[:-1])
         if draw(st.booleans()) or path[-1] == "specversion":
             parent[path[-1]] = copy.deepcopy(draw(ODD))
         else:
             del parent[path[-1]]
     return changed
-
-
-def generate(strategy, count: int) -> list:
-    """`count` examples of a strategy, the same ones in every run."""
-    found = []
-
-    @seed(1)
-    @settings(max_examples=count, database=None, deadline=None, suppress_health_check=list(HealthCheck),
-              phases=[Phase.generate])
-    @given(strategy)
-    def collect(one):
-        found.append(one)
-
-    collect()
-    return found
 
 
 def outcomes(cases: list[tuple[str, str]], folder: Path) -> list[str]:
@@ -150,18 +107,12 @@ def outcomes(cases: list[tuple[str, str]], folder: Path) -> list[str]:
 
 
 @pytest.mark.timeout(1800)
-def test_the_parser_takes_what_the_document_allows_and_nothing_else(messages, tmp_path):
+def test_the_parser_takes_what_the_document_allows_and_nothing_else(all_messages, tmp_path):
     cases = []
-    for name, (routing_key, schema) in messages.items():
-        form = "cloudevent" if name.endswith("CloudEvent") else "bare"
-        sample = json.loads((EVENTS / f"{function(routing_key)}.{form}.json").read_text())
-        # The names are exact in ASCII; the other message of a channel is what a bare payload with specversion is.
-        ascii_only = json.loads(json.dumps(schema).replace(r"\\u0080-\\uffff", ""))
-        payloads = generate(from_schema(ascii_only, allow_x00=False, codec="ascii"), EXAMPLES)
-        payloads += generate(changed(sample), 6 * EXAMPLES)
-        other = messages[name.replace("CloudEvent", "Bare") if form == "cloudevent" else name.replace("Bare", "CloudEvent")][1]
-        validators = [jsonschema_rs.Draft7Validator(one) for one in (schema, other)]
-        cases += [(routing_key, payload, any(one.is_valid(payload) for one in validators)) for payload in payloads]
+    for message in all_messages:
+        payloads = generate(from_schema(in_ascii(message.schema), allow_x00=False, codec="ascii"), EXAMPLES)
+        payloads += generate(changed(message.example), 6 * EXAMPLES)
+        cases += [(message.routing_key, payload, message.allows(payload)) for payload in payloads]
     said = outcomes([(key, json.dumps(payload)) for key, payload, _ in cases], tmp_path)
     assert len(said) == len(cases)
     allowed = sum(allows for _, _, allows in cases)
