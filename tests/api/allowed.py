@@ -15,8 +15,9 @@ from stack.local import DOMAIN, PARTNER
 def served(message: Message) -> dict:
     """The schema of a message with tenants and guests whose domains are there: events wait for others."""
     schema = in_ascii(message.schema)
+    schemas = schema["components"]["schemas"]
+    schemas["CloudEvent"]["additionalProperties"] = False  # with what nobody knows they take long to make; see `edges`
     if not message.is_about_domain:
-        schemas = schema["components"]["schemas"]
         localpart, found, _ = schemas["UserText"]["pattern"].partition("@(?!")
         assert found
         schemas["UserText"]["pattern"] = f"{localpart}@({re.escape(DOMAIN)}|{re.escape(PARTNER)}))$"
