@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-TESTS = Path(__file__).resolve().parents[1]
-for folder in (TESTS.parent / "scripts", TESTS, TESTS / "rest"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-from rest.conftest import (  # noqa: E402, F401
+from event_document import Message, messages
+from rest.conftest import (  # noqa: F401
     api, authority, config_dir, environment, folder, functions, keys, server, token, token_for, user)
 
-from event_document import Message, messages  # noqa: E402
-
-EVENTS = TESTS.parent / "events"
+EVENTS = Path(__file__).resolve().parents[2] / "events"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis_jsonschema import from_schema
 
-from event_document import FORMS, Message, at, function, generate, in_ascii, places
+from event_document import FORMS, at, function, generate, in_ascii, places
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"

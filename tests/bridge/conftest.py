@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import secrets
-import shutil
-import sys
-import uuid
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-for folder in (TESTS.parent / "scripts", TESTS, Path(__file__).parent):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+import pytest
 
-import pytest  # noqa: E402
-
-from sqs_proxy import Proxy  # noqa: E402
-from stack import rabbitmq, stand_in  # noqa: E402
-from stack.layout import ROOT, Layout, free_port  # noqa: E402
-from stack.supervisor import Supervisor  # noqa: E402
-from stage import Stage  # noqa: E402
+from sqs_proxy import Proxy
+from stack import rabbitmq, stand_in
+from stack.layout import Layout, free_port
+from stack.supervisor import Supervisor
+from stage import Stage
+from support.folders import new_folder
 
 
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest):
     """A new folder under target/ for this run; it stays when a test has failed."""
-    path = ROOT / "target" / "tests" / f"bridge-{uuid.uuid4().hex[:8]}"
-    path.mkdir(parents=True)
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with new_folder("bridge", request.session) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,17 +22,9 @@ from stack import aws
 from stack.event_types import ROUTING_KEYS
 from stack.layout import BINARIES, ROOT, free_port
 from stack.supervisor import TETHER
+from support.wait import until
 
 KEYS = list(ROUTING_KEYS.values())
-
-
-def wait_until(condition, timeout: float = 30.0, what: str = "the condition"):
-    """Polls until it gives something true, and returns that."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come about within {timeout:.0f} s"
-        time.sleep(0.02)
-    return value
 
 
 @dataclass(frozen=True, order=True)
@@ -185,7 +176,7 @@ class Stage:
         def enough() -> bool:
             found.extend(self.drain())
             return len({serial(message) for message in found}) >= wanted
-        wait_until(enough, timeout, f"the arrival of {wanted} events")
+        until(enough, f"the arrival of {wanted} events", timeout)
         return found
 
 
@@ -224,7 +215,7 @@ class Bridge:
             assert self.process.poll() is None, self.log.read_text()
             health = self.health()
             return health if health.get("state") in states else None
-        return wait_until(reached, timeout, f"state {states}")
+        return until(reached, f"state {states}", timeout)
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

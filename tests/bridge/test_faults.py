@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 
-from stage import Stage, assert_broker_order, events, wait_until
+from stage import Stage, assert_broker_order, events
+from support.wait import until
 from stack import rabbitmq
 from stack.layout import Layout
 
@@ -12,7 +13,7 @@ from stack.layout import Layout
 def run(stage: Stage, count: int, timeout: float = 90.0):
     """Collects `count` events and waits until the broker has no more."""
     messages = stage.collect(count, timeout)
-    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    until(lambda: stage.depth() == 0, "an empty queue", 30)
     messages += stage.drain()
     assert_broker_order(messages, count)
     return messages
@@ -23,7 +24,7 @@ def standby(stage, broker):
     bridge = stage.bridge()
     bridge.wait_for("standby")
     for queue in (stage.name, stage.dead_letters):
-        wait_until(lambda queue=queue: rabbitmq.remembers(broker, queue), 60, f"the log of {queue} to be written down")
+        until(lambda queue=queue: rabbitmq.remembers(broker, queue), f"the log of {queue} to be written down", 60)
     return bridge
 
 
@@ -35,7 +36,7 @@ def test_failed_entries_are_tried_alone(stage):
     messages = run(stage, 600)
     assert len(messages) == 600, "what was accepted was not sent again"
     assert stage.proxy.failed_entries > 100
-    wait_until(lambda: bridge.health()["acknowledged"] == 600, 30, "acknowledgements")
+    until(lambda: bridge.health()["acknowledged"] == 600, "acknowledgements", 30)
     assert bridge.health()["epoch"] == 1, "no session was lost for it"
     assert len([line for line in bridge.lines() if line["level"] == "warn"]) == 1, "said once, not each time"
 
@@ -51,7 +52,7 @@ def test_broken_calls_are_repeated(stage):
     for message in messages:
         versions.setdefault(message.stamped["event"]["serial"], set()).add(message.version)
     assert all(len(found) == 1 for found in versions.values()), "a repeated batch keeps its versions"
-    wait_until(lambda: bridge.health()["acknowledged"] == 600, 30, "acknowledgements")
+    until(lambda: bridge.health()["acknowledged"] == 600, "acknowledgements", 30)
 
 
 def test_nothing_is_acknowledged_before_sqs_has_it(stage):
@@ -59,11 +60,11 @@ def test_nothing_is_acknowledged_before_sqs_has_it(stage):
     bridge = stage.bridge()
     bridge.wait_for("standby")
     stage.publish(events(50))
-    wait_until(lambda: stage.proxy.failed_entries > 100, 30, "failures")
+    until(lambda: stage.proxy.failed_entries > 100, "failures", 30)
     assert bridge.health()["acknowledged"] == 0
     bridge.process.kill()
     bridge.process.wait()
-    wait_until(lambda: stage.depth() == 50, 30, "all of them back in the queue")
+    until(lambda: stage.depth() == 50, "all of them back in the queue", 30)
     stage.proxy.faults.entries = 0.0
     stage.bridge()
     assert {message.version.epoch for message in run(stage, 50)} == {2}
@@ -87,11 +88,11 @@ def test_one_works_and_the_other_takes_over(stage):
 
     publishing = threading.Thread(target=publisher)
     publishing.start()
-    wait_until(lambda: first.health().get("acknowledged", 0) > 300, 30, "work")
+    until(lambda: first.health().get("acknowledged", 0) > 300, "work", 30)
     first.process.kill()
     health = second.wait_for("active", timeout=10)
     assert health["epoch"] >= 2
-    wait_until(lambda: second.health()["acknowledged"] > 100, 30, "work")
+    until(lambda: second.health()["acknowledged"] > 100, "work", 30)
     stop.set()
     publishing.join()
     run(stage, sent[0])
@@ -105,7 +106,7 @@ def test_one_that_was_paused_and_deposed_does_no_harm(stage):
     second.wait_for("standby")
     stage.publish(events(400))
     first.wait_for("active")
-    wait_until(lambda: stage.proxy.held > 0 and first.health()["in"] > 100, 30, "batches in flight")
+    until(lambda: stage.proxy.held > 0 and first.health()["in"] > 100, "batches in flight", 30)
     first.signal(signal.SIGSTOP)
     stage.proxy.faults.paused.clear()
     stage.publish(events(400, 400))
@@ -116,10 +117,10 @@ def test_one_that_was_paused_and_deposed_does_no_harm(stage):
     first.wait_for("standby", timeout=30)
     stage.publish(events(200, 800))
     stage.collect(1000, into=messages)
-    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    until(lambda: stage.depth() == 0, "an empty queue", 30)
     messages += stage.drain()
     assert_broker_order(messages, 1000)
-    wait_until(lambda: second.health()["acknowledged"] >= 1000, 30, "every event acknowledged by the second")
+    until(lambda: second.health()["acknowledged"] >= 1000, "every event acknowledged by the second", 30)
     assert first.health()["acknowledged"] == 0
 
 
@@ -131,7 +132,7 @@ def test_bridges_paused_by_turns(stage):
     for turn in range(4):
         stage.publish(events(150, count))
         count += 150
-        active = wait_until(lambda: next((b for b in bridges if b.health().get("active")), None), 30, "an active one")
+        active = until(lambda: next((b for b in bridges if b.health().get("active")), None), "an active one", 30)
         other = bridges[1 - bridges.index(active)]
         active.signal(signal.SIGSTOP)
         stage.publish(events(50, count))
@@ -140,7 +141,7 @@ def test_bridges_paused_by_turns(stage):
         stage.collect(count, into=messages)
         active.signal(signal.SIGCONT)
         active.wait_for("standby", timeout=30)
-    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    until(lambda: stage.depth() == 0, "an empty queue", 30)
     messages += stage.drain()
     assert_broker_order(messages, count)
 
@@ -149,7 +150,7 @@ def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout
     bridge = standby(stage, broker)
     stage.proxy.faults.entries = 0.2
     stage.publish(events(2000))
-    wait_until(lambda: bridge.health().get("acknowledged", 0) > 100, 30, "work")
+    until(lambda: bridge.health().get("acknowledged", 0) > 100, "work", 30)
     os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
     bridge.wait_for("connecting", timeout=40)
     assert bridge.get()[0] == 503
@@ -158,7 +159,7 @@ def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout
     messages = stage.collect(2000, 90)
     stage.publish(events(100, 2000))
     stage.collect(2100, into=messages)
-    wait_until(lambda: stage.depth() == 0, 30, "an empty queue")
+    until(lambda: stage.depth() == 0, "an empty queue", 30)
     messages += stage.drain()
     assert_broker_order(messages, 2100)
     assert len(bridge.lines("Connected to the message broker again")) >= 1
@@ -167,11 +168,11 @@ def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout
 def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor, broker):
     bridge = standby(stage, broker)
     stage.publish([("nobody.knows", str(i).encode()) for i in range(100)])
-    wait_until(lambda: bridge.health().get("dead", 0) > 20, 30, "dead letters")
+    until(lambda: bridge.health().get("dead", 0) > 20, "dead letters", 30)
     os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
     supervisor.wait_ready("rabbitmq", 90)
     bridge.wait_for("standby", "active", timeout=60)
-    wait_until(lambda: stage.depth(stage.dead_letters) >= 100 and stage.depth() == 0, 60, "all dead letters")
+    until(lambda: stage.depth(stage.dead_letters) >= 100 and stage.depth() == 0, "all dead letters", 60)
     import json
     assert {json.loads(body)["event"] for _, body in stage.dead()} == set(range(100))
 
@@ -183,13 +184,13 @@ def test_a_register_that_moved_on_stops_acknowledgements(stage):
     bridge.wait_for("standby")
     stage.publish(events(20))
     messages = run(stage, 20)
-    wait_until(lambda: bridge.health()["acknowledged"] == 20, 30, "acknowledgements")
+    until(lambda: bridge.health()["acknowledged"] == 20, "acknowledgements", 30)
     aws.call(stage.aws_port, "dynamodb", "UpdateItem", TableName=stage.name,
              Key={"pk": {"S": "bridge"}, "sk": {"S": "epoch"}}, UpdateExpression="SET epoch = :e",
              ExpressionAttributeValues={":e": {"N": "40"}})
     stage.publish(events(20, 20))
     stage.collect(40, into=messages)
-    wait_until(lambda: bridge.health()["acknowledged"] == 40, 30, "acknowledgements")
+    until(lambda: bridge.health()["acknowledged"] == 40, "acknowledgements", 30)
     messages += stage.drain()
     assert_broker_order(messages, 40)
     newest = {}
@@ -203,7 +204,7 @@ def test_a_queue_declared_by_others_is_told_with_its_mend(stage):
     with stage.connect() as connection:
         connection.channel().queue_declare(stage.name, durable=True)
     bridge = stage.bridge()
-    wait_until(lambda: len(bridge.lines("Connecting to message-broker")) >= 2, 30, "two tries")
+    until(lambda: len(bridge.lines("Connecting to message-broker")) >= 2, "two tries", 30)
     warned = [line for line in bridge.lines() if line["level"] == "warn"]
     assert len(warned) == 1 and "PRECONDITION" in warned[0]["cause"].upper(), warned
     # The operator mends it.

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from stage import KEYS, Version, assert_broker_order, events, wait_until
+from stage import KEYS, Version, assert_broker_order, events
+from support.wait import until
 from stack.event_types import ROUTING_KEYS
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -13,7 +14,7 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 def settled(stage, bridge, count: int):
     """Waits until everything is acknowledged."""
-    wait_until(lambda: bridge.health().get("acknowledged") == count, 60, f"{count} acknowledgements")
+    until(lambda: bridge.health().get("acknowledged") == count, f"{count} acknowledgements", 60)
     assert stage.depth() == 0
 
 
@@ -53,7 +54,7 @@ def test_rubbish_goes_to_the_queue_of_its_type(stage):
     rubbish = [b"", b"not json", b"\xff\xfe\x00", b'"text"', "\uffff".encode(), b"\x1f\x8b" + bytes(range(256))]
     stage.publish([(KEYS[i], body) for i, body in enumerate(rubbish)])
     found = []
-    wait_until(lambda: found.extend(stage.drain()) or len(found) == len(rubbish), 30, "arrival")
+    until(lambda: found.extend(stage.drain()) or len(found) == len(rubbish), "arrival", 30)
     assert {message.stamped["routingKey"] for message in found} == set(KEYS[:len(rubbish)])
     assert all(isinstance(message.stamped["event"], str) for message in found), "base64"
     settled(stage, bridge, len(rubbish))
@@ -108,7 +109,7 @@ def test_a_stop_loses_nothing(stage):
     bridge = stage.bridge()
     bridge.wait_for("standby")
     stage.publish(events(1000))
-    wait_until(lambda: stage.proxy.held > 0 and bridge.health().get("in", 0) > 100, 30, "batches in flight")
+    until(lambda: stage.proxy.held > 0 and bridge.health().get("in", 0) > 100, "batches in flight", 30)
     bridge.signal(signal.SIGTERM)
     bridge.wait_for("stopping")
     stage.proxy.faults.paused.clear()
@@ -134,7 +135,7 @@ def stage_count(messages, epoch: int) -> int:
 def test_a_disabled_service_consumes_nothing(stage, tmp_path):
     (tmp_path / "wac.ini").write_text("[log]\nlevel = info\n")
     bridge = stage.bridge(CONFIG_DIR=str(tmp_path), SIPPO_LOG__FORMAT="json")
-    status, body = wait_until(bridge.get, 10, "its health")
+    status, body = until(bridge.get, "its health", 10)
     assert status == 200 and json.loads(body)["state"] == "disabled"
     bridge.signal(signal.SIGINT)
     assert bridge.process.wait(10) == 0
@@ -165,7 +166,7 @@ def test_health_and_metrics(stage):
 def test_without_a_broker_it_is_not_healthy_and_says_so_once(stage):
     from stack.layout import free_port
     bridge = stage.bridge(SIPPO_BROKER__URL=f"amqp://user:{stage.password}@127.0.0.1:{free_port()}")
-    wait_until(lambda: len(bridge.lines("Connecting to message-broker")) >= 3, 30, "three tries")
+    until(lambda: len(bridge.lines("Connecting to message-broker")) >= 3, "three tries", 30)
     assert bridge.get()[0] == 503 and bridge.state() == "connecting"
     assert len([line for line in bridge.lines() if line["level"] in ("warn", "error")]) == 1
     bridge.signal(signal.SIGTERM)

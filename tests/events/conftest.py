@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 import uuid
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-for folder in (TESTS.parent / "scripts", TESTS, TESTS / "xmpp_server"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+import pytest
 
-import pytest  # noqa: E402
-
-from rooms import DOMAIN, Room  # noqa: E402
-from stack.layout import ROOT  # noqa: E402
-from support.platform import Platform  # noqa: E402
+from rooms import DOMAIN, Room
+from support.folders import new_folder
+from support.platform import Platform
 
 
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest):
     """A new folder under target/ for this run; it stays when a test has failed."""
-    path = ROOT / "target" / "tests" / f"events-{uuid.uuid4().hex[:8]}"
-    path.mkdir(parents=True)
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with new_folder("events", request.session) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stanzas import affiliated, ask, configuration, room_features
+from support.stanzas import affiliated, ask, configuration, room_features
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import CLIENT, Client, Element

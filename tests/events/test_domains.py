@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from rooms import Room
-from stanzas import ask
+from support.stanzas import ask
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import AuthFailed, Client, StreamError, XmppError

@@ -8,7 +8,7 @@ import uuid
 import pytest
 
 from rooms import DOMAIN, Room
-from stanzas import join
+from support.stanzas import join
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import Client

@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from rooms import DOMAIN, Room
-from stanzas import archived_bodies, has_body, join, send_message, statuses
+from support.stanzas import archived_bodies, has_body, join, send_message, statuses
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import Client, StanzaError, error_condition

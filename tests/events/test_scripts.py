@@ -60,7 +60,7 @@ def test_a_dead_letter_is_listed_and_brought_back(platform: Platform):
 
 
 def test_resync_brings_back_a_lost_room(platform: Platform, admin: Client, room: Room):
-    from stanzas import ask
+    from support.stanzas import ask
     room.create("alice", ["bob"])
     room.wait_affiliated(admin, "member", ["bob"])
     ask(admin, "set", "<query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query>", room.jid)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
 from pathlib import Path
 
 import pytest
 
-from stack.layout import ROOT
+from support.folders import new_folder
 from support.platform import Platform
 from support.soak.trial import OPTIONS
 
@@ -16,12 +14,8 @@ from support.soak.trial import OPTIONS
 @pytest.fixture
 def folder(request: pytest.FixtureRequest):
     """A new folder under target/; it stays when the test has failed."""
-    path = ROOT / "target" / "tests" / f"faults-{uuid.uuid4().hex[:8]}"
-    path.mkdir(parents=True)
-    failed = request.session.testsfailed
-    yield path
-    if request.session.testsfailed == failed:
-        shutil.rmtree(path)
+    with new_folder("faults", request.session) as path:
+        yield path
 
 
 @pytest.fixture

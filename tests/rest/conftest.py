@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import sys
 import uuid
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parents[1]
-for folder in (TESTS.parent / "scripts", TESTS):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
+import pytest
 
-import pytest  # noqa: E402
-
-from stack.layout import ROOT  # noqa: E402
-from support.access_tokens import AUDIENCE, ISSUER, Key, claims, write_jwks  # noqa: E402
-from support.issuer_double import Authority  # noqa: E402
-from support.prosody import Server  # noqa: E402
-from support.stack import Functions  # noqa: E402
+from support.access_tokens import AUDIENCE, ISSUER, Key, claims, write_jwks
+from support.folders import new_folder
+from support.issuer_double import Authority
+from support.prosody import Server
+from support.stack import Functions
 
 DOMAIN, OTHER_DOMAIN = "example.test", "other.test"
 _counter = itertools.count(1)
@@ -28,11 +21,8 @@ _counter = itertools.count(1)
 @pytest.fixture(scope="session")
 def folder(request: pytest.FixtureRequest):
     """A new folder under target/ for this run; it stays when a test has failed."""
-    path = ROOT / "target" / "tests" / f"rest-{uuid.uuid4().hex[:8]}"
-    path.mkdir(parents=True)
-    yield path
-    if not request.session.testsfailed:
-        shutil.rmtree(path)
+    with new_folder("rest", request.session) as path:
+        yield path
 
 
 @pytest.fixture(scope="session")

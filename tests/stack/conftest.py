@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
-import uuid
-from pathlib import Path
-
 import pytest
 
-from stack.layout import ROOT, Layout
+from stack.layout import Layout
 from stack.supervisor import Supervisor
+from support.folders import new_folder
 
 
 @pytest.fixture
 def layout(request: pytest.FixtureRequest):
     """The files of a stack of the test's own; they stay when it has failed."""
-    folder = ROOT / "target" / "tests" / f"stack-{uuid.uuid4().hex[:8]}"
-    layout = Layout(folder)
-    layout.create()
-    failures = request.session.testsfailed
-    yield layout
-    if request.session.testsfailed == failures:
-        shutil.rmtree(folder)
+    with new_folder("stack", request.session) as folder:
+        layout = Layout(folder)
+        layout.create()
+        yield layout
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import secrets
 import signal
 import ssl
 import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,18 +15,10 @@ import httpx
 from stack import prosody
 from stack.layout import free_port
 from support.login_tokens import mint
+from support.wait import until
 from support.xmpp import Client
 
 START_TIMEOUT = 30.0
-
-
-def wait_until(condition, timeout: float = 10.0, what: str = "condition") -> None:
-    """Polls `condition` until it holds; TimeoutError past the deadline."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what} did not hold within {timeout} s")
-        time.sleep(0.02)
 
 
 class Server:
@@ -81,7 +72,7 @@ class Server:
         process = self.launch()
         ready = prosody.process(self.settings).ready
         try:
-            wait_until(lambda: process.poll() is not None or ready(), START_TIMEOUT, "Prosody's start")
+            until(lambda: process.poll() is not None or ready(), "Prosody's start", START_TIMEOUT)
         except TimeoutError:
             self.kill()
             raise
@@ -121,7 +112,7 @@ class Server:
         """Has Prosody read its configuration again (SIGHUP) and waits until it has."""
         before = self.log_text().count("Reloading configuration file")
         self.signal(signal.SIGHUP)
-        wait_until(lambda: self.log_text().count("Reloading configuration file") > before, what="reload")
+        until(lambda: self.log_text().count("Reloading configuration file") > before, "reload", 10)
 
     def log_text(self) -> str:
         """All that Prosody has logged so far."""

@@ -17,4 +17,4 @@ def until(condition: Callable[[], T], what: str, timeout: float = 30.0) -> T:
             return value
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout:.0f} s in vain for: {what}")
-        time.sleep(0.05)
+        time.sleep(0.02)

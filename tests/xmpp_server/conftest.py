@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import itertools
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT / "tests", ROOT / "scripts"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-from support.prosody import Server  # noqa: E402
+from stack.layout import ROOT
+from support.prosody import Server
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def server_folder() -> Iterator[Callable[[], Path]]:
-    """Makes folders below target/tests/; those of a run without failures go at its end."""
+def server_folder(request: pytest.FixtureRequest) -> Iterator[Callable[[], Path]]:
+    """Makes folders below target/tests/; they go at the run's end, or stay when a test has failed."""
     base = ROOT / "target" / "tests"
     base.mkdir(parents=True, exist_ok=True)
     made: list[Path] = []
@@ -33,8 +28,9 @@ def server_folder() -> Iterator[Callable[[], Path]]:
         return made[-1]
 
     yield make
-    for folder in made:
-        shutil.rmtree(folder, ignore_errors=True)
+    if not request.session.testsfailed:
+        for folder in made:
+            shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

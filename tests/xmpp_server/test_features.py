@@ -10,7 +10,7 @@ import pytest
 
 from stack import prosody
 from stack.layout import free_port
-from support.prosody import wait_until
+from support.wait import until
 from support.xmpp import E, StanzaError, XmppError, body, error_condition, local, namespace
 
 DISCO = "http://jabber.org/protocol/disco#info"
@@ -245,7 +245,7 @@ def test_quiet_connections_are_kept_alive(new_server, unique_domain):
     server = new_server(extra={"KEEPALIVE": "1"}).start()
     with server.user(f"alice@{server.create_host(unique_domain())}") as alice:
         pongs = "Websocket received frame: opcode=a"  # answers to the server's pings (RFC 6455, section 5.5.3)
-        wait_until(lambda: server.log_text().count(pongs) >= 2, what="two answered pings")
+        until(lambda: server.log_text().count(pongs) >= 2, "two answered pings", 10)
         alice.sync()
 
 

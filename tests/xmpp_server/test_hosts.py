@@ -14,9 +14,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stanzas import bounced, deliver, go_online, has_body
+from support.stanzas import bounced, deliver, go_online, has_body
 from stack.layout import free_port
-from support.prosody import Server, wait_until
+from support.prosody import Server
+from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
 
 ROSTER = "jabber:iq:roster"
@@ -446,8 +447,8 @@ def postgresql(server_folder):
     create = [bin_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "sippo", "prosody"]
     environment = os.environ | {"PGPASSWORD": PASSWORD}
     try:
-        wait_until(lambda: subprocess.run(create, stderr=subprocess.DEVNULL, env=environment).returncode == 0, 30,
-                   "PostgreSQL's start")
+        until(lambda: subprocess.run(create, stderr=subprocess.DEVNULL, env=environment).returncode == 0,
+              "PostgreSQL's start", 30)
         yield port
     finally:
         process.send_signal(signal.SIGINT)

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stanzas import (
+from support.stanzas import (
     CLIENT,
     MUC,
     affiliate,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stanzas import (
+from support.stanzas import (
     CLIENT,
     MUC_ADMIN,
     MUC_USER,

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stanzas import (
+from support.stanzas import (
     CLIENT,
     LIFE,
     affiliate,
@@ -32,7 +32,7 @@ from stanzas import (
 )
 from stack import prosody
 from support import muc_rooms
-from support.prosody import wait_until
+from support.wait import until
 
 pytestmark = pytest.mark.timeout(900)  # the first of them may have to wait for the compiler
 
@@ -422,7 +422,7 @@ def test_a_crash_in_the_middle_is_an_error_at_once_and_the_next_call_reconnects(
         side.do("ensure", **at, life="1.1/e")
         users = [f"u{n}@crash.example" for n in range(20_000)]
         side.start("invite", **at, kind="group", since="1.1/e", users=users)
-        wait_until(lambda: "u5@crash.example" in own.log_text(), what="the first invitations")
+        until(lambda: "u5@crash.example" in own.log_text(), "the first invitations", 10)
         own.kill()
         outcome = side.answer()
         refused = outcome["refused"] if outcome["ok"] else {user: outcome["error"] for user in users}
@@ -446,9 +446,9 @@ def test_what_lay_in_a_stopped_servers_queue_takes_no_effect(program, new_server
         outcome = side.ask("grant", **at, users={"alice@stopped.example": "member"}, within=0.3)
         assert not outcome["ok"] and outcome["retryable"], outcome
         given_up = time.time()
-        wait_until(lambda: time.time() > given_up + GRACE + 1, GRACE + 5, "the request's expiry")
+        until(lambda: time.time() > given_up + GRACE + 1, "the request's expiry", GRACE + 5)
         own.signal(signal.SIGCONT)
-        wait_until(lambda: "after it expired" in own.log_text(), what="the stale request")
+        until(lambda: "after it expired" in own.log_text(), "the stale request", 10)
         with own.admin() as admin:
             assert affiliated(admin, room, "member") == set()
         side.do("grant", **at, users={"alice@stopped.example": "member"})

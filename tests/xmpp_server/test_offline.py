@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from stanzas import (
+from support.stanzas import (
     CLIENT,
     answer,
     archived_bodies,

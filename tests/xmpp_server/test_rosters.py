@@ -8,7 +8,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 
-from stanzas import ROSTER, ROSTER_GROUP, answer, ask, assert_absent, condition, new_id, ok, request
+from support.stanzas import ROSTER, ROSTER_GROUP, answer, ask, assert_absent, condition, new_id, ok, request
 
 LIST = "individualChatList"
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from support.prosody import Server, wait_until
+from support.prosody import Server
+from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
 
 MAX_AGE = 3
@@ -86,7 +87,7 @@ def test_hibernating_session_ends_too(short):
     first.presence()
     previd = enable_resumption(first)
     first.abort()
-    wait_until(lambda: f"Session of {jid}/phone ends" in short.log_text(), MAX_AGE + 10, "the session's end")
+    until(lambda: f"Session of {jid}/phone ends" in short.log_text(), "the session's end", MAX_AGE + 10)
     second = short.client(jid, short.login_token(jid))
     assert local(resume(second, previd)) == "failed"
     second.close()
@@ -102,7 +103,7 @@ def test_message_to_a_hibernating_session_is_not_lost(short):
     with short.user("friend@age.example") as friend:
         friend.message(jid, "while asleep")
         friend.sync()
-    wait_until(lambda: f"Session of {jid}/phone ends" in short.log_text(), MAX_AGE + 10, "the session's end")
+    until(lambda: f"Session of {jid}/phone ends" in short.log_text(), "the session's end", MAX_AGE + 10)
     with short.user(jid) as again:
         again.presence()
         assert again.wait_message("while asleep") is not None
@@ -113,7 +114,7 @@ def test_late_binding_gains_nothing(short):
     client = short.client(jid, short.login_token(jid)).open()
     client.authenticate()
     logged_in = time.monotonic()
-    wait_until(lambda: time.monotonic() - logged_in > MAX_AGE + 1, MAX_AGE + 10, "the session's age")
+    until(lambda: time.monotonic() - logged_in > MAX_AGE + 1, "the session's age", MAX_AGE + 10)
     with pytest.raises(StreamError) as end:
         client.bind()
         client.wait_message(timeout=10)

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from stanzas import (
+from support.stanzas import (
     CLIENT,
     MESSAGES,
     answer,
