@@ -71,6 +71,7 @@ ODD_TEXT = st.sampled_from([
     "", " ", " alice", "alice ", "Alice", "al ice", "a\x00b", "a\tb", "a\x7f", "adhoc-1", "adhoc", "conference.a.test",
     "Conference.A.test", "conference", "a..b", "-a.test", "a-.test", "a_b.test", "a.test.", "x" * 64 + ".test", "a@b",
     "a@b@c", "@", "a@", "@b", "a@-b", "a@conference.b", "a/b@c", "a b@c", "A@b", "a@B", "a@b/c", "x" * 600, "1.0", "chat",
+    "a@" + ".".join(["y" * 50] * 6),
     "application/json", "text/plain", "application/x+JSON; a=b", "application/xml", "a\\20b", "\\20a", "\\5c", "'<>&\":",
 ])
 ODD = st.one_of(ODD_TEXT, st.none(), st.booleans(), st.integers(), st.just([]), st.just({}), st.just([None]),
