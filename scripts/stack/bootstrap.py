@@ -17,6 +17,7 @@ import sys
 import venv
 from pathlib import Path
 
+from stack import toolchain
 from stack.layout import ROOT, VENV
 
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
@@ -117,10 +118,17 @@ def _is_stamped(stamp: Path, wanted: str, python: Path) -> bool:
     return python.exists() and stamp.exists() and stamp.read_text() == wanted
 
 
+def rust_toolchain() -> None:
+    """Has all commands from here on use the pinned Rust."""
+    try:
+        toolchain.select()
+    except toolchain.ToolchainError as error:
+        raise BootstrapError(str(error)) from error
+
+
 def build(*arguments: str, profile: str = "stack") -> None:
     """Builds binaries with cargo, by Cargo.toml's profile of this name."""
-    if shutil.which("cargo") is None:
-        raise BootstrapError("cargo is missing; install the Rust toolchain that rust-toolchain or Cargo.toml names")
+    rust_toolchain()
     command = ["cargo", "build", "--profile", profile, "--locked", "--bins", *arguments]
     if run_to_end(command, cwd=ROOT).returncode != 0:
         raise BootstrapError(f"{' '.join(command)} failed; see above")
