@@ -1,19 +1,17 @@
-"""The ten types of broker event, as the stack's programs need to know them (core/src/events/event_type.rs)."""
+"""The types of broker event, as the stack's programs need to know them: read from core/src/events/event_type.rs."""
 
 from __future__ import annotations
 
-ROUTING_KEYS = {
-    "users-group-created": "usersGroup.created",
-    "users-group-deleted": "usersGroup.deleted",
-    "users-group-participants-joined": "usersGroup.participants.joined",
-    "users-group-participants-left": "usersGroup.participants.left",
-    "domain-created": "domain.created",
-    "domain-deleted": "domain.deleted",
-    "conference-created": "conference.created",
-    "conference-destroyed": "conference.destroyed",
-    "conference-participant-joined": "conference.participant.joined",
-    "conference-participant-left": "conference.participant.left",
-}
+import re
+
+from stack.layout import ROOT
+
+_SOURCE = (ROOT / "core" / "src" / "events" / "event_type.rs").read_text()
+_ROWS = re.findall(r'^    (\w+): \w+, "([\w.]+)", "([a-z-]+)",\s+"(.+)";$', _SOURCE, re.MULTILINE)
+assert len(_ROWS) == _SOURCE.count('";\n') > 0, "core/src/events/event_type.rs has rows that are not understood; mend one of the two"
+VARIANTS = {function: variant for variant, _, function, _ in _ROWS}
+"""What Rust code and template.yaml's resources call a function's event type."""
+ROUTING_KEYS = {function: routing_key for _, routing_key, function, _ in _ROWS}
 """Routing key by function: the name of its binary, its queue and its samples."""
 EVENT_FUNCTIONS = list(ROUTING_KEYS)
 RESYNC = "resync"

@@ -7,12 +7,12 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.event_types import EVENT_FUNCTIONS, RESYNC
 from stack.layout import BINARIES, ROOT, VENV, Layout
 from stack.spec import Process
 
-REST_FUNCTIONS = [
-    "login", "individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete",
-]
+_BINARIES = {path.stem for path in (ROOT / "functions" / "src" / "bin").glob("*.rs")}
+REST_FUNCTIONS = sorted(_BINARIES - {*EVENT_FUNCTIONS, RESYNC}, key=lambda name: (name != "login", name))
 """The first one also answers what no route takes."""
 TIMEOUT = 10.0
 """Seconds; as `Timeout` in template.yaml."""

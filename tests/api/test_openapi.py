@@ -13,6 +13,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from stack.functions import REST_FUNCTIONS
+
 ROOT = Path(__file__).resolve().parents[2]
 LAMBDA = ROOT / "core" / "src" / "lambda"
 URN = "urn:sippo-xmpp:problem:"
@@ -49,7 +51,7 @@ def test_it_is_openapi_31(openapi):
 def test_routes_and_methods_are_the_codes(openapi):
     source = (LAMBDA / "routes.rs").read_text()
     documented = set(re.findall(r"/// `([A-Z]+) (/sapi/[^`]+)`", source))
-    assert len(documented) == len(re.findall(r'\(Self::\w+(?:\(_\))?, "[A-Z]+"\) => Some\(', source)) == 4
+    assert len(documented) == len(re.findall(r'\(Self::\w+(?:\(_\))?, "[A-Z]+"\) => Some\(', source)) > 0
     assert operations(openapi) == {(method, path.replace(":jid", "{jid}")) for method, path in documented}
 
 
@@ -119,7 +121,7 @@ def test_schemathesis_finds_a_difference(api, token, folder, right, wrong):
 
 def test_the_document_is_the_samples(openapi):
     """The sample events of API Gateway are of its routes."""
-    for sample in ("login", "individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete"):
+    for sample in REST_FUNCTIONS:
         event = yaml.safe_load((ROOT / "events" / f"{sample}.json").read_text())
         method, path = event["requestContext"]["http"]["method"], event["rawPath"]
         matching = [template for verb, template in operations(openapi) if verb == method and re.fullmatch(

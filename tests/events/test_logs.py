@@ -8,8 +8,9 @@ import uuid
 import pytest
 
 from rooms import DOMAIN, Room
-from support.stanzas import join
+from stack.event_types import ROUTING_KEYS
 from support.platform import Platform
+from support.stanzas import join
 from support.wait import until
 from support.xmpp import Client
 
@@ -33,6 +34,10 @@ def payload(key: str) -> dict:
         return {"domain": f"n{uuid.uuid4().hex[:8]}.test"}
     base = {"id": f"log-{uuid.uuid4().hex[:8]}", "domain": DOMAIN}
     return base | ({"participants": ["bob"]} if "participants" in key else {"participant": "bob"} if "participant" in key else {})
+
+
+def test_the_line_of_every_type_is_known_here():
+    assert set(RECEIVED) == set(ROUTING_KEYS.values()), "write the new type's line here, to the letter, and into docs/OPERATIONS.md"
 
 
 @pytest.mark.parametrize("key", RECEIVED)

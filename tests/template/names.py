@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from stack.event_types import VARIANTS
+from stack.layout import ROOT
 
 
 def event_types() -> dict[str, str]:
-    """Function by event type, as core/src/events/event_type.rs has them."""
-    source = (ROOT / "core/src/events/event_type.rs").read_text()
-    rows = re.findall(r'Self::(\w+) => \{?\s*Names\(\s*"[\w.]+",\s*"([a-z-]+)",', source)
-    assert len(rows) == source.count(" => {\n                Names(") + source.count("=> Names("), rows
-    return dict(rows)
+    """Function by event type."""
+    return {variant: function for function, variant in VARIANTS.items()}
 
 
 def binaries() -> set[str]:

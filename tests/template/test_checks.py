@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from template.conftest import CHECKOV, EVERYTHING, ROOT, SAM, expand, run
+from template.names import event_types
 
 TEMPLATES = ["template", "template-observe"]
 
@@ -60,7 +61,7 @@ def test_every_queue_has_its_two_alarms(template: dict, observe: dict):
     alarms = [one["Properties"] for one in observe["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     watched = {(alarm["Dimensions"][0]["Value"], alarm["MetricName"]) for alarm in alarms if alarm["Namespace"] == "AWS/SQS"}
     names = {one["Properties"]["QueueName"] for one in template["Resources"].values() if one["Type"] == "AWS::SQS::Queue"}
-    assert len(names) == 20
+    assert len(names) == 2 * len(event_types())
     assert watched == {
         (name, "ApproximateNumberOfMessagesVisible" if name.endswith("-dead") else "ApproximateAgeOfOldestMessage")
         for name in names}

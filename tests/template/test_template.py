@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from stack.functions import REST_FUNCTIONS
 from template.names import ROOT, binaries, event_types, variables
 
 MARGIN = 30
@@ -13,7 +14,7 @@ MARGIN = 30
 MEGABYTE = 1024 * 1024
 LEDGER = {f"dynamodb:{name}" for name in (
     "BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")}
-REST = {"login", "individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete"}
+REST = set(REST_FUNCTIONS)
 
 
 def of_type(template: dict, kind: str) -> dict[str, dict]:

@@ -16,7 +16,7 @@ use crate::address::{RoomJid, Tenancy, UserJid, canonical_domain};
 pub struct Event {
     /// The same for every delivery of one event.
     pub id: String,
-    /// Which of the ten it is.
+    /// Its type.
     pub event_type: EventType,
     /// What it says.
     pub payload: Payload,

@@ -1,4 +1,4 @@
-//! The ten types of event, and what each is called where.
+//! The types of event, and what each is called where.
 
 /// What an event is about. It decides, among other things, the `reason` of an invitation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,90 +23,77 @@ impl Family {
     }
 }
 
-/// The type of an event. Each has a routing key, a queue and a function of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventType {
-    /// There is a new group of users.
-    UsersGroupCreated,
-    /// A group of users is no more.
-    UsersGroupDeleted,
-    /// Users joined a group.
-    UsersGroupParticipantsJoined,
-    /// Users left a group.
-    UsersGroupParticipantsLeft,
-    /// There is a new tenant.
-    DomainCreated,
-    /// A tenant is no more.
-    DomainDeleted,
-    /// There is a new conference.
-    ConferenceCreated,
-    /// A conference is over.
-    ConferenceDestroyed,
-    /// A user joined a conference.
-    ConferenceParticipantJoined,
-    /// A user left a conference.
-    ConferenceParticipantLeft,
+/// What a type is called where.
+struct Names {
+    family: Family,
+    routing_key: &'static str,
+    function: &'static str,
+    received: &'static str,
 }
 
-/// One row for each type: routing key, function, what is logged when one comes.
-struct Names(&'static str, &'static str, &'static str);
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $name:ident: $family:ident, $routing_key:literal, $function:literal, $received:literal;)+) => {
+        /// The type of an event. Each has a routing key, a queue and a function of its own.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventType {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl EventType {
+            /// All of them.
+            pub const ALL: [Self; [$(Self::$name),+].len()] = [$(Self::$name),+];
+
+            const fn names(self) -> Names {
+                match self {
+                    $(Self::$name => Names {
+                        family: Family::$family,
+                        routing_key: $routing_key,
+                        function: $function,
+                        received: $received,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+// One row for each type: family, routing key, function, and what is logged when one comes, which operators search for:
+// it is kept to the letter. The scripts and tests in Python read these rows (scripts/stack/event_types.py).
+event_types! {
+    /// There is a new group of users.
+    UsersGroupCreated: UsersGroup, "usersGroup.created", "users-group-created",
+        "Received a new usersGroup creation";
+    /// A group of users is no more.
+    UsersGroupDeleted: UsersGroup, "usersGroup.deleted", "users-group-deleted",
+        "Received a usersGroup deletion";
+    /// Users joined a group.
+    UsersGroupParticipantsJoined: UsersGroup, "usersGroup.participants.joined", "users-group-participants-joined",
+        "Received a change in a group participants (joining)";
+    /// Users left a group.
+    UsersGroupParticipantsLeft: UsersGroup, "usersGroup.participants.left", "users-group-participants-left",
+        "Received a change in a group participants (leaving)";
+    /// There is a new tenant.
+    DomainCreated: Domain, "domain.created", "domain-created",
+        "Received a notification of a new domain";
+    /// A tenant is no more.
+    DomainDeleted: Domain, "domain.deleted", "domain-deleted",
+        "Received a notification of a deleted domain";
+    /// There is a new conference.
+    ConferenceCreated: Conference, "conference.created", "conference-created",
+        "Received a new conference";
+    /// A conference is over.
+    ConferenceDestroyed: Conference, "conference.destroyed", "conference-destroyed",
+        "Received a conference destroyed";
+    /// A user joined a conference.
+    ConferenceParticipantJoined: Conference, "conference.participant.joined", "conference-participant-joined",
+        "Received a notification of a new participant in a conference";
+    /// A user left a conference.
+    ConferenceParticipantLeft: Conference, "conference.participant.left", "conference-participant-left",
+        "Received a notification of a participant leaving a conference";
+}
 
 impl EventType {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::UsersGroupCreated,
-        Self::UsersGroupDeleted,
-        Self::UsersGroupParticipantsJoined,
-        Self::UsersGroupParticipantsLeft,
-        Self::DomainCreated,
-        Self::DomainDeleted,
-        Self::ConferenceCreated,
-        Self::ConferenceDestroyed,
-        Self::ConferenceParticipantJoined,
-        Self::ConferenceParticipantLeft,
-    ];
-
-    // The messages are what operators search for: they are kept to the letter.
-    const fn names(self) -> Names {
-        match self {
-            Self::UsersGroupCreated => {
-                Names("usersGroup.created", "users-group-created", "Received a new usersGroup creation")
-            }
-            Self::UsersGroupDeleted => {
-                Names("usersGroup.deleted", "users-group-deleted", "Received a usersGroup deletion")
-            }
-            Self::UsersGroupParticipantsJoined => Names(
-                "usersGroup.participants.joined",
-                "users-group-participants-joined",
-                "Received a change in a group participants (joining)",
-            ),
-            Self::UsersGroupParticipantsLeft => Names(
-                "usersGroup.participants.left",
-                "users-group-participants-left",
-                "Received a change in a group participants (leaving)",
-            ),
-            Self::DomainCreated => Names("domain.created", "domain-created", "Received a notification of a new domain"),
-            Self::DomainDeleted => {
-                Names("domain.deleted", "domain-deleted", "Received a notification of a deleted domain")
-            }
-            Self::ConferenceCreated => Names("conference.created", "conference-created", "Received a new conference"),
-            Self::ConferenceDestroyed => {
-                Names("conference.destroyed", "conference-destroyed", "Received a conference destroyed")
-            }
-            Self::ConferenceParticipantJoined => Names(
-                "conference.participant.joined",
-                "conference-participant-joined",
-                "Received a notification of a new participant in a conference",
-            ),
-            Self::ConferenceParticipantLeft => Names(
-                "conference.participant.left",
-                "conference-participant-left",
-                "Received a notification of a participant leaving a conference",
-            ),
-        }
-    }
-
-    /// The type that a routing key names, if it is one of the ten.
+    /// The type that a routing key names, if there is one.
     #[must_use]
     pub fn of_routing_key(key: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|one| one.routing_key() == key)
@@ -115,35 +102,25 @@ impl EventType {
     /// The routing key, which is the `type` of a `CloudEvent` too.
     #[must_use]
     pub const fn routing_key(self) -> &'static str {
-        self.names().0
+        self.names().routing_key
     }
 
     /// The function that handles it: the name of its binary, of its queue, of its samples.
     #[must_use]
     pub const fn function(self) -> &'static str {
-        self.names().1
+        self.names().function
     }
 
     /// The debug line that tells that one came.
     #[must_use]
     pub const fn received_message(self) -> &'static str {
-        self.names().2
+        self.names().received
     }
 
     /// What it is about.
     #[must_use]
     pub const fn family(self) -> Family {
-        match self {
-            Self::UsersGroupCreated
-            | Self::UsersGroupDeleted
-            | Self::UsersGroupParticipantsJoined
-            | Self::UsersGroupParticipantsLeft => Family::UsersGroup,
-            Self::DomainCreated | Self::DomainDeleted => Family::Domain,
-            Self::ConferenceCreated
-            | Self::ConferenceDestroyed
-            | Self::ConferenceParticipantJoined
-            | Self::ConferenceParticipantLeft => Family::Conference,
-        }
+        self.names().family
     }
 }
 
@@ -156,7 +133,7 @@ mod tests {
     #[test]
     fn each_type_has_names_of_its_own() {
         for names in [EventType::routing_key, EventType::function, EventType::received_message] {
-            assert_eq!(EventType::ALL.map(names).into_iter().collect::<BTreeSet<_>>().len(), 10);
+            assert_eq!(EventType::ALL.map(names).into_iter().collect::<BTreeSet<_>>().len(), EventType::ALL.len());
         }
         for one in EventType::ALL {
             assert_eq!(EventType::of_routing_key(one.routing_key()), Some(one));

@@ -17,7 +17,7 @@ pub const MAX_REASON: usize = 256;
 /// and cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Poison {
-    /// The routing key is none of the ten.
+    /// The routing key is none of ours.
     #[error("routing key '{0}' is no event's; see the list of events for the right one")]
     UnknownRoutingKey(Quoted),
     /// The body is not UTF-8.
