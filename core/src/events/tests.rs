@@ -139,7 +139,7 @@ fn bad_payloads_are_poison() {
     let first = |value: Value| group("participants", json!([value]));
     let long = "x".repeat(MAX_NAME + 1);
     for ((key, payload), reason) in [
-        (("usersGroup.renamed", json!({})), "unknown-routing-key: routing key 'usersGroup.renamed'"),
+        (("usersGroup.unheardOf", json!({})), "unknown-routing-key: routing key 'usersGroup.unheardOf'"),
         (("domain.created", json!([])), "ill-typed: data is not an object"),
         (("domain.created", json!({})), "missing: domain"),
         (("domain.created", json!({"domain": null})), "missing: domain"),
