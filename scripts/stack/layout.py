@@ -39,6 +39,16 @@ class Layout:
         return self.state / "stack.env"
 
     @property
+    def functions_env_file(self) -> Path:
+        """The functions' configuration, in the same form: for one that runs beside the stack, in a debugger."""
+        return self.state / "functions.env"
+
+    def remove_env_files(self) -> None:
+        """When nothing runs any more, or not yet."""
+        for file in (self.env_file, self.functions_env_file):
+            file.unlink(missing_ok=True)
+
+    @property
     def lock_file(self) -> Path:
         """Held by the one process that runs this stack."""
         return self.state / "lock"

@@ -157,7 +157,7 @@ class Stack:
                 raise StackError(f"GET {path} answers {status}: {body[:500]}; look into {self.layout.logs}/functions.log")
 
     def write_env(self) -> None:
-        """Writes stack.env for the shell."""
+        """Writes stack.env and functions.env for the shell."""
         lines = {
             "API_URL": self.functions.url,
             "XMPP_URL": self.prosody.ws_url,
@@ -176,7 +176,8 @@ class Stack:
             "LOG_DIR": str(self.layout.logs.resolve()),
             "PID_DIR": str(self.layout.pids.resolve()),
         }
-        write_private(self.layout.env_file, "".join(f"{key}={shlex.quote(value)}\n" for key, value in lines.items()))
+        for file, content in ((self.layout.env_file, lines), (self.layout.functions_env_file, self.service_environment())):
+            write_private(file, "".join(f"{key}={shlex.quote(value)}\n" for key, value in content.items()))
 
 
 def _call(url: urllib.parse.SplitResult, method: str, token: str, body: str | None = None) -> tuple[int, str]:

@@ -37,7 +37,9 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
         assert run.poll() is None, output.read_text()
         env = dict(line.split("=", 1) for line in layout.env_file.read_text().splitlines())
         assert PROMISED <= env.keys()
-        assert layout.env_file.stat().st_mode & 0o077 == 0
+        for file in (layout.env_file, layout.functions_env_file):
+            assert file.stat().st_mode & 0o077 == 0
+        assert f"SIPPO_XMPP__XMPP_URL={env['XMPP_URL']}\n" in layout.functions_env_file.read_text()
         for name in KEPT_UP if end == signal.SIGTERM else ():
             pid = pid_of(layout, name)
             assert pid is not None
@@ -48,6 +50,7 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
         run.wait(60)
     if end == signal.SIGTERM:
         assert run.returncode == 0, output.read_text()
+        assert not layout.env_file.exists() and not layout.functions_env_file.exists(), "addresses and secrets of nothing"
         assert members(layout.state) == []
     else:
         until(lambda: members(layout.state) == [], "the end of what it had started", 20)
