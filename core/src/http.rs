@@ -1,4 +1,4 @@
-//! HTTP calls to the hosts API and the token issuer.
+//! HTTP calls to the hosts API, the token issuer and AWS.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -13,14 +13,27 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct HttpClient {
     tls: Tls,
-    timeout: Duration,
+    limit: Limit,
     client: OnceLock<reqwest::Client>,
+}
+
+/// What must not take longer.
+#[derive(Debug)]
+enum Limit {
+    Exchange(Duration),
+    Connect(Duration),
 }
 
 impl HttpClient {
     /// With `timeout` for a whole exchange. Redirects are not followed: credentials go nowhere else.
     pub(crate) fn new(tls: Tls, timeout: Duration) -> Self {
-        Self { tls, timeout, client: OnceLock::new() }
+        Self { tls, limit: Limit::Exchange(timeout), client: OnceLock::new() }
+    }
+
+    /// With `timeout` for making a connection only, for whoever calls limits the rest; and without the proxy that the
+    /// environment may name.
+    pub(crate) fn direct(tls: Tls, timeout: Duration) -> Self {
+        Self { tls, limit: Limit::Connect(timeout), client: OnceLock::new() }
     }
 
     /// The client.
@@ -31,12 +44,14 @@ impl HttpClient {
         if let Some(client) = self.client.get() {
             return Ok(client);
         }
-        let client = reqwest::Client::builder()
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(ClientConfig::clone(&*self.tls.config()?))
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(self.timeout)
-            .build()
-            .expect("a client with a ready TLS configuration needs nothing that can fail");
+            .redirect(reqwest::redirect::Policy::none());
+        let builder = match self.limit {
+            Limit::Exchange(timeout) => builder.timeout(timeout),
+            Limit::Connect(timeout) => builder.connect_timeout(timeout).no_proxy(),
+        };
+        let client = builder.build().expect("a client with a ready TLS configuration needs nothing that can fail");
         Ok(self.client.get_or_init(|| client))
     }
 }
