@@ -127,9 +127,10 @@ def rust_toolchain() -> None:
 
 
 def build(*arguments: str, profile: str = "stack") -> None:
-    """Builds binaries with cargo, by Cargo.toml's profile of this name."""
+    """Builds binaries with cargo, by Cargo.toml's profile of this name: all, or those named with --bin."""
     rust_toolchain()
-    command = ["cargo", "build", "--profile", profile, "--locked", "--bins", *arguments]
+    bins = () if "--bin" in arguments else ("--bins",)
+    command = ["cargo", "build", "--profile", profile, "--locked", *bins, *arguments]
     if run_to_end(command, cwd=ROOT).returncode != 0:
         raise BootstrapError(f"{' '.join(command)} failed; see above")
 

@@ -17,6 +17,9 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 NODE_FOLDER = ROOT / "target" / "peers"
 VENV = ROOT / "target" / "venv-peers"
+HELLO = HERE / "hello"
+"""The least that a function on Node can be: a package of its own, for its client of the Runtime API takes minutes to build."""
+HELLO_FOLDER = ROOT / "target" / "peers-hello"
 ROUNDS = 3
 GROUP = 1_000
 JOINS = 100
@@ -25,21 +28,21 @@ WINDOWS = (1, 64)
 """Affiliations in flight: awaiting each, and pipelined."""
 
 
-def install() -> None:
-    """The peers' packages, as pinned."""
-    NODE_FOLDER.mkdir(parents=True, exist_ok=True)
-    wanted = (HERE / "package-lock.json").read_text()
-    stamp = NODE_FOLDER / "installed"
+def install(source: Path = HERE, folder: Path = NODE_FOLDER) -> None:
+    """The peers' packages, as pinned in `source`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = (source / "package-lock.json").read_text()
+    stamp = folder / "installed"
     if not stamp.exists() or stamp.read_text() != wanted:
         for name in ("package.json", "package-lock.json"):
-            (NODE_FOLDER / name).write_text((HERE / name).read_text())
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=NODE_FOLDER, capture_output=True, text=True)
+            (folder / name).write_text((source / name).read_text())
+        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
         if done.returncode != 0:
             sys.exit(f"bench: npm could not install the peers; see that Node 20 and npm work:\n{done.stderr[-2000:]}")
         stamp.write_text(wanted)
     # Where Node looks for a script's packages.
-    for script in HERE.glob("*.mjs"):
-        (NODE_FOLDER / script.name).write_text(script.read_text())
+    for script in source.glob("*.mjs"):
+        (folder / script.name).write_text(script.read_text())
 
 
 @dataclass

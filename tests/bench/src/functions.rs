@@ -1,108 +1,102 @@
-//! The deployed binaries under a Runtime API of our own: cold start, warm latency, size, memory.
+//! The deployed binaries beside peers: start, memory, size; and a warm chat list beside a bare round trip.
+
+mod cases;
+mod table;
 
 use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
+    path::Path,
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use sippo_xmpp_core::xmpp::{Manner, Request, Session};
-use tokio::process::{Child, Command};
 use xmpp_parsers::roster::Roster;
 
+use self::cases::Case;
 use crate::{
     Target,
-    runtime_api::RuntimeApi,
+    aws::Aws,
+    function::{Function, Memory, request},
     session::connector,
     stats::{median, percentile},
     variable,
 };
 
-const COLD_STARTS: usize = 30;
+const STARTS: usize = 30;
 const CALLS: usize = 1_000;
 
-/// A running function.
-struct Function {
-    /// Before its API: it ends first.
-    process: Child,
-    api: RuntimeApi,
-    started: Instant,
-}
-
-impl Function {
-    async fn start(binary: &Path) -> Self {
-        let api = RuntimeApi::bind().await;
-        let started = Instant::now();
-        let process = Command::new(binary)
-            .env("AWS_LAMBDA_RUNTIME_API", api.address())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
-            .env("SIPPO_LOG__LEVEL", "error")
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("the function is built");
-        Self { process, api, started }
-    }
-
-    /// Resident memory in MB.
-    #[expect(clippy::cast_precision_loss, reason = "kilobytes")]
-    fn memory(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id().expect("it runs")));
-        let status = status.expect("Linux tells");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") as f64 / 1024.0
-    }
-}
-
-fn event(method: &str, path: &str, token: Option<&str>) -> Value {
-    let mut headers = json!({"host": "localhost"});
-    if let Some(token) = token {
-        headers["authorization"] = format!("Bearer {token}").into();
-    }
-    json!({"version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "", "headers": headers,
-        "isBase64Encoded": false, "requestContext": {"accountId": "1", "apiId": "a", "stage": "$default",
-            "requestId": "r", "http": {"method": method, "path": path, "protocol": "HTTP/1.1",
-            "sourceIp": "127.0.0.1", "userAgent": "bench"}}})
+/// Of some starts, the milliseconds each.
+#[derive(Debug, Default, Clone)]
+struct Starts {
+    passed: Vec<f64>,
+    cpu: Vec<f64>,
 }
 
 pub(crate) async fn measure(target: &Target) {
-    let folder = PathBuf::from(variable("BENCH_FUNCTIONS"));
-    let token = variable("BENCH_ACCESS_TOKEN");
-    cold_start(&folder.join("login"), &token).await;
-    chat_list(target, &folder.join("individual-chat-list-get"), &token).await;
+    let cases = Case::all(&target.domain);
+    let aws = Aws::start().await;
+    let starts = starts(&cases, &aws).await;
+    let mut rows = Vec::new();
+    for (case, starts) in cases.iter().zip(starts) {
+        let idle = after_calls(case, &aws).await;
+        let busy = match &case.work {
+            Some(work) => Some(after_work(case, work).await),
+            None => None,
+        };
+        rows.push(table::Row { case, starts, idle, busy });
+    }
+    table::print(&rows);
+    chat_list(target).await;
 }
 
-async fn cold_start(binary: &Path, token: &str) {
-    println!("login function: process start → first answer, ms, median (p95) of {COLD_STARTS}");
-    for (name, status, token) in [("401", 401, None), ("login", 200, Some(token))] {
-        let mut times = Vec::new();
-        for _ in 0..COLD_STARTS {
-            let mut function = Function::start(binary).await;
-            let (answer, _) = function.api.invoke(&event("GET", "/sapi/xmpp/login", token)).await;
-            times.push(function.started.elapsed().as_secs_f64() * 1e3);
-            assert_eq!(answer["statusCode"], status, "{answer}");
+/// Process start → first answer: each case once a round, after a round that warms up.
+async fn starts(cases: &[Case], aws: &Aws) -> Vec<Starts> {
+    let mut times = vec![Starts::default(); cases.len()];
+    for round in 0..=STARTS {
+        for (case, times) in cases.iter().zip(&mut times) {
+            let calls = aws.calls();
+            let mut function = case.start(Some(aws)).await;
+            let (answer, _) = function.api.invoke(&case.first).await;
+            let (age, cpu) = (function.age(), function.cpu());
+            assert!(case.accepts(&answer), "{}: {answer}", case.name);
+            assert_eq!(aws.calls() - calls, case.aws_calls, "{}'s calls of AWS", case.name);
+            if round > 0 {
+                times.passed.push(age);
+                times.cpu.push(cpu);
+            }
         }
-        println!("  {name:10} {:6.2} ({:.2})", median(&times), percentile(&times, 0.95));
     }
-    let mut function = Function::start(binary).await;
+    times
+}
+
+async fn after_calls(case: &Case, aws: &Aws) -> Memory {
+    let mut function = case.start(Some(aws)).await;
     for _ in 0..CALLS {
-        function.api.invoke(&event("GET", "/sapi/xmpp/login", Some(token))).await;
+        function.api.invoke(&case.first).await;
     }
-    println!("  memory after {CALLS} calls: {:.1} MB", function.memory());
+    function.memory()
+}
+
+/// With the XMPP server, the token issuer's keys and the ledger of the local stack.
+async fn after_work(case: &Case, work: &serde_json::Value) -> Memory {
+    let mut function = case.start(None).await;
+    for _ in 0..CALLS {
+        let (answer, _) = function.api.invoke(work).await;
+        assert!(cases::is_success(&answer), "{}: {answer}", case.name);
+    }
+    function.memory()
 }
 
 /// A warm GET as the runtime sees it, beside one bare round trip of the same request over a session
 /// of our own, in turn.
-async fn chat_list(target: &Target, binary: &Path, token: &str) {
+async fn chat_list(target: &Target) {
+    let token = variable("BENCH_ACCESS_TOKEN");
     let (connector, account) = connector(target);
     let session = Session::open(&connector, &account, Manner::Pipelined).await.expect("the server is up");
     let user = jid::BareJid::new(&variable("BENCH_USER")).expect("a bare JID");
     let roster = || Request::get(user.clone(), Roster { ver: None, items: Vec::new() });
-    let mut function = Function::start(binary).await;
-    let get = event("GET", "/sapi/xmpp/individualChatList", Some(token));
+    let program = cases::program("individual-chat-list-get");
+    let mut function = Function::start(&program, Path::new("."), &[]).await;
+    let get = request("GET", cases::CHAT_LIST, Some(&token));
     let (mut calls, mut trips, mut differences) = (Vec::new(), Vec::new(), Vec::new());
     for call in 0..CALLS {
         let begin = Instant::now();
@@ -121,5 +115,4 @@ async fn chat_list(target: &Target, binary: &Path, token: &str) {
     for (name, times) in [("function", &calls), ("round trip", &trips), ("difference", &differences)] {
         println!("  {name:10} {:6.3} ({:.3})", median(times), percentile(times, 0.95));
     }
-    println!("  memory after {CALLS} calls: {:.1} MB", function.memory());
 }

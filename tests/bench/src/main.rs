@@ -2,7 +2,10 @@
 //!
 //! Usage: `scripts/bench`, which starts Prosody and sets the environment this reads.
 
+mod aws;
+mod function;
 mod functions;
+mod http;
 mod raw;
 mod rooms;
 mod runtime_api;

@@ -3,15 +3,14 @@
 use std::time::Instant;
 
 use serde_json::Value;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::TcpListener;
+
+use crate::http::{Connection, Request};
 
 /// One function's connection to the API, over which its invocations go one by one.
 pub(crate) struct RuntimeApi {
     listener: TcpListener,
-    connection: Option<BufReader<TcpStream>>,
+    connection: Option<Connection>,
 }
 
 impl RuntimeApi {
@@ -26,60 +25,35 @@ impl RuntimeApi {
 
     /// Has the function handle `event`; its answer, and the seconds from handing out to taking in.
     pub(crate) async fn invoke(&mut self, event: &Value) -> (Value, f64) {
-        let (path, _) = self.request().await;
-        assert!(path.ends_with("/invocation/next"), "{path}");
+        let next = self.request().await;
+        assert!(next.path.ends_with("/invocation/next"), "{next:?}");
         let begin = Instant::now();
-        let headers = "Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n\
+        let headers = "Content-Type: application/json\r\n\
+             Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-2dfe598c3fcd\r\n\
              Lambda-Runtime-Deadline-Ms: 9999999999999\r\nLambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:x\r\n";
         self.respond("200 OK", headers, &event.to_string()).await;
-        let (path, body) = self.request().await;
+        let answer = self.request().await;
         let taken = begin.elapsed().as_secs_f64();
-        self.respond("202 Accepted", "", "").await;
-        assert!(path.ends_with("/response"), "{path}: {body}");
-        (serde_json::from_str(&body).expect("the answer is JSON"), taken)
+        self.respond("202 Accepted", "Content-Type: application/json\r\n", "").await;
+        assert!(answer.path.ends_with("/response"), "{answer:?}");
+        (serde_json::from_str(&answer.body).expect("the answer is JSON"), taken)
     }
 
     async fn respond(&mut self, status: &str, headers: &str, body: &str) {
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
         let connection = self.connection.as_mut().expect("a request came first");
-        connection.write_all((head + body).as_bytes()).await.expect("the function is there");
+        connection.respond(status, headers, body).await.expect("the function is there");
     }
 
-    /// The next request: path and body.
-    async fn request(&mut self) -> (String, String) {
+    async fn request(&mut self) -> Request {
         loop {
-            if self.connection.is_none() {
-                let (tcp, _) = self.listener.accept().await.expect("the function connects");
-                tcp.set_nodelay(true).expect("a TCP socket");
-                self.connection = Some(BufReader::new(tcp));
-            }
-            match read_request(self.connection.as_mut().expect("just made")).await {
+            let connection = match &mut self.connection {
+                Some(connection) => connection,
+                None => self.connection.insert(Connection::accept(&self.listener).await),
+            };
+            match connection.request().await {
                 Some(request) => return request,
                 None => self.connection = None,
             }
         }
     }
-}
-
-async fn read_request(connection: &mut BufReader<TcpStream>) -> Option<(String, String)> {
-    let mut line = String::new();
-    connection.read_line(&mut line).await.ok().filter(|amount| *amount > 0)?;
-    let path = line.split(' ').nth(1)?.to_owned();
-    let mut length = 0;
-    loop {
-        line.clear();
-        connection.read_line(&mut line).await.ok()?;
-        if line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
-    }
-    let mut body = vec![0; length];
-    connection.read_exact(&mut body).await.ok()?;
-    Some((path, String::from_utf8(body).ok()?))
 }
