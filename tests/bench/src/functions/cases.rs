@@ -31,8 +31,14 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// The peers first, then all functions, in an order in which their work succeeds.
-    pub(crate) fn all(domain: &str) -> Vec<Self> {
+    /// The peers first, then the functions that are `wanted`, in an order in which their work succeeds.
+    pub(crate) fn wanted(domain: &str, wanted: impl Fn(&str) -> bool) -> Vec<Self> {
+        let mut cases = Self::all(domain);
+        cases.retain(|case| wanted(&case.name));
+        cases
+    }
+
+    fn all(domain: &str) -> Vec<Self> {
         let contact = format!("{CHAT_LIST}/bob@{domain}");
         let mut cases = vec![hello("hello-world in Rust", program("hello-world"), Path::new("."))];
         let node = variable("BENCH_NODE_HELLO");

@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
-use super::{CALLS, STARTS, Starts, cases::Case};
+use super::{CALLS, STARTS, Starts, Work, cases::Case};
 use crate::{
     function::Memory,
     stats::{median, percentile},
-    variable,
 };
 
 /// What was measured of a function.
@@ -17,34 +16,34 @@ pub(crate) struct Row<'a> {
     /// After many such answers.
     pub(crate) idle: Memory,
     /// After as many with work.
-    pub(crate) busy: Option<Memory>,
+    pub(super) busy: Option<Work>,
 }
 
 /// Prints all; the first row is what the others are compared with.
-pub(crate) fn print(rows: &[Row]) {
-    let sizes: Value = serde_json::from_str(&variable("BENCH_SIZES")).expect("scripts/bench writes JSON");
+pub(crate) fn print(rows: &[Row], sizes: &Value) {
     println!(
         "functions: process start → first answer, ms, median (p95) of {STARTS} in turn, how many times hello-world's,"
     );
     println!(
-        "  and ms of CPU; resident MB (peak) after {CALLS} such answers, and with work; MB of the binary, and zipped"
+        "  and ms of CPU; resident MB (peak) after {CALLS} such answers, and with work; ms of CPU each with work; MB of the binary, and zipped"
     );
     println!(
-        "  {:31} {:18} {:>14} {:>5} {:>6} {:>12} {:>12} {:>7} {:>6}",
-        "function", "first answer", "start", "times", "CPU", "memory", "at work", "binary", "zipped"
+        "  {:31} {:18} {:>14} {:>5} {:>6} {:>12} {:>12} {:>6} {:>7} {:>6}",
+        "function", "first answer", "start", "times", "CPU", "memory", "at work", "CPU", "binary", "zipped"
     );
     let least = median(&rows[0].starts.passed);
     for row in rows {
         let start = median(&row.starts.passed);
         println!(
-            "  {:31} {:18} {:>14} {:5.1} {:6.2} {:>12} {:>12} {:>7} {:>6}",
+            "  {:31} {:18} {:>14} {:5.1} {:6.2} {:>12} {:>12} {:>6} {:>7} {:>6}",
             row.case.name,
             row.case.what,
             format!("{start:.2} ({:.2})", percentile(&row.starts.passed, 0.95)),
             start / least,
             median(&row.starts.cpu),
             shown(row.idle),
-            row.busy.map_or_else(|| "-".to_owned(), shown),
+            row.busy.map_or_else(|| "-".to_owned(), |work| shown(work.memory)),
+            row.busy.map_or_else(|| "-".to_owned(), |work| format!("{:.2}", work.cpu)),
             size(&sizes[&row.case.name][0]),
             size(&sizes[&row.case.name][1]),
         );
