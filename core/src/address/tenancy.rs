@@ -4,6 +4,9 @@ use jid::DomainRef;
 
 use super::{MUC_LABEL, UserJid};
 
+/// Longest host name that the XMPP server can serve, in bytes.
+const MAX_DOMAIN: usize = 253;
+
 /// Which domains can be tenants.
 #[derive(Debug, Clone)]
 pub struct Tenancy {
@@ -17,10 +20,16 @@ impl Tenancy {
         Self { admin }
     }
 
-    /// Whether `domain` can never be a tenant.
+    /// Whether `domain` can never be a tenant: the XMPP server has it for the service or for rooms, or cannot have it at all, with
+    /// the component for its rooms: an address of the Internet Protocol, or too long (RFC 7622, section 3.2).
     #[must_use]
     pub fn is_reserved(&self, domain: &DomainRef) -> bool {
-        domain == self.admin.domain() || domain.as_str().starts_with(MUC_LABEL)
+        let name = domain.as_str();
+        let is_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
+        domain == self.admin.domain()
+            || name.starts_with(MUC_LABEL)
+            || name.len() + MUC_LABEL.len() > MAX_DOMAIN
+            || is_number
     }
 }
 
@@ -32,6 +41,7 @@ mod tests {
     #[test]
     fn the_services_own_domains_are_reserved() {
         let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+        let long = |bytes: usize| "a.".repeat(bytes / 2 - 1) + &"b".repeat(bytes % 2 + 2);
         for (domain, reserved) in [
             ("sippo-admin.internal", true),
             ("Sippo-Admin.Internal", true),
@@ -40,6 +50,11 @@ mod tests {
             ("example.test", false),
             ("conferences.test", false),
             ("a.sippo-admin.internal", false),
+            ("192.0.2.1", true),
+            ("a.0", true),
+            ("a0.test", false),
+            (&long(243), true),
+            (&long(242), false),
         ] {
             assert_eq!(tenancy.is_reserved(&canonical_domain(domain).unwrap()), reserved, "{domain}");
         }

@@ -65,7 +65,7 @@ pub enum Poison {
         cause: AddressError,
     },
     /// A domain that can be no tenant: the service's own, or one of rooms.
-    #[error("{place} '{value}': its domain is reserved for the service; publish a tenant's domain")]
+    #[error("{place} '{value}': its domain can be no tenant's; publish a tenant's domain")]
     ReservedDomain {
         /// Where.
         place: Place,
