@@ -5,6 +5,7 @@ Standard library only: this runs before anything is installed.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import hashlib
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 from stack import toolchain
@@ -26,6 +28,8 @@ PYTHON = VENV / "bin" / "python"
 STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3", "rabbitmq-server"]
 """Debian packages that a running stack needs."""
 TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql"]
+PREPARED = "SIPPO_PREPARED"
+"""Environment variable: the process that has installed everything, and goes on in the project's Python."""
 
 
 class BootstrapError(Exception):
@@ -43,18 +47,25 @@ def stop_on_signals() -> None:
         signal.signal(number, lambda number, _: sys.exit(128 + number))
 
 
-def run_to_end(command: list, capture_output: bool = False, **options) -> subprocess.CompletedProcess[str]:
-    """As subprocess.run; but when this program is told to stop meanwhile, the command and all it started end first."""
-    pipe = subprocess.PIPE if capture_output else None
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options) as process:
+@contextlib.contextmanager
+def started(command: list, **options) -> Iterator[subprocess.Popen[str]]:
+    """Starts a command; when this program is told to stop, or fails, meanwhile, the command and all it started end first."""
+    with subprocess.Popen(command, text=True, start_new_session=True, **options) as process:
         try:
-            output, errors = process.communicate()
+            yield process
         except BaseException:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
                     os.killpg(process.pid, number)
                     process.wait(10)
             raise
+
+
+def run_to_end(command: list, capture_output: bool = False, **options) -> subprocess.CompletedProcess[str]:
+    """As subprocess.run, but by `started`."""
+    pipe = subprocess.PIPE if capture_output else None
+    with started(command, stdout=pipe, stderr=pipe, **options) as process:
+        output, errors = process.communicate()
     return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
@@ -128,19 +139,55 @@ def rust_toolchain() -> None:
 
 def build(*arguments: str, profile: str = "stack") -> None:
     """Builds binaries with cargo, by Cargo.toml's profile of this name: all, or those named with --bin."""
+    with building(*arguments, profile=profile):
+        pass
+
+
+@contextlib.contextmanager
+def building(*arguments: str, profile: str = "stack") -> Iterator[None]:
+    """As `build`, beside what the body does."""
     rust_toolchain()
     bins = () if "--bin" in arguments else ("--bins",)
     command = ["cargo", "build", "--profile", profile, "--locked", *bins, *arguments]
-    if run_to_end(command, cwd=ROOT).returncode != 0:
+    with started(command, cwd=ROOT) as process:
+        yield
+        code = process.wait()
+    if code != 0:
         raise BootstrapError(f"{' '.join(command)} failed; see above")
 
 
-def reexec(packages: list[str]) -> None:
-    """Installs what is missing, then goes on in the project's Python. Returns only there."""
+def reexec(packages: list[str], *programs: str) -> None:
+    """Installs what is missing, and builds `programs` (arguments of `build`) meanwhile; then goes on in the
+    project's Python. Returns only there."""
+    if os.environ.pop(PREPARED, None) == str(os.getpid()):
+        return
     try:
-        debian_packages(packages)
-        python_environment()
+        with building(*programs) if programs else contextlib.nullcontext():
+            debian_packages(packages)
+            python_environment()
     except BootstrapError as error:
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
     if Path(sys.prefix).resolve() != VENV.resolve():
-        os.execv(PYTHON, [str(PYTHON), *sys.argv])
+        os.execve(PYTHON, [str(PYTHON), *sys.argv], {**os.environ, PREPARED: str(os.getpid())})
+
+
+def main() -> None:
+    """Command line, for scripts/test."""
+    parser = argparse.ArgumentParser(description="Installs what is missing.")
+    parser.add_argument("--packages", nargs="*", metavar="NAME", help="of Debian, besides the project's Python environment")
+    parser.add_argument("--environment", nargs=2, type=Path, action="append", default=[],
+                        metavar=("FOLDER", "REQUIREMENTS"), help="a Python environment; may be repeated")
+    options = parser.parse_args()
+    stop_on_signals()
+    try:
+        if options.packages is not None:
+            debian_packages(options.packages)
+            python_environment()
+        for folder, requirements in options.environment:
+            python_environment(folder, requirements)
+    except BootstrapError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -99,7 +99,7 @@ def outcomes(cases: list[tuple[str, str]], folder: Path) -> list[str]:
     """What core's parser says of (routing key, body)s."""
     source, target = folder / "cases.jsonl", folder / "outcomes.txt"
     source.write_text("".join(json.dumps({"routingKey": key, "body": body}) + "\n" for key, body in cases))
-    command = ["cargo", "test", "--quiet", "--locked", "-p", "sippo-xmpp-core", "--test", "events", "--",
+    command = ["cargo", "test", "--quiet", "--locked", "--workspace", "--test", "events", "--",
                "--ignored", "--exact", "cases::outcomes_of_cases"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500,
                           env=os.environ | {"EVENT_CASES": str(source), "EVENT_OUTCOMES": str(target)})

@@ -30,7 +30,7 @@ def test_the_stand_in_listens_on_loopback_only(aws: Aws) -> None:
 
 
 def _run(environment: dict[str, str], *arguments: str) -> str:
-    command = ["cargo", "test", "--locked", "-p", "sippo-xmpp-core", "--test", "ledger", "--", "--ignored", *arguments]
+    command = ["cargo", "test", "--locked", "--workspace", "--test", "ledger", "--", "--ignored", *arguments]
     environment = os.environ | environment | {"SIPPO_LEDGER__TABLE": TABLE}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr

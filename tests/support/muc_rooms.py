@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def build() -> Path:
     """Builds core/tests/muc and returns its program."""
-    command = ["cargo", "test", "--locked", "-p", "sippo-xmpp-core", "--test", "muc", "--no-run",
+    command = ["cargo", "test", "--locked", "--workspace", "--test", "muc", "--no-run",
                "--message-format", "json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
