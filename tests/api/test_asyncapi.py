@@ -17,6 +17,7 @@ from hypothesis_jsonschema import from_schema
 
 from event_document import FORMS, at, function, generate, in_ascii, places
 from stack.event_types import ROUTING_KEYS
+from support import cargo
 
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "events"
@@ -99,7 +100,7 @@ def outcomes(cases: list[tuple[str, str]], folder: Path) -> list[str]:
     """What core's parser says of (routing key, body)s."""
     source, target = folder / "cases.jsonl", folder / "outcomes.txt"
     source.write_text("".join(json.dumps({"routingKey": key, "body": body}) + "\n" for key, body in cases))
-    command = ["cargo", "test", "--quiet", "--locked", "--workspace", "--test", "events", "--",
+    command = [*cargo.TEST, "--quiet", "--test", "events", "--",
                "--ignored", "--exact", "cases::outcomes_of_cases"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1500,
                           env=os.environ | {"EVENT_CASES": str(source), "EVENT_OUTCOMES": str(target)})

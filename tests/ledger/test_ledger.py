@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from stack.layout import ROOT, free_port
+from support import cargo
 from support.aws import CREDENTIALS, Aws
 
 TABLE = "tests-ledger"
@@ -30,7 +31,7 @@ def test_the_stand_in_listens_on_loopback_only(aws: Aws) -> None:
 
 
 def _run(environment: dict[str, str], *arguments: str) -> str:
-    command = ["cargo", "test", "--locked", "--workspace", "--test", "ledger", "--", "--ignored", *arguments]
+    command = [*cargo.TEST, "--test", "ledger", "--", "--ignored", *arguments]
     environment = os.environ | environment | {"SIPPO_LEDGER__TABLE": TABLE}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -113,7 +113,7 @@ def test_a_crashed_function_is_answered_for_and_comes_back(own_api, own_server, 
     call = threading.Thread(target=lambda: answers.append(own_api.call("GET", LIST, token)))
     call.start()
     # Its request is on the way when the server's socket has something to read.
-    until(lambda: _has_unread_input(own_server.settings.http_port), "a request that waits for the server", 5)
+    until(lambda: _has_unread_input(own_server.settings.http_port), "a request that waits for the server", 30)
     os.kill(pid, signal.SIGKILL)
     call.join(10)
     assert answers and answers[0].status_code >= 500

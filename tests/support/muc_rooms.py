@@ -9,12 +9,14 @@ import subprocess
 import time
 from pathlib import Path
 
+from support import cargo
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def build() -> Path:
     """Builds core/tests/muc and returns its program."""
-    command = ["cargo", "test", "--locked", "--workspace", "--test", "muc", "--no-run",
+    command = [*cargo.TEST, "--test", "muc", "--no-run",
                "--message-format", "json"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr

@@ -6,11 +6,13 @@ import os
 import subprocess
 from pathlib import Path
 
+from support import cargo
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_cores_client_and_the_server_agree(server):
-    command = ["cargo", "test", "--quiet", "--locked", "--workspace", "--test", "hosts", "--", "--ignored"]
+    command = [*cargo.TEST, "--quiet", "--test", "hosts", "--", "--ignored"]
     environment = os.environ | {"HOSTS_ADMIN_URL": server.hosts_url, "ADMIN_TOKEN": server.admin_token}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
