@@ -54,11 +54,11 @@ async fn spans_reach_the_collector_as_part_of_the_platforms_trace() {
     // The room that nobody wants to see traced is not among them.
     let [room, invocation] = &spans[..] else { panic!("{spans:?}") };
     assert_eq!((&*room.name, &*invocation.name), ("room", "invocation"));
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    assert_eq!((hex(&room.trace_id).as_str(), hex(&room.parent_span_id).as_str()), (TRACE, "00f067aa0ba902b7"));
-    assert_ne!(hex(&invocation.trace_id), TRACE);
+    let (trace, parent) = (number(&room.trace_id), number(&room.parent_span_id));
+    assert_eq!((format!("{trace:032x}").as_str(), parent), (TRACE, 0x00f0_67aa_0ba9_02b7));
+    assert_ne!(number(&invocation.trace_id), trace);
     // What goes out to others, and what log lines say, is the span that was exported.
-    let id = hex(&room.span_id);
+    let id = format!("{:016x}", number(&room.span_id));
     assert!(output.contains(&format!("sent 00-{TRACE}-{id}-01")), "{output}");
     assert!(output.lines().any(|line| line.contains("\"inside\"") && line.contains(&id)), "{output}");
 }
@@ -79,6 +79,10 @@ async fn one_invocation() {
         }
     };
     invocation(&context, "r-1", None, work).await;
+}
+
+fn number(bytes: &[u8]) -> u128 {
+    bytes.iter().fold(0, |number, byte| number << 8 | u128::from(*byte))
 }
 
 /// The path and the body of one request, answered with an empty message.

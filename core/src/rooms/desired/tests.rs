@@ -145,7 +145,15 @@ fn invitations_are_no_change_of_who_should_be_where() {
 
 #[test]
 fn an_event_is_overtaken_when_a_newer_one_decides() {
-    let all = [create(2, "", "a"), join(4, "b"), leave(5, "b"), leave(6, "c"), destroy(8), create(10, "", "a d"), join(12, "c")];
+    let all = [
+        create(2, "", "a"),
+        join(4, "b"),
+        leave(5, "b"),
+        leave(6, "c"),
+        destroy(8),
+        create(10, "", "a d"),
+        join(12, "c"),
+    ];
     let state = state(&all);
     let overtaken: Vec<bool> = all.iter().map(|event| state.has_overtaken(event)).collect();
     assert_eq!(overtaken, [true, true, true, true, true, false, false]);
