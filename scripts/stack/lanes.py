@@ -141,7 +141,8 @@ class Lanes:
                 ended = "stopped" if self._stopping else PASSED if code == 0 else FAILED
             output.seek(0)
             text = output.read().decode(errors="replace").strip("\n")
-            _print(f"\n=== {step.title}\n{text}\n=== {step.title}: {ended} in {time.monotonic() - began:.1f} s")
+            head = f"\n=== {step.title}\n{text}\n" if text else ""
+            _print(f"{head}=== {step.title}: {ended} in {time.monotonic() - began:.1f} s")
             return PASSED if code == 0 else FAILED
 
     def _launch(self, step: Step, output: IO[bytes]) -> subprocess.Popen[bytes] | None:
