@@ -59,7 +59,7 @@ impl Case {
         cases.extend(types.map(|event_type| queue_function(event_type.function())));
         cases.push(Self {
             work: Some(json!({})),
-            ..Self::new("resync", "an empty ledger", json!({}), json!({"complete": true}), 1)
+            ..Self::new("resync", "an empty ledger", json!({}), json!({"complete": true}), 3)
         });
         let sample = sample("bridge-amazon-mq");
         let mut one = sample.clone();
