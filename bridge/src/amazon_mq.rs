@@ -10,6 +10,8 @@
 //! structured mode, the property `type`. So publishers either send `CloudEvents` or set one of the others.
 //! One queue for each type instead would give up the order between types, which versions need.
 
+mod function;
+
 use std::collections::BTreeMap;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -21,6 +23,7 @@ use sippo_xmpp_core::{
 };
 use time::OffsetDateTime;
 
+pub use self::function::run;
 use crate::{
     batches::Batches,
     link::{Graveyard, LinkError},

@@ -18,6 +18,7 @@ pub mod link;
 #[cfg(test)]
 mod memory;
 pub mod metrics;
+pub mod parts;
 pub mod prefix;
 pub mod queues;
 pub mod route;

@@ -1,28 +1,21 @@
 //! The bridge as a daemon, for any RabbitMQ.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode};
 
 use bridge::{
     daemon::Daemon,
     health::{self, Health, State},
-    link::Place,
     metrics,
-    queues::Sqs,
+    parts::Parts,
 };
 use sippo_xmpp_core::{
-    aws,
     config::{Config, DEFAULT_LISTEN, Service},
-    events::DynamoEpochs,
-    table::Table,
     telemetry,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
 };
-
-/// One call to the register, the SDK's own retries included.
-const REGISTER_LIMIT: Duration = Duration::from_secs(5);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -47,9 +40,7 @@ async fn run() -> Result<(), String> {
 
 async fn bridge(service: &Service, stop: watch::Receiver<bool>) -> Result<(), String> {
     let events = &service.events;
-    let place = Place::of(service).await.map_err(|error| error.to_string())?;
-    let queues = Sqs::new(events.queues().map_err(|error| error.to_string())?).await;
-    let register = DynamoEpochs::new(Table::new(&aws::sdk_config(REGISTER_LIMIT).await, &events.table));
+    let Parts { place, queues, register } = Parts::of(service).await?;
     let health = Health::new(State::Connecting);
     listen(events.listen, &health).await?;
     tokio::spawn(metrics::report(health.clone()));

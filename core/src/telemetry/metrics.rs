@@ -117,12 +117,12 @@ impl Metric {
         metrics::counter!(self.name()).increment(many as u64);
     }
 
-    /// Notes a measured value, one of several that an invocation may have; at most 100 between two [`flush`]es.
+    /// Notes a measured value, one of several that an invocation may have; at most 100 between two flushes ([`super::flush`]).
     pub fn observe(self, value: f64) {
         metrics::histogram!(self.name()).record(value);
     }
 
-    /// Says how much there is now; it is told with every [`flush`] from then on.
+    /// Says how much there is now; it is told with every flush from then on ([`super::flush`]).
     pub fn set(self, value: f64) {
         metrics::gauge!(self.name()).set(value);
     }

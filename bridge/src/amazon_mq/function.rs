@@ -1,0 +1,60 @@
+//! The function's start and its invocations.
+
+use std::{
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use sippo_xmpp_core::{config::Config, lambda::invocation::invocation, telemetry};
+use tokio::time::Instant;
+
+use super::{AmazonMqEvent, handle};
+use crate::parts::Parts;
+
+/// What is left of the function's time to report a failure.
+const RESERVE: Duration = Duration::from_secs(2);
+
+/// Runs the function until the process is ended. What keeps it from starting is printed as one line.
+pub async fn run() -> ExitCode {
+    let parts = match start().await {
+        Ok(parts) => parts,
+        Err(line) => return telemetry::last_words(&line),
+    };
+    let parts = parts.as_ref();
+    let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(parts, event));
+    match lambda_runtime::run(handler).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => telemetry::last_words(&format!("the Lambda runtime ended ({error}); start the function anew")),
+    }
+}
+
+/// `None` when the service is disabled.
+async fn start() -> Result<Option<Parts>, String> {
+    let config = Config::load().map_err(|error| error.to_string())?;
+    telemetry::init(config.log);
+    let Some(service) = &config.service else {
+        tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]; every invocation fails");
+        return Ok(None);
+    };
+    tracing::trace!("Connecting to message-broker");
+    Parts::of(service).await.map(Some)
+}
+
+async fn invoke(parts: Option<&Parts>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
+    // Nothing is lost: the event source keeps the messages and comes again.
+    let Some(Parts { place, queues, register }) = parts else {
+        return Err("the service is disabled; add [xmpp] to config/wac.ini, or disable the event source".into());
+    };
+    let (context, event) = (event.context, event.payload);
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let deadline = Instant::now() + left.saturating_sub(RESERVE);
+    // Boxed, for what it holds is large and would be moved about.
+    let work = Box::pin(async {
+        let handled = handle(event, queues, register, place, deadline).await;
+        handled.map(drop).inspect_err(|error| {
+            tracing::error!(cause = %error, "The events of an invocation were not all taken; all come again");
+        })
+    });
+    Ok(invocation(&context, &context.request_id, None, work).await?)
+}

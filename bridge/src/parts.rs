@@ -1,0 +1,36 @@
+//! What daemon and function are made of.
+
+use std::time::Duration;
+
+use sippo_xmpp_core::{aws, config::Service, events::DynamoEpochs, table::Table};
+
+use crate::{link::Place, queues::Sqs};
+
+/// One call to the register, the SDK's own retries included.
+const REGISTER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The broker, the queues and the register of epochs, as configured.
+#[derive(Debug)]
+pub struct Parts {
+    /// The broker.
+    pub place: Place,
+    /// Where events go.
+    pub queues: Sqs,
+    /// Where epochs come from.
+    pub register: DynamoEpochs,
+}
+
+impl Parts {
+    /// Reads the secret that the broker's URL may be; connects nowhere else yet.
+    ///
+    /// # Errors
+    /// One line that says what keeps the bridge from starting, and the mend.
+    pub async fn of(service: &Service) -> Result<Self, String> {
+        let queues = service.events.queues().map_err(|error| error.to_string())?;
+        Ok(Self {
+            place: Place::of(service).await.map_err(|error| error.to_string())?,
+            queues: Sqs::new(queues).await,
+            register: DynamoEpochs::new(Table::new(&aws::sdk_config(REGISTER_LIMIT).await, &service.events.table)),
+        })
+    }
+}
