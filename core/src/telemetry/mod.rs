@@ -53,8 +53,7 @@ pub fn init(log: Log) {
     }
     #[cfg(feature = "otel")]
     let spans = otel::layer(&service).with_filter(targets.clone());
-    // Set by Lambda where the function is traced.
-    let daemon = std::env::var("AWS_XRAY_DAEMON_ADDRESS").ok().and_then(|address| Subsegments::to(&address).ok());
+    let daemon = xray::daemon().and_then(|address| Subsegments::to(&address).ok());
     let lines = Lines::new(style, service, write_line).with_filter(targets.clone());
     let registry = tracing_subscriber::registry().with(lines).with(daemon.with_filter(targets));
     #[cfg(feature = "otel")]

@@ -28,6 +28,13 @@ const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
 /// Fields of spans that become annotations; these may have letters, digits and `_` in their names.
 const ANNOTATIONS: [&str; 7] = ["room", "domain", "user", "event.id", "version", "status", "function_request_id"];
 
+/// Where Lambda runs the daemon, `IP:port`. Not every runtime has the documented variable; all have the other two.
+pub(super) fn daemon() -> Option<String> {
+    let known = |name| std::env::var(name).ok();
+    let apart = || Some(format!("{}:{}", known("_AWS_XRAY_DAEMON_ADDRESS")?, known("_AWS_XRAY_DAEMON_PORT")?));
+    known("AWS_XRAY_DAEMON_ADDRESS").or_else(apart)
+}
+
 /// A layer that sends each subsegment as its span closes. Nothing waits for the daemon, and nothing fails without it.
 pub(super) struct Subsegments(UdpSocket);
 
