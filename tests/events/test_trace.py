@@ -32,6 +32,9 @@ def test_an_event_keeps_its_trace(platform: Platform, room: Room):
     assert len(invite["span_id"]) == 16 and invite["span_id"] != parent
     # Whatever else is searched by is there too.
     assert {"function_request_id", "cold_start", "service", "location", "timestamp"} <= invite.keys()
+    # She can be invited now, and the event is done.
+    platform.publish("domain.created", {"domain": stranger["domain"]})
+    platform.wait_handled("users-group-created")
 
 
 def test_what_is_no_trace_is_left_out(platform: Platform, room: Room):
