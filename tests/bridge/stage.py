@@ -222,7 +222,7 @@ class Bridge:
 
     def lines(self, message: str | None = None) -> list[dict[str, Any]]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if "_aws" not in line and (message is None or line["message"] == message)]
+        return [line for line in lines if message is None or line["message"] == message]
 
     def end(self) -> None:
         if self.process.poll() is None:

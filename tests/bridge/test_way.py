@@ -6,8 +6,9 @@ import signal
 import pytest
 
 from stage import KEYS, Version, assert_broker_order, events
-from support.wait import until
 from stack.event_types import ROUTING_KEYS
+from support.metrics import total
+from support.wait import until
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -121,6 +122,9 @@ def test_a_stop_loses_nothing(stage):
     sent = {message.version for message in first}
     # All that was sent was acknowledged: the next one sends none of it again.
     assert sent and stage.depth() == 1000 - len(sent)
+    metrics = bridge.lines("Metrics")
+    # Told when it stops, and counted once however often a call was made.
+    assert total(metrics, "bridge_out") == len(sent) <= total(metrics, "bridge_in")
     second = stage.bridge()
     messages = stage.collect(1000, into=first)
     versions = {message.version for message in messages}

@@ -7,11 +7,13 @@ import secrets
 import uuid
 
 from rooms import Room
+from support.metrics import total
 from support.platform import Platform
 from support.wait import until
 
 
 def test_an_event_keeps_its_trace(platform: Platform, room: Room):
+    since = platform.mark()
     trace, parent, id = secrets.token_hex(16), secrets.token_hex(8), str(uuid.uuid4())
     # She cannot be invited: nobody serves her domain. So the reconciler has something to say, deep inside.
     stranger = {"username": "erin", "domain": f"nowhere-{uuid.uuid4().hex[:8]}.test"}
@@ -32,6 +34,7 @@ def test_an_event_keeps_its_trace(platform: Platform, room: Room):
     assert len(invite["span_id"]) == 16 and invite["span_id"] != parent
     # Whatever else is searched by is there too.
     assert {"function_request_id", "cold_start", "service", "location", "timestamp"} <= invite.keys()
+    until(lambda: total(platform.metrics(since=since), "invitations_failed") >= 1, "the invitation that failed to be counted")
     # She can be invited now, and the event is done.
     platform.publish("domain.created", {"domain": stranger["domain"]})
     platform.wait_handled("users-group-created")

@@ -56,6 +56,20 @@ def test_every_received_line_is_documented():
     assert [line for line in lines if f"`{line}`" not in known] == [], "docs/OPERATIONS.md has to list them, to the letter"
 
 
+def test_every_error_and_warning_is_documented():
+    """By its constant beginning: up to what is filled in, or the first `;`."""
+    known = (ROOT / "docs" / "OPERATIONS.md").read_text()
+    missing = set()
+    for path in [*(ROOT / "core" / "src").rglob("*.rs"), *(ROOT / "bridge" / "src").rglob("*.rs")]:
+        source = path.read_text().partition("#[cfg(test)]\nmod tests {")[0]
+        for call in re.findall(r"tracing::(?:error|warn)!\((.*?)\);", source, re.DOTALL):
+            message = [text for raw, text in re.findall(r'(r#)?"((?:[^"\\]|\\.)*?)"', call) if " " in text]
+            beginning = re.split(r"[;{]", message[-1])[0].strip() if message else ""
+            if beginning and beginning not in known:
+                missing.add(beginning)
+    assert not missing, "docs/OPERATIONS.md has to list them, to the letter"
+
+
 def test_the_guide_names_what_is_there():
     """Paths in CONTRIBUTING.md, but for those of its examples: `<…>` and `…`."""
     named = set(re.findall(r"`((?:\.?[\w-]+/)+[\w.*-]*|[\w-]+\.(?:toml|yaml|md|json))`", GUIDE))

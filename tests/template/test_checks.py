@@ -54,6 +54,9 @@ def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
             if own and isinstance(metric[0], str) and metric[0] != "...":
                 used.add(metric[1])
     assert used <= documented, used - documented
+    # Search expressions would fit no queue or too many: each is named.
+    assert set(re.findall(r'"\$\{NamePrefix\}([a-z-]+)"', body)) >= {
+        function + suffix for function in EVENT_FUNCTIONS for suffix in ("", "-dead")}
     assert {"xmpp_connect_failures", "bridge_connected", "event_lag", "bridge_in"} <= used
 
 

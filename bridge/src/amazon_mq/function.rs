@@ -1,13 +1,13 @@
 //! The function's start and its invocations.
 
-use std::{
-    process::ExitCode,
-    time::{Duration, SystemTime},
-};
+use std::{process::ExitCode, time::Duration};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use sippo_xmpp_core::{config::Config, lambda::invocation::invocation, telemetry};
-use tokio::time::Instant;
+use sippo_xmpp_core::{
+    config::Config,
+    lambda::invocation::{deadline, invocation},
+    telemetry,
+};
 
 use super::{AmazonMqEvent, handle};
 use crate::parts::Parts;
@@ -47,8 +47,7 @@ async fn invoke(parts: Option<&Parts>, event: LambdaEvent<AmazonMqEvent>) -> Res
         return Err("the service is disabled; add [xmpp] to config/wac.ini, or disable the event source".into());
     };
     let (context, event) = (event.context, event.payload);
-    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
-    let deadline = Instant::now() + left.saturating_sub(RESERVE);
+    let deadline = deadline(&context, RESERVE);
     // Boxed, for what it holds is large and would be moved about.
     let work = Box::pin(async {
         let handled = handle(event, queues, register, place, deadline).await;

@@ -1,10 +1,11 @@
 //! Which domains are tenants' own.
 
 use jid::DomainRef;
+use url::Host;
 
 use super::{MUC_LABEL, UserJid};
 
-/// Longest host name that the XMPP server can serve, in bytes.
+/// Longest host name that the XMPP server can serve, in bytes of its ASCII form.
 const MAX_DOMAIN: usize = 253;
 
 /// Which domains can be tenants.
@@ -26,10 +27,13 @@ impl Tenancy {
     pub fn is_reserved(&self, domain: &DomainRef) -> bool {
         let name = domain.as_str();
         let is_number = name.rsplit('.').next().is_some_and(|label| label.bytes().all(|byte| byte.is_ascii_digit()));
-        domain == self.admin.domain()
-            || name.starts_with(MUC_LABEL)
-            || name.len() + MUC_LABEL.len() > MAX_DOMAIN
-            || is_number
+        // The limits are those of the ASCII form (IDNA). What has none is left to the XMPP server to judge.
+        let ascii = match Host::parse(name) {
+            Ok(Host::Domain(ascii)) => ascii,
+            _ => name.to_owned(),
+        };
+        let is_too_long = ascii.len() + MUC_LABEL.len() > MAX_DOMAIN || ascii.split('.').any(|label| label.len() > 63);
+        domain == self.admin.domain() || name.starts_with(MUC_LABEL) || is_number || is_too_long
     }
 }
 
@@ -55,6 +59,9 @@ mod tests {
             ("a0.test", false),
             (&long(243), true),
             (&long(242), false),
+            // 243 bytes, but 107 in ASCII; and the other way round.
+            (&["日"; 4].map(|sign| sign.repeat(20)).join("."), false),
+            (&["ñ"; 60].join("."), true),
         ] {
             assert_eq!(tenancy.is_reserved(&canonical_domain(domain).unwrap()), reserved, "{domain}");
         }

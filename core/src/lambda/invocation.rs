@@ -1,11 +1,22 @@
 //! What every invocation has around its work: a span with the keys that log lines share, its trace, and its metrics.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, SystemTime},
+};
 
 use lambda_runtime::Context;
+use tokio::time::Instant;
 use tracing::{Instrument as _, field::Empty};
 
 use crate::telemetry::{self, trace::TraceContext};
+
+/// When work has to end so that the invocation ends in time, with `reserve` for what follows it.
+#[must_use]
+pub fn deadline(context: &Context, reserve: Duration) -> Instant {
+    let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(reserve)
+}
 
 /// Runs `work` as the invocation of `context`, in a span that is part of `parent`'s trace, else of X-Ray's, else of a new one.
 /// `request_id` is what log lines name it by. When it has ended, its metrics are written.
@@ -26,7 +37,8 @@ pub async fn invocation<T>(
         function_name = known(&context.env_config.function_name),
         function_memory_size = Some(context.env_config.memory).filter(|size| *size > 0),
         cold_start = !WARM.swap(true, Ordering::Relaxed),
-        xray_trace_id = xray.and_then(|header| header.split(';').find_map(|field| field.strip_prefix("Root="))),
+        function_arn = known(&context.invoked_function_arn),
+        xray_trace_id = xray.and_then(|header| telemetry::xray::field(header, "Root")),
         user = Empty,
         status = Empty,
     );

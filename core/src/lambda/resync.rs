@@ -6,8 +6,8 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
 use super::{
-    events::deadline,
-    invocation::invocation,
+    events::RESERVE,
+    invocation::{deadline, invocation},
     start::{self, Parts},
 };
 use crate::{
@@ -31,7 +31,7 @@ pub async fn run() -> ExitCode {
             let context = event.context;
             // Boxed, for what it holds is large and would be moved about.
             let resync = Box::pin(async {
-                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&context))).await;
+                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&context, RESERVE))).await;
                 match &report {
                     Ok(report) => {
                         Metric::ResyncFailed.add(report.failed);

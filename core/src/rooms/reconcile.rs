@@ -167,7 +167,9 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             if again.agrees_with(&state) {
                 match invitations::send_due(self, room, &scope, again, &mut failures, deadline).await? {
                     Sent::Done => {
-                        Metric::EventsStale.add(events.iter().filter(|event| state.has_overtaken(event)).count());
+                        if failures.is_empty() {
+                            Metric::EventsStale.add(events.iter().filter(|event| state.has_overtaken(event)).count());
+                        }
                         return Ok(failures);
                     }
                     Sent::Changed(newer) => again = newer,

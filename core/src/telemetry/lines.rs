@@ -93,7 +93,7 @@ fn name(level: Level) -> &'static str {
     }
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     let now = OffsetDateTime::now_utc();
     let milliseconds = u32::from(now.millisecond()) * 1_000_000;
     now.replace_nanosecond(milliseconds).ok().and_then(|now| now.format(&Rfc3339).ok()).unwrap_or_default()

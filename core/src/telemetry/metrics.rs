@@ -139,6 +139,8 @@ pub(super) fn init(service: String) {
         // The collector keeps one unit for a name, whatever its kind.
         metrics::describe_counter!(metric.name(), metric.unit(), "");
     }
+    // A log line like all others, for whoever reads those.
+    collector.set_property("level", "info").set_property("message", "Metrics");
     if let Ok(function) = std::env::var("AWS_LAMBDA_FUNCTION_NAME") {
         collector.set_property("function_name", function);
     }
@@ -148,6 +150,7 @@ pub(super) fn init(service: String) {
 /// Writes what was collected since the last time as one line; no line if that is nothing.
 pub(super) fn flush(write: impl Fn(&str)) {
     let Some(collector) = COLLECTOR.get() else { return };
+    collector.set_property("timestamp", super::lines::now());
     let mut line = Vec::new();
     if collector.flush(&mut line).is_ok()
         && let Ok(line) = std::str::from_utf8(&line)
@@ -177,6 +180,8 @@ mod tests {
         let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert!(lines[0].ends_with("}\n"));
         assert_eq!(line["service"], "chat");
+        assert_eq!((&line["level"], &line["message"]), (&"info".into(), &"Metrics".into()));
+        assert!(line["timestamp"].as_str().is_some_and(|time| time.ends_with('Z')));
         assert_eq!((&line["requests"], &line["request_latency"]), (&2.into(), &serde_json::json!([12.5])));
         let directive = &line["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], NAMESPACE);

@@ -32,8 +32,8 @@ use crate::tls::Tls;
 /// The variables that name a collector.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
 
-/// Sending holds up the answer, so it has this long.
-const LIMIT: Duration = Duration::from_secs(1);
+/// Sending holds up the answer, so it has this long: within what every invocation keeps in reserve.
+const LIMIT: Duration = Duration::from_millis(300);
 
 /// Spans that wait to be sent; more are dropped.
 const MOST: usize = 2_048;

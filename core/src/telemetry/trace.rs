@@ -53,7 +53,7 @@ impl TraceContext {
     /// From X-Ray's header, `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=1`.
     #[must_use]
     pub fn from_xray(header: &str) -> Option<Self> {
-        let field = |name: &str| header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+        let field = |name| super::xray::field(header, name);
         let mut root = field("Root")?.split('-');
         let (Some("1"), Some(time), Some(random), None) = (root.next(), root.next(), root.next(), root.next()) else {
             return None;

@@ -57,9 +57,14 @@ impl Subsegments {
     }
 }
 
+/// A field of X-Ray's header, `Root=…;Parent=…;Sampled=…`.
+pub(crate) fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
 /// Tells `span` and those inside of it under the segment that X-Ray's `header` names, if X-Ray samples it.
 pub(crate) fn report(span: &Span, header: &str) {
-    let field = |name: &str| header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+    let field = |name| field(header, name);
     if let (Some(trace_id), Some(parent_id), Some("1")) = (field("Root"), field("Parent"), field("Sampled")) {
         let segment = Segment { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned() };
         with_span(span, |span| drop(span.extensions_mut().replace(segment)));

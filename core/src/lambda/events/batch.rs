@@ -190,6 +190,8 @@ impl Groups {
                     && !is_empty(&event.change)
                 {
                     self.rooms.entry(room).or_default().push((part, event));
+                } else {
+                    Metric::EventsHandled.add(1);
                 }
             }
         }

@@ -3,12 +3,11 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
-use lambda_runtime::{Context, LambdaEvent, service_fn};
-use tokio::time::Instant;
+use lambda_runtime::{LambdaEvent, service_fn};
 
 use super::{batch::Worker, queue::SqsQueue};
 use crate::lambda::{
-    invocation::invocation,
+    invocation::{deadline, invocation},
     start::{self, Parts},
 };
 use crate::{
@@ -22,7 +21,7 @@ use crate::{
 
 /// What is left of an invocation's time when work on its batch ends: for dead letters, for telling the queue when to try again,
 /// and for the answer.
-const RESERVE: Duration = Duration::from_millis(1_500);
+pub(in crate::lambda) const RESERVE: Duration = Duration::from_millis(1_500);
 
 /// For one request to the ledger, with the SDK's own retries.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
@@ -41,7 +40,7 @@ pub async fn run(event_type: EventType) -> ExitCode {
             let (context, records) = (event.context, event.payload.records);
             let failed = match worker {
                 Some(worker) => {
-                    let work = worker.handle(records, deadline(&context));
+                    let work = worker.handle(records, deadline(&context, RESERVE));
                     invocation(&context, &context.request_id, None, work).await
                 }
                 // Nothing is lost: the queue keeps what is reported as failed.
@@ -80,12 +79,6 @@ impl Parts {
     pub(in crate::lambda) fn hosts(&self) -> Hosts {
         Hosts::new(self.service.xmpp.hosts_admin_url.clone(), self.admin_token.clone(), self.tls.clone())
     }
-}
-
-/// When work has to end so that the invocation ends in time.
-pub(in crate::lambda) fn deadline(context: &Context) -> Instant {
-    let left = context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
-    Instant::now() + left.saturating_sub(RESERVE)
 }
 
 /// A partial batch response: the queue deletes all but these.

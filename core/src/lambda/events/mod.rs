@@ -6,5 +6,5 @@ mod queue;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::function::deadline;
+pub(super) use self::function::RESERVE;
 pub use self::function::run;
