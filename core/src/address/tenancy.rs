@@ -61,9 +61,10 @@ mod tests {
             (&long(242), false),
             // 243 bytes, but 107 in ASCII; and the other way round.
             (&["日"; 4].map(|sign| sign.repeat(20)).join("."), false),
-            (&["ñ"; 60].join("."), true),
+            (&["ñ"; 31].join("."), true),
         ] {
-            assert_eq!(tenancy.is_reserved(&canonical_domain(domain).unwrap()), reserved, "{domain}");
+            let canonical = canonical_domain(domain).unwrap_or_else(|error| panic!("{domain}: {error}"));
+            assert_eq!(tenancy.is_reserved(&canonical), reserved, "{domain}");
         }
     }
 }
