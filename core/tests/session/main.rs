@@ -34,6 +34,9 @@ const TIMINGS: Timings = Timings {
     proof: Duration::from_millis(200),
 };
 
+/// For a request that is sent and not answered: connecting has its own limit, and must not be what ends first.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const LINE: &str = "Failed to obtain [admin] XMPP client";
 
 fn client(url: url::Url) -> XmppClient {
@@ -193,9 +196,9 @@ async fn what_bounces_is_known_when_the_messages_are_delivered() {
 async fn delivery_that_is_not_confirmed_in_time_closes_the_session() {
     let fake = Fake::start(Fault::SilentAfterLogin).await;
     let client = client(fake.url());
-    let error = client.deliver(messages(3), Instant::now() + Duration::from_millis(100)).await.unwrap_err();
+    let error = client.deliver(messages(3), Instant::now() + PATIENCE).await.unwrap_err();
     assert!(matches!(error, RequestError::TimedOut), "{error:?}");
-    let _ = client.request(&ping(), Instant::now() + Duration::from_millis(100)).await;
+    let _ = client.request(&ping(), Instant::now() + PATIENCE).await;
     assert_eq!(fake.connections(), 2, "the silent session is not used again");
 }
 
@@ -244,11 +247,11 @@ async fn a_server_that_always_breaks_off_ends_in_an_error_after_one_retry() {
 async fn a_deadline_closes_the_session_before_it_returns() {
     let fake = Fake::start(Fault::SilentAfterLogin).await;
     let client = client(fake.url());
-    let deadline = Instant::now() + Duration::from_millis(100);
+    let deadline = Instant::now() + PATIENCE;
     let error = client.request(&ping(), deadline).await.unwrap_err();
     assert!(matches!(error, RequestError::TimedOut), "{error:?}");
     assert_eq!(fake.connections(), 1);
-    let _ = client.request(&ping(), Instant::now() + Duration::from_millis(100)).await;
+    let _ = client.request(&ping(), Instant::now() + PATIENCE).await;
     assert_eq!(fake.connections(), 2, "the silent session is not used again");
 }
 
