@@ -41,6 +41,12 @@ impl State {
         (Self::Active, "active"),
         (Self::Stopping, "stopping"),
     ];
+
+    /// Whether there is a session with the broker.
+    #[must_use]
+    pub fn is_connected(self) -> bool {
+        matches!(self, Self::Standby | Self::Active | Self::Stopping)
+    }
 }
 
 /// Counters since the start of the process, and the state of the moment.
@@ -116,12 +122,6 @@ impl Health {
         State::ALL.into_iter().find(|(one, _)| *one as u8 == state).map_or(State::Connecting, |(one, _)| one)
     }
 
-    /// Whether there is a session with the broker.
-    #[must_use]
-    pub fn is_connected(&self) -> bool {
-        matches!(self.state(), State::Standby | State::Active | State::Stopping)
-    }
-
     fn report(&self) -> (bool, String) {
         let state = self.state();
         let name = State::ALL.into_iter().find(|(one, _)| *one == state).map_or("", |(_, name)| name);
@@ -130,7 +130,7 @@ impl Health {
         let last = (last > 0).then(|| {
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(last) * 1_000_000).ok()?.format(&Rfc3339).ok()
         });
-        let connected = self.is_connected();
+        let connected = state.is_connected();
         let body = json!({
             "state": name,
             "connected": connected,
@@ -151,7 +151,7 @@ impl Health {
         use std::fmt::Write as _;
         let mut text = String::new();
         for (name, kind, value) in [
-            ("connected", "gauge", u64::from(self.is_connected())),
+            ("connected", "gauge", u64::from(self.state().is_connected())),
             ("epoch", "gauge", self.epoch.load(Relaxed)),
             ("received_total", "counter", self.received.load(Relaxed)),
             ("sent_total", "counter", self.sent.load(Relaxed)),

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use sippo_xmpp_core::telemetry::{self, Metric};
-
 use tokio::time::Instant;
 
 use crate::health::Health;
@@ -19,7 +18,7 @@ pub async fn report(health: Arc<Health>) {
     let mut ticks = tokio::time::interval_at(Instant::now() + FIRST, EVERY);
     loop {
         ticks.tick().await;
-        Metric::BridgeConnected.set(if health.is_connected() { 1.0 } else { 0.0 });
+        Metric::BridgeConnected.set(if health.state().is_connected() { 1.0 } else { 0.0 });
         telemetry::flush().await;
     }
 }

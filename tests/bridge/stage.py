@@ -22,6 +22,7 @@ from stack import aws
 from stack.event_types import ROUTING_KEYS
 from stack.layout import BINARIES, ROOT, free_port
 from stack.supervisor import TETHER
+from support import log_lines
 from support.wait import until
 
 KEYS = list(ROUTING_KEYS.values())
@@ -221,8 +222,7 @@ class Bridge:
         self.process.send_signal(number)
 
     def lines(self, message: str | None = None) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if message is None or line["message"] == message]
+        return log_lines.having(log_lines.objects(self.log), message)
 
     def end(self) -> None:
         if self.process.poll() is None:

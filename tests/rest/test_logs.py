@@ -34,8 +34,6 @@ def test_lines_are_json_objects_with_time_and_level(api, token):
     assert lines
     for line in lines:
         entry = json.loads(line)
-        if "_aws" in entry:
-            continue  # metrics: test_observe.py
         assert entry["level"] in ORDER
         assert isinstance(entry["message"], str)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", entry["timestamp"])

@@ -21,6 +21,7 @@ from stack.local import Stack
 from stack.ports import Ports
 from stack.rabbitmq import EXCHANGE, QUEUE
 from stack.supervisor import Supervisor
+from support import log_lines
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
@@ -157,22 +158,14 @@ class Platform:
 
     def log(self, name: str = "functions", since: int = 0) -> list[dict[str, Any]]:
         """The JSON lines of a log since a mark, without those that are metrics."""
-        return [line for line in self._objects(name, since) if "_aws" not in line]
+        return log_lines.without_metrics(self._objects(name, since))
 
     def metrics(self, name: str = "functions", since: int = 0) -> list[dict[str, Any]]:
         """The lines of a log that are in CloudWatch's embedded metric format, since a mark."""
-        return [line for line in self._objects(name, since) if "_aws" in line]
+        return log_lines.metrics(self._objects(name, since))
 
     def _objects(self, name: str, since: int) -> list[dict[str, Any]]:
-        text = (self.layout.logs / f"{name}.log").read_bytes()[since:].decode(errors="replace")
-        found = []
-        for line in text.splitlines():
-            if line.startswith("{"):
-                try:
-                    found.append(json.loads(line))
-                except ValueError:
-                    continue  # the last line may be half written
-        return found
+        return log_lines.objects(self.layout.logs / f"{name}.log", since, torn=True)
 
     def mark(self, name: str = "functions") -> int:
         """A log's length now."""

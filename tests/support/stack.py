@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import re
 import subprocess
@@ -15,6 +14,7 @@ import httpx
 from stack import functions as stack_functions
 from stack.layout import BINARIES, ROOT, Layout, free_port
 from stack.supervisor import Supervisor
+from support import log_lines
 
 PROBLEM = "application/problem+json"
 LIST = "/sapi/xmpp/individualChatList"
@@ -132,16 +132,11 @@ class Functions:
 
     def log(self, since: int = 0, message: str | None = None) -> list[dict[str, Any]]:
         """The functions' log lines since a mark, without metrics; with `message` those that have it."""
-        lines = [line for line in self._objects(since) if "_aws" not in line]
-        return [line for line in lines if message is None or line["message"] == message]
+        return log_lines.having(log_lines.without_metrics(log_lines.objects(self.log_file, since)), message)
 
     def metrics(self, since: int = 0) -> list[dict[str, Any]]:
         """The lines of CloudWatch's embedded metric format since a mark."""
-        return [line for line in self._objects(since) if "_aws" in line]
-
-    def _objects(self, since: int) -> list[dict[str, Any]]:
-        text = self.log_file.read_bytes()[since:].decode()
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        return log_lines.metrics(log_lines.objects(self.log_file, since))
 
     def assert_no_secrets(self) -> None:
         """No token that went in or out stands in the log, whole or but for its signature."""

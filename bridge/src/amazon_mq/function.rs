@@ -5,7 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sippo_xmpp_core::{
     config::Config,
-    lambda::invocation::{deadline, invocation},
+    lambda::{
+        ended,
+        invocation::{deadline, invocation},
+    },
     telemetry,
 };
 
@@ -23,10 +26,7 @@ pub async fn run() -> ExitCode {
     };
     let parts = parts.as_ref();
     let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(parts, event));
-    match lambda_runtime::run(handler).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => telemetry::last_words(&format!("the Lambda runtime ended ({error}); start the function anew")),
-    }
+    ended(lambda_runtime::run(handler).await)
 }
 
 /// `None` when the service is disabled.

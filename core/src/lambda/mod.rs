@@ -15,4 +15,5 @@ mod start;
 pub use self::{
     chat_list::{AddToChatList, GetChatList, RemoveFromChatList},
     login::Login,
+    start::ended,
 };

@@ -63,7 +63,8 @@ impl Parts {
 }
 
 /// How the process ends when the runtime has.
-pub(super) fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
+#[must_use]
+pub fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => telemetry::last_words(&format!("the Lambda runtime ended ({error}); start the function anew")),

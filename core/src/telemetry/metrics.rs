@@ -13,105 +13,77 @@ const NAMESPACE: &str = "SippoXmpp";
 
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 
-/// What is counted and measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Metric {
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $metric:ident: $name:literal, $unit:ident;)+) => {
+        /// What is counted and measured.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Metric {
+            $($(#[$doc])* $metric,)+
+        }
+
+        impl Metric {
+            const ALL: [Self; [$(Self::$metric),+].len()] = [$(Self::$metric),+];
+
+            /// Its name in CloudWatch.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$metric => $name,)+
+                }
+            }
+
+            const fn unit(self) -> Unit {
+                match self {
+                    $(Self::$metric => Unit::$unit,)+
+                }
+            }
+        }
+    };
+}
+
+// One row for each: its name in CloudWatch and its unit, as docs/METRICS.md has them.
+metrics! {
     /// REST calls answered.
-    Requests,
+    Requests: "requests", Count;
     /// Those answered with 4xx.
-    RequestRefusals,
+    RequestRefusals: "request_refusals", Count;
     /// Those answered with 5xx.
-    RequestFailures,
+    RequestFailures: "request_failures", Count;
     /// From the start of a REST call to its answer, in milliseconds.
-    RequestLatency,
+    RequestLatency: "request_latency", Milliseconds;
     /// Sessions opened with the XMPP server.
-    XmppConnects,
+    XmppConnects: "xmpp_connects", Count;
     /// Attempts to open one that failed.
-    XmppConnectFailures,
+    XmppConnectFailures: "xmpp_connect_failures", Count;
     /// Events that are done.
-    EventsHandled,
+    EventsHandled: "events_handled", Count;
     /// Of those, the ones that a newer event had overtaken.
-    EventsStale,
+    EventsStale: "events_stale", Count;
     /// Events given back to their queue.
-    EventsFailed,
+    EventsFailed: "events_failed", Count;
     /// Events sent to the dead letters.
-    EventsDead,
+    EventsDead: "events_dead", Count;
     /// From the bridge's stamp to the effect, in milliseconds.
-    EventLag,
+    EventLag: "event_lag", Milliseconds;
     /// Events in one invocation.
-    BatchSize,
+    BatchSize: "batch_size", Count;
     /// Invitations that could not be delivered.
-    InvitationsFailed,
+    InvitationsFailed: "invitations_failed", Count;
     /// Rounds and claims that were lost to another handler.
-    LedgerConflicts,
+    LedgerConflicts: "ledger_conflicts", Count;
     /// Rooms and domains that a resync could not make agree.
-    ResyncFailed,
+    ResyncFailed: "resync_failed", Count;
     /// Messages taken from the broker.
-    BridgeIn,
+    BridgeIn: "bridge_in", Count;
     /// Messages that SQS has accepted.
-    BridgeOut,
+    BridgeOut: "bridge_out", Count;
     /// Messages put into the broker's dead letters.
-    BridgeDead,
+    BridgeDead: "bridge_dead", Count;
     /// 1 for a bridge that has a session with the broker, else 0.
-    BridgeConnected,
+    BridgeConnected: "bridge_connected", Count;
 }
 
 impl Metric {
-    const ALL: [Self; 19] = [
-        Self::Requests,
-        Self::RequestRefusals,
-        Self::RequestFailures,
-        Self::RequestLatency,
-        Self::XmppConnects,
-        Self::XmppConnectFailures,
-        Self::EventsHandled,
-        Self::EventsStale,
-        Self::EventsFailed,
-        Self::EventsDead,
-        Self::EventLag,
-        Self::BatchSize,
-        Self::InvitationsFailed,
-        Self::LedgerConflicts,
-        Self::ResyncFailed,
-        Self::BridgeIn,
-        Self::BridgeOut,
-        Self::BridgeDead,
-        Self::BridgeConnected,
-    ];
-
-    /// Its name in CloudWatch.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Requests => "requests",
-            Self::RequestRefusals => "request_refusals",
-            Self::RequestFailures => "request_failures",
-            Self::RequestLatency => "request_latency",
-            Self::XmppConnects => "xmpp_connects",
-            Self::XmppConnectFailures => "xmpp_connect_failures",
-            Self::EventsHandled => "events_handled",
-            Self::EventsStale => "events_stale",
-            Self::EventsFailed => "events_failed",
-            Self::EventsDead => "events_dead",
-            Self::EventLag => "event_lag",
-            Self::BatchSize => "batch_size",
-            Self::InvitationsFailed => "invitations_failed",
-            Self::LedgerConflicts => "ledger_conflicts",
-            Self::ResyncFailed => "resync_failed",
-            Self::BridgeIn => "bridge_in",
-            Self::BridgeOut => "bridge_out",
-            Self::BridgeDead => "bridge_dead",
-            Self::BridgeConnected => "bridge_connected",
-        }
-    }
-
-    fn unit(self) -> Unit {
-        match self {
-            Self::RequestLatency | Self::EventLag => Unit::Milliseconds,
-            _ => Unit::Count,
-        }
-    }
-
     /// Counts `many` more of a count.
     pub fn add(self, many: usize) {
         metrics::counter!(self.name()).increment(many as u64);

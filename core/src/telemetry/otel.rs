@@ -27,7 +27,7 @@ use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::trace::TraceContext;
-use crate::tls::Tls;
+use crate::{http::HttpClient, tls::Tls};
 
 /// The variables that name a collector.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -84,10 +84,9 @@ where
 }
 
 fn exporter(service: &str) -> Result<OtlpExporter, String> {
-    let tls = Tls::new(None).config().map_err(|error| error.to_string())?;
-    let client = reqwest::Client::builder().tls_backend_preconfigured(rustls::ClientConfig::clone(&*tls)).build();
-    let client = client.map_err(|error| error.to_string())?;
-    let builder = OtlpExporter::builder().with_http().with_http_client(client);
+    let client = HttpClient::new(Tls::new(None), LIMIT);
+    let client = client.get().map_err(|error| error.to_string())?;
+    let builder = OtlpExporter::builder().with_http().with_http_client(client.clone());
     let mut exporter = builder.build().map_err(|error| error.to_string())?;
     exporter.set_resource(&resource(service));
     Ok(exporter)
@@ -108,12 +107,9 @@ pub(super) async fn flush() {
     if spans.is_empty() {
         return;
     }
-    let cause = match tokio::time::timeout(LIMIT, ended.exporter.export(spans)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "no answer in time".to_owned(),
-    };
-    tracing::warn!(cause, "Spans were lost; see that the collector which OTEL_EXPORTER_OTLP_ENDPOINT names is there");
+    if let Err(cause) = ended.exporter.export(spans).await {
+        tracing::warn!(%cause, "Spans were lost; see that the collector which OTEL_EXPORTER_OTLP_ENDPOINT names is there");
+    }
 }
 
 /// Has `span` exported as a child of `parent`, else of the span around it; where it then is. `None` where nothing is exported.

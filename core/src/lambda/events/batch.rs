@@ -13,7 +13,7 @@ use super::queue::{Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
-    events::{Event, EventType, Payload, Poison, Stamped, Version},
+    events::{Event, EventType, Payload, Poison, Stamped},
     rooms::{Change, EXPIRY_GRACE, Ledger, Ordinal, ReconcileError, Reconciler, RoomEvent, RoomServer, Upkeep},
     telemetry::{
         Metric,
@@ -104,7 +104,7 @@ where
         let at = Ordinal::new(stamped.version(), &event.id);
         let part = Part { index, at, stamped_at: stamped.stamped_at(), trace: trace_of(message) };
         tell_receipt(&event, &stamped, &part)?;
-        groups.add(part, event, stamped.version());
+        groups.add(part, event);
         Ok(())
     }
 
@@ -178,7 +178,7 @@ where
 }
 
 impl Groups {
-    fn add(&mut self, part: Part, event: Event, version: Version) {
+    fn add(&mut self, part: Part, event: Event) {
         match &event.payload {
             Payload::DomainCreated { domain } | Payload::DomainDeleted { domain } => {
                 let created = event.event_type == EventType::DomainCreated;
@@ -186,7 +186,7 @@ impl Groups {
                 self.domains.entry(domain.clone()).or_default().push((part, of_domain));
             }
             _ => {
-                if let Some((room, event)) = RoomEvent::of(event, version)
+                if let Some((room, event)) = RoomEvent::of(event, part.at.version)
                     && !is_empty(&event.change)
                 {
                     self.rooms.entry(room).or_default().push((part, event));
@@ -260,7 +260,7 @@ fn trace_of(message: &SqsMessage) -> Option<TraceContext> {
 
 /// Logs that the event has come.
 fn tell_receipt(event: &Event, stamped: &Stamped, part: &Part) -> Result<(), Poison> {
-    let (id, version) = (event.id.as_str(), stamped.version());
+    let (id, version) = (event.id.as_str(), part.at.version);
     let room = event.payload.room().map(tracing::field::display);
     let trace_id = part.trace.map(TraceContext::trace_id);
     tracing::debug!(event.id = id, %version, room, trace_id, "{}", event.event_type.received_message());
