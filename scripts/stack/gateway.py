@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from stack.http1 import LIMIT, Request, Response, Upstream, read_request, write_response
+from stack.http1 import Request, Response, Upstream, read_request, start_server, write_response
 
 IN_FLIGHT = 64
 """Requests that cargo lambda has at a time; the others wait their turn."""
@@ -29,7 +29,7 @@ class Gateway:
 
     async def start(self) -> asyncio.Server:
         """Starts to listen."""
-        return await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=LIMIT, backlog=1024)
+        return await start_server(self._serve, self._port)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

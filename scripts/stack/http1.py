@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 LIMIT = 1 << 20
@@ -61,6 +63,19 @@ async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> b
     while (await reader.readuntil(b"\r\n")) != b"\r\n":
         pass  # trailers
     return body
+
+
+async def start_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], port: int
+) -> asyncio.Server:
+    """Serves each connection on a port of loopback."""
+    async def connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        # Connections are cancelled when the program ends; asyncio would print a traceback for each, after whatever
+        # the program had to say at its end.
+        with contextlib.suppress(asyncio.CancelledError):
+            await serve(reader, writer)
+
+    return await asyncio.start_server(connection, "127.0.0.1", port, limit=LIMIT, backlog=1024)
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:

@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from stack.gateway import Gateway  # noqa: E402
-from stack.http1 import Request, Upstream, read_request, write_response  # noqa: E402
+from stack.http1 import Request, Upstream, read_request, start_server, write_response  # noqa: E402
 from stack.tether import bind_to_parent  # noqa: E402
 
 NEXT = "/2018-06-01/runtime/invocation/next"
@@ -147,7 +147,7 @@ class Host:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
-        server = await asyncio.start_server(self.serve, "127.0.0.1", self.options.runtime_port)
+        server = await start_server(self.serve, self.options.runtime_port)
         front = await Gateway(self.options.port, self.options.gateway_port).start()
         self.spawn(self.keep_gateway())
         # One alone at first: what is wrong with the configuration is then said once.
