@@ -16,7 +16,7 @@ use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider},
 };
-use opentelemetry_otlp::{SpanExporter as OtlpExporter, WithHttpConfig};
+use opentelemetry_otlp::{RetryPolicy, SpanExporter as OtlpExporter, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
@@ -86,7 +86,9 @@ where
 fn exporter(service: &str) -> Result<OtlpExporter, String> {
     let client = HttpClient::new(Tls::new(None), LIMIT);
     let client = client.get().map_err(|error| error.to_string())?;
+    // One attempt, which the client limits: by itself it would go on for seconds, as long as the collector likes.
     let builder = OtlpExporter::builder().with_http().with_http_client(client.clone());
+    let builder = builder.with_retry_policy(RetryPolicy::disabled());
     let mut exporter = builder.build().map_err(|error| error.to_string())?;
     exporter.set_resource(&resource(service));
     Ok(exporter)
