@@ -6,11 +6,10 @@ use std::{
     time::Duration,
 };
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::digest;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::{Claims, TokenError, has_audience, unix_now};
 use crate::{
@@ -74,8 +73,8 @@ impl Introspection {
 
     async fn ask(&self, token: &str) -> Result<Claims, TokenError> {
         let unavailable = |error: reqwest::Error| TokenError::Unavailable(root_cause(&error));
-        // RFC 6749, section 2.3.1: id and secret are form-encoded before they go into Basic.
-        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        // RFC 6749, section 2.3.1 and appendix B: id and secret are form-encoded before they go into Basic.
+        let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let request = self
             .http
             .get()

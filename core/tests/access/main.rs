@@ -6,6 +6,7 @@ mod issuer;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
 use http_fake::HttpFake;
 use issuer::{Signer, hs256, unsigned};
@@ -231,6 +232,24 @@ async fn opaque_tokens_are_asked_about_and_remembered() {
     let seen = fake.seen.lock().unwrap()[0].to_ascii_lowercase();
     assert!(seen.contains("authorization: basic y2hhddpzm2nym3qlmkylmki="), "{seen}");
     assert!(seen.contains("token=opaque-1"), "{seen}");
+}
+
+/// RFC 6749, section 2.3.1 and appendix B.
+#[tokio::test]
+async fn credentials_are_form_encoded() {
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    let fake = HttpFake::start(&answer).await;
+    let scheme = Scheme::Introspection {
+        url: fake.url.clone(),
+        client_id: "chat-api.v1_*".into(),
+        client_secret: "a b~%:é".into(),
+        audience: Vec::new(),
+    };
+    AccessTokens::new(&auth(scheme), &Tls::new(None)).verify("opaque").await.unwrap();
+    let expected = BASE64_STANDARD.encode("chat-api.v1_*:a+b%7E%25%3A%C3%A9");
+    let seen = fake.seen.lock().unwrap()[0].clone();
+    assert!(seen.contains(&format!("Basic {expected}\r\n")), "{seen}");
 }
 
 #[tokio::test]
