@@ -11,7 +11,7 @@ mod tenancy;
 
 use std::fmt;
 
-use jid::{BareJid, DomainPart, DomainRef, Jid, NodePart};
+use jid::{BareJid, DomainPart, DomainRef, NodePart};
 
 pub use self::{escape::escape_localpart, room::RoomJid, tenancy::Tenancy};
 
@@ -68,12 +68,18 @@ impl UserJid {
         Ok(Self(BareJid::from_parts(Some(&*canonical_localpart(localpart)?), &domain)))
     }
 
-    /// The contact that a user named as `text`: prepared as the server would, reduced to the bare JID.
+    /// The contact that a user named as `text`: prepared as the server would, reduced to the bare JID. Of a resource only
+    /// the form counts: clients take theirs from newer Unicode than JIDs know.
     ///
     /// # Errors
     /// [`AddressError::Malformed`] or [`AddressError::NoLocalpart`].
     pub fn of_contact(text: &str) -> Result<Self, AddressError> {
-        let jid = Jid::new(text).map_err(|_| AddressError::Malformed)?.into_bare();
+        let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
+        // RFC 7622, section 3.4.
+        if resource.is_some_and(|it| !(1..=1_023).contains(&it.len()) || it.contains(char::is_control)) {
+            return Err(AddressError::Malformed);
+        }
+        let jid = BareJid::new(bare).map_err(|_| AddressError::Malformed)?;
         if jid.node().is_none() {
             return Err(AddressError::NoLocalpart);
         }
@@ -191,7 +197,16 @@ mod tests {
 
     #[test]
     fn a_contact_counts_as_its_bare_jid() {
-        assert_eq!(UserJid::of_contact("Bob@Example.test/phone").unwrap().as_str(), "bob@example.test");
+        // Clients name their resources as they like, and newer Unicode than JIDs know is among that.
+        let longest = "r".repeat(1_023);
+        for resource in ["phone", "📱", "a/b@c", " ", &longest] {
+            let contact = UserJid::of_contact(&format!("Bob@Example.test/{resource}"));
+            assert_eq!(contact.unwrap().as_str(), "bob@example.test", "{resource}");
+        }
+        for resource in ["", "a\u{0}b", "a\u{85}b", &format!("{longest}r")] {
+            let contact = UserJid::of_contact(&format!("bob@example.test/{resource}"));
+            assert_eq!(contact, Err(AddressError::Malformed), "{resource:?}");
+        }
         for bad in ["", "example.test", "@example.test", "bob@", "bob@exa mple", "b\u{0}b@example.test", "..", "a@b@c"]
         {
             assert!(UserJid::of_contact(bad).is_err(), "{bad:?}");
