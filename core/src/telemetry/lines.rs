@@ -120,8 +120,14 @@ fn text(level: Level, message: &str, fields: &Map<String, Value>) -> String {
     let message: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut line = format!("{} {}: {message}", now(), name(level));
     for (key, value) in fields {
-        // Value's Display is JSON: quoted, and free of line breaks.
-        let _ = write!(line, " {key}={value}");
+        let _ = write!(line, " {key}=");
+        // Value's Display is JSON: quoted, and free of line breaks; but terminals obey more than JSON escapes.
+        for character in value.to_string().chars() {
+            let _ = match character {
+                control if control.is_control() => write!(line, "\\u{:04x}", u32::from(control)),
+                other => line.write_char(other),
+            };
+        }
     }
     line.push('\n');
     line
@@ -200,5 +206,8 @@ mod tests {
         assert_eq!(lines.len(), 1);
         assert!(lines[0].contains(r#"warn: realm="Users" x y user="a\nb""#), "{}", lines[0]);
         assert_eq!(lines[0].matches('\n').count(), 1);
+        // NEL and CSI: JSON leaves them as they are, terminals obey them.
+        let lines = logged(Style::Text, || tracing::warn!(user = "a\u{85}b\u{9b}31mc\u{7f}é", "x"));
+        assert!(lines[0].contains(r#"user="a\u0085b\u009b31mc\u007fé""#), "{}", lines[0]);
     }
 }
