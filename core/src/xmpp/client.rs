@@ -94,8 +94,9 @@ impl XmppClient {
 
     /// Sends `request`, which has to be idempotent, and waits for its result until `deadline`.
     ///
-    /// A session that turns out lost costs one reconnect and the request is sent again. When `deadline` passes, the
-    /// session is closed before this returns: nothing more of the request is sent.
+    /// A session that turns out lost costs one reconnect and the request is sent again, unless it has been sent and is
+    /// [`Request::once`]. When `deadline` passes, the session is closed before this returns: nothing more of the request is
+    /// sent.
     ///
     /// # Errors
     /// [`RequestError`].
@@ -117,14 +118,19 @@ impl XmppClient {
 
     async fn exchange(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
         let Timings { quiet, proof, .. } = self.0.timings;
-        let session = self.session(deadline).await?;
-        let first = if session.silence() > quiet {
-            session.perform_after_pause(exchange.clone(), deadline, proof).await
-        } else {
-            session.perform(exchange.clone(), deadline).await
-        };
-        match first {
-            Err(lost) if lost.is_session_loss() => {
+        let mut session = self.session(deadline).await?;
+        if session.silence() > quiet {
+            match session.prove(deadline, proof).await {
+                // Nothing of the exchange has been sent.
+                Err(lost) if lost.is_session_loss() => {
+                    tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
+                    session = self.session(deadline).await?;
+                }
+                proven => proven?,
+            }
+        }
+        match session.perform(exchange.clone(), deadline).await {
+            Err(lost) if lost.is_session_loss() && exchange.request.may_be_repeated() => {
                 tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
                 // Were this one's error to stand for the first, the caller would take the request for one that was never sent.
                 let Ok(session) = self.session(deadline).await else { return Err(lost) };

@@ -27,12 +27,13 @@ use super::{
 };
 use crate::{clock::Stamp, telemetry::trace};
 
-/// An IQ request (RFC 6120, section 8.2.3), to be sent as often as it takes.
+/// An IQ request (RFC 6120, section 8.2.3), to be sent as often as it takes unless it says otherwise.
 #[derive(Debug, Clone)]
 pub struct Request {
     to: Option<Jid>,
     verb: Verb,
     payload: Element,
+    once: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,17 +45,31 @@ enum Verb {
 impl Request {
     /// A request of type `get`.
     pub fn get(to: impl Into<Jid>, payload: impl IqGetPayload) -> Self {
-        Self { to: Some(to.into()), verb: Verb::Get, payload: payload.into() }
+        Self { to: Some(to.into()), verb: Verb::Get, payload: payload.into(), once: false }
     }
 
-    /// A request of type `set`. It may be repeated after a lost session, so it has to be idempotent.
+    /// A request of type `set`. It may be repeated after a lost session, so it has to be idempotent; or else see
+    /// [`Request::once`].
     pub fn set(to: impl Into<Jid>, payload: impl IqSetPayload) -> Self {
-        Self { to: Some(to.into()), verb: Verb::Set, payload: payload.into() }
+        Self { to: Some(to.into()), verb: Verb::Set, payload: payload.into(), once: false }
+    }
+
+    /// The same, not to be sent twice: if its session is lost, it is lost with it.
+    ///
+    /// For what another request may undo: of two copies the first may arrive after that, and would undo it in turn.
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { once: true, ..self }
+    }
+
+    /// Whether it may be sent again after it may have been received.
+    pub(super) fn may_be_repeated(&self) -> bool {
+        !self.once
     }
 
     /// XEP-0199 to the server that holds the session.
     pub(super) fn ping() -> Self {
-        Self { to: None, verb: Verb::Get, payload: Ping.into() }
+        Self { to: None, verb: Verb::Get, payload: Ping.into(), once: false }
     }
 
     /// Whom it is for; nobody in particular means the server that holds the session.
@@ -63,7 +78,7 @@ impl Request {
     }
 
     pub(super) fn into_iq(self, id: String) -> Iq {
-        let Self { to, verb, payload } = self;
+        let Self { to, verb, payload, .. } = self;
         match verb {
             Verb::Get => Iq::Get { from: None, to, id, payload },
             Verb::Set => Iq::Set { from: None, to, id, payload },
@@ -161,28 +176,23 @@ impl Session {
         self.wait(reply, sent, deadline).await
     }
 
-    /// As [`Session::perform`], but the server has to prove within `proof` that it is still there.
+    /// Has the server prove within `proof` that it is still there; if it does not, the session is closed.
     ///
-    /// For a session after a pause: the socket may have died without notice, and waiting for the
-    /// deadline to find out would cost the caller all its time.
+    /// For a session after a pause: the socket may have died without notice, and waiting for the deadline to find out
+    /// would cost the caller all its time. The ping goes alone: what is sent to a dead socket may arrive all the same, when
+    /// the kernel repeats it, and a request would by then have been sent over another session.
     ///
     /// # Errors
-    /// As [`Session::perform`]; `SessionLost` when the proof fails.
-    pub(super) async fn perform_after_pause(
-        &self,
-        exchange: Exchange,
-        deadline: Instant,
-        proof: Duration,
-    ) -> Result<Answer, RequestError> {
-        let sent = Stamp::now();
-        let (ping, reply) = (self.send(Request::ping().into()), self.send(exchange));
-        match tokio::time::timeout(proof, ping).await {
-            Ok(Ok(_)) => self.wait(reply, sent, deadline).await,
-            Ok(Err(_)) => Err(ended()),
-            Err(_) => {
-                self.close().await;
+    /// [`RequestError::SessionLost`] when the proof fails, [`RequestError::TimedOut`] when `deadline` passes first.
+    pub(super) async fn prove(&self, deadline: Instant, proof: Duration) -> Result<(), RequestError> {
+        let until = Instant::now() + proof;
+        match self.perform(Request::ping().into(), until.min(deadline)).await {
+            Err(RequestError::TimedOut) if until < deadline => {
                 Err(RequestError::SessionLost("no sign of life after a pause".into()))
             }
+            Err(error @ (RequestError::TimedOut | RequestError::SessionLost(_))) => Err(error),
+            // An error is an answer too.
+            _ => Ok(()),
         }
     }
 

@@ -11,7 +11,8 @@ use fake::{Fake, Fault};
 use futures::future::join_all;
 use log_lines::LogLines;
 use sippo_xmpp_core::{
-    address::UserJid,
+    address::{RoomJid, UserJid},
+    rooms::{Grant, MucRooms, RoomServer as _, ServerError},
     telemetry::trace,
     tls::Tls,
     xmpp::{
@@ -264,8 +265,51 @@ async fn a_session_that_died_in_silence_costs_one_reconnect() {
         let client = client(fake.url());
         request(&client).await.unwrap();
         tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
-        request(&client).await.unwrap();
+        client.request(&ping().once(), Instant::now() + Duration::from_secs(3)).await.unwrap();
         assert_eq!((fake.connections(), fake.logins()), (2, 2), "{fault:?}");
+        // The proof went to the dead session by itself: had the request gone with it, it could arrive later.
+        assert_eq!(*fake.traces.lock().unwrap(), ["1", "2", "1"], "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_ends_the_proof_of_a_quiet_session() {
+    let fake = Fake::start(Fault::SilentAfterFirstAnswer).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
+    let error = client.request(&ping(), Instant::now() + TIMINGS.proof / 4).await.unwrap_err();
+    assert!(matches!(error, RequestError::TimedOut), "{error:?}");
+    request(&client).await.unwrap();
+    assert_eq!(fake.connections(), 2, "the silent session is not used again");
+}
+
+#[tokio::test]
+async fn what_must_not_be_sent_twice_is_lost_with_its_session() {
+    let fake = Fake::start(Fault::DropsFirstConnection).await;
+    let client = client(fake.url());
+    let error = client.request(&ping().once(), Instant::now() + PATIENCE).await.unwrap_err();
+    assert!(matches!(error, RequestError::SessionLost(_)), "{error:?}");
+    assert_eq!(fake.connections(), 1);
+    client.request(&ping().once(), Instant::now() + PATIENCE).await.unwrap();
+}
+
+/// A copy that arrives late would undo what was asked for meanwhile.
+#[tokio::test]
+async fn affiliations_are_not_changed_twice() {
+    let room = RoomJid::of_id("room", "a.test").unwrap();
+    let user = UserJid::canonical("user@a.test").unwrap();
+    for revokes in [false, true] {
+        let fake = Fake::start(Fault::DropsFirstConnection).await;
+        let rooms = MucRooms::new(client(fake.url()));
+        let deadline = Instant::now() + PATIENCE;
+        let outcome = if revokes {
+            rooms.revoke(&room, std::slice::from_ref(&user), deadline).await
+        } else {
+            rooms.grant(&room, &[(user.clone(), Grant::AtLeastMember)], None, deadline).await
+        };
+        assert!(matches!(outcome, Err(ServerError::Unanswered(_))), "{outcome:?}");
+        assert_eq!(fake.connections(), 1);
     }
 }
 

@@ -93,7 +93,7 @@ async fn apply_chunk(
 ) -> Result<Vec<Refusal>, ServerError> {
     let items = changes.iter().map(|(user, change)| change.item(user)).collect();
     let payload = Affiliations { expires: expires(deadline), ended: ended.map(life), items };
-    let request = Request::set(room.as_bare().clone(), payload);
+    let request = Request::set(room.as_bare().clone(), payload).once();
     match client.request(&request, deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
             one_by_one(client, room, changes, deadline).await
@@ -140,7 +140,7 @@ async fn one_by_one(
         .filter(|(user, change)| !(*change == Change::Grant(Grant::AtLeastMember) && kept.contains(user.as_bare())));
     let set = async |user: &UserJid, change: Change| {
         let item = AdminItem { affiliation: Some(change.affiliation().to_owned()), jid: Some(user.as_bare().clone()) };
-        let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] });
+        let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).once();
         (user.clone(), client.request(&request, deadline).await)
     };
     let mut refusals = Vec::new();
