@@ -57,6 +57,10 @@ pub(super) const KEYS: &[Key] = &[
     key("ledger", "table", Kind::Text),
 ];
 
+/// Keys that stand for each other: a section's secret, and where it is kept.
+pub(super) const ALTERNATIVES: &[(&str, &str, &str)] =
+    &[("xmpp", "adminToken", "adminTokenSecretArn"), ("broker", "url", "urlSecretArn")];
+
 /// The only key of `wac.ini` that concerns this service beside the section `[xmpp]` itself.
 pub(super) const LOG_LEVEL: Key = key("log", "level", Kind::Text);
 

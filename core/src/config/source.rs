@@ -47,6 +47,7 @@ impl Source {
         let mut source = Self { file: file.to_owned(), values: BTreeMap::new() };
         source.take_file(&text)?;
         source.take_environment(environment)?;
+        source.settle_alternatives()?;
         Ok(source)
     }
 
@@ -129,6 +130,24 @@ impl Source {
         Ok(())
     }
 
+    /// Of two keys that stand for each other, keeps the one that the environment gives.
+    fn settle_alternatives(&mut self) -> Result<(), ConfigError> {
+        for (section, one, other) in keys::ALTERNATIVES {
+            let origin = |name| self.values.get(&(*section, name)).map(|(_, origin)| origin);
+            let overridden = match (origin(*one), origin(*other)) {
+                (Some(Origin::File), Some(Origin::Variable(_))) => one,
+                (Some(Origin::Variable(_)), Some(Origin::File)) => other,
+                (Some(_), Some(_)) => {
+                    let beside = self.named(section, one);
+                    return Err(self.bad(section, other, format!("is set beside {beside}"), "remove one of the two"));
+                }
+                _ => continue,
+            };
+            self.values.remove(&(*section, *overridden));
+        }
+        Ok(())
+    }
+
     /// Where the keys were read from.
     pub(super) fn file(&self) -> &Path {
         &self.file
@@ -197,11 +216,15 @@ impl Source {
         fault: impl Into<String>,
         mend: impl Into<String>,
     ) -> ConfigError {
-        let key = match self.values.get(&(section, name)) {
+        ConfigError::of_key(&self.file, self.named(section, name), fault, mend)
+    }
+
+    /// A key as an error names it.
+    fn named(&self, section: &'static str, name: &'static str) -> String {
+        match self.values.get(&(section, name)) {
             Some((_, Origin::Variable(variable))) => overridden(section, name, variable),
             _ => format!("[{section}] {name}"),
-        };
-        ConfigError::of_key(&self.file, key, fault, mend)
+        }
     }
 
     /// The error for a key that must be there and is not.

@@ -168,6 +168,35 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
+fn of_a_secret_and_its_arn_the_environments_counts() {
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
+    let named = TOML.replace(&format!("adminToken = \"{TOKEN}\""), &format!("adminTokenSecretArn = \"{arn}\""));
+    let token = service(&named, &[("SIPPO_XMPP__ADMIN_TOKEN", TOKEN)]).xmpp.admin_token;
+    assert!(matches!(token, AdminToken::Given(_)), "{token:?}");
+    let token = service(TOML, &[("SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", arn)]).xmpp.admin_token;
+    assert!(matches!(token, AdminToken::Secret { .. }), "{token:?}");
+
+    let broker = format!("{TOML}[broker]\nurl = \"amqp://mq.test\"\n");
+    let events = service(&broker, &[("SIPPO_BROKER__URL_SECRET_ARN", arn)]).events;
+    assert!(format!("{:?}", events.broker().unwrap()).contains(arn));
+
+    let both = TOML.replace("[auth]", &format!("adminTokenSecretArn = \"{arn}\"\n[auth]"));
+    let broker = format!("{broker}urlSecretArn = \"{arn}\"\n");
+    for (toml, variables, parts) in [
+        (both.as_str(), vec![], ["[xmpp] adminTokenSecretArn", "beside [xmpp] adminToken;", "remove one"]),
+        (&broker, vec![], ["[broker] urlSecretArn", "beside [broker] url;", "remove one"]),
+        (
+            TOML,
+            vec![("SIPPO_XMPP__ADMIN_TOKEN", TOKEN), ("SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", arn)],
+            ["from SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", "adminToken (from SIPPO_XMPP__ADMIN_TOKEN)", "remove one"],
+        ),
+    ] {
+        let line = read(Some("[xmpp]"), Some(toml), &variables).unwrap_err();
+        assert!(line.contains("xmpp.toml") && parts.iter().all(|part| line.contains(part)), "{line}");
+    }
+}
+
+#[test]
 fn opaque_tokens_need_their_own_keys() {
     let toml = TOML.replace(
         "jwksUrl = \"https://issuer.test/keys\"",
