@@ -140,6 +140,14 @@ impl Auth {
 impl Scheme {
     fn read(source: &Source) -> Result<Self, ConfigError> {
         let jwks_url = source.url("auth", "jwksUrl", &["https", "file"])?;
+        if jwks_url.as_ref().is_some_and(|url| url.scheme() == "file" && url.to_file_path().is_err()) {
+            return Err(source.bad(
+                "auth",
+                "jwksUrl",
+                "is a file URL with a host, or without a path",
+                "write three slashes and the whole path, such as file:///opt/config/jwks.json",
+            ));
+        }
         let introspection_url = source.url("auth", "introspectionUrl", &["https", "http"])?;
         let audience = source.list("auth", "audience").to_vec();
         match (jwks_url, introspection_url) {

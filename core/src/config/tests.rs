@@ -117,6 +117,7 @@ fn each_fault_names_file_key_and_mend() {
         ("audience = \"chat-api\"", "", vec!["[auth] audience", "missing"]),
         ("audience = \"chat-api\"", "audience = [1]", vec!["[auth] audience", "list"]),
         ("jwksUrl = \"https:", "jwksUrl = \"http:", vec!["[auth] jwksUrl", "https:// or file://"]),
+        ("https://issuer.test/keys", "file://config/jwks.json", vec!["[auth] jwksUrl", "host", "file:///"]),
         ("jwksUrl = \"https://issuer.test/keys\"", "", vec!["[auth] jwksUrl", "introspectionUrl"]),
         ("[auth]", "[auth]\nintrospectionUrl = \"https://x/y\"", vec!["introspectionUrl", "remove"]),
         ("[auth]", "[cors]\nallowedOrigins = [\"https://a.test/\"]\n[auth]", vec!["[cors] allowedOrigins", "slash"]),
