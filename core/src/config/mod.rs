@@ -114,7 +114,10 @@ fn read_format(source: &Source) -> Result<Format, ConfigError> {
     })
 }
 
-/// What of `wac.ini` concerns this service.
+/// The section of `wac.ini` that enables the service.
+const ENABLING: &str = "xmpp";
+
+/// What `wac.ini` says to this service.
 struct Platform {
     enabled: bool,
     level: Level,
@@ -122,20 +125,20 @@ struct Platform {
 
 impl Platform {
     fn read(file: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
+        let bytes = std::fs::read(file).map_err(|error| {
             ConfigError::of_file(
                 file,
                 format!("cannot be read ({error})"),
                 "create it with a section [xmpp], or point CONFIG_DIR at the folder that holds it",
             )
         })?;
-        let mut ini = configparser::ini::Ini::new();
-        let sections = ini.read(text).map_err(|error| {
-            ConfigError::of_file(file, format!("is not an ini file ({error})"), "correct that line")
+        let Ini { enabled, level } = Ini::read(&String::from_utf8_lossy(&bytes)).map_err(|line| {
+            let fault = format!("line {line} begins a section and does not end its name");
+            ConfigError::of_file(file, fault, "write a ] behind the name")
         })?;
         let (key, level) = match environment.get(&keys::LOG_LEVEL.variable()) {
             Some(level) => (format!("[log] level (from {})", keys::LOG_LEVEL.variable()), Some(level.clone())),
-            None => ("[log] level".to_owned(), ini.get(keys::LOG_LEVEL.section, keys::LOG_LEVEL.name)),
+            None => ("[log] level".to_owned(), level),
         };
         let level = match level {
             None => Level::default(),
@@ -148,7 +151,40 @@ impl Platform {
                 )
             })?,
         };
-        Ok(Self { enabled: sections.contains_key("xmpp"), level })
+        Ok(Self { enabled, level })
+    }
+}
+
+/// The lines of `wac.ini` that concern this service, as they are written. All others are other services', and may be what
+/// they like.
+#[derive(Default)]
+struct Ini {
+    enabled: bool,
+    level: Option<String>,
+}
+
+impl Ini {
+    /// Fails with the number of the line that begins one of our sections and lacks the bracket at the end.
+    fn read(text: &str) -> Result<Self, usize> {
+        let (mut ini, mut section) = (Self::default(), String::new());
+        // Editors leave a byte order mark, which is no part of the first line.
+        for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1..) {
+            let line = line.split([';', '#']).next().unwrap_or_default().trim();
+            if let Some(rest) = line.strip_prefix('[') {
+                let end = rest.rfind(']');
+                section = rest[..end.unwrap_or(rest.len())].trim().to_lowercase();
+                if end.is_none() && [ENABLING, keys::LOG_LEVEL.section].contains(&section.as_str()) {
+                    return Err(number);
+                }
+                ini.enabled |= section == ENABLING;
+            } else if section == keys::LOG_LEVEL.section
+                && let Some((key, value)) = line.split_once(['=', ':'])
+                && key.trim().eq_ignore_ascii_case(keys::LOG_LEVEL.name)
+            {
+                ini.level = Some(value.trim().to_owned());
+            }
+        }
+        Ok(ini)
     }
 }
 

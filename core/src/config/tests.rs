@@ -65,6 +65,27 @@ fn without_the_section_the_service_is_disabled_and_nothing_else_is_read() {
 }
 
 #[test]
+fn other_services_lines_may_be_what_they_like() {
+    for ini in [
+        "\u{feff}[xmpp]",
+        "[web]\n= 80\n[unfinished\n  [\"a\"\nlevel = x\n[xmpp] ; ours",
+        "[XMPP]\nurl = x # y",
+        "= x\n[ xmpp ]\n",
+    ] {
+        assert!(read(Some(ini), Some(TOML), &[]).unwrap().service.is_some(), "{ini}");
+    }
+    let config = read(Some("\u{feff}[Log] # winston\nlevel=x\n[web]\nlevel = y\n[log]\nLevel : debug ; z"), None, &[]);
+    assert_eq!(config.unwrap().log.level, Level::Debug);
+    for ini in ["[xmpp\n", "[log\nlevel = debug"] {
+        let line = read(Some(ini), Some(TOML), &[]).unwrap_err();
+        assert!(line.contains("wac.ini") && line.contains("line 1") && line.contains(']'), "{line}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("wac.ini"), b"; M\xfcnchen\n").unwrap();
+    assert!(Config::read(folder.path(), &BTreeMap::new()).unwrap().service.is_none());
+}
+
+#[test]
 fn levels_are_winstons() {
     let level = |ini: &str, variables: &[(&str, &str)]| read(Some(ini), None, variables).map(|config| config.log.level);
     assert_eq!(level("", &[]).unwrap(), Level::Info);
