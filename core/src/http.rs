@@ -56,7 +56,10 @@ impl HttpClient {
     }
 }
 
-/// Sends `request` as part of the trace that the caller works in.
+/// Sends `request`, which has to be idempotent, as part of the trace that the caller works in.
+///
+/// Once more if the connection broke: one that was kept may have died while the process was frozen, which shows when it is
+/// used.
 ///
 /// # Errors
 /// As [`reqwest::RequestBuilder::send`].
@@ -65,7 +68,11 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<re
         Some(context) => request.header(trace::TRACEPARENT, context.to_string()),
         None => request,
     };
-    request.send().await
+    let again = request.try_clone();
+    match (request.send().await, again) {
+        (Err(error), Some(again)) if error.is_request() && !error.is_timeout() && !error.is_connect() => again.send().await,
+        (outcome, _) => outcome,
+    }
 }
 
 /// The innermost cause: the outer messages of clients hide it behind "error sending request".

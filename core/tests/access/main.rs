@@ -234,6 +234,19 @@ async fn opaque_tokens_are_asked_about_and_remembered() {
     assert!(seen.contains("token=opaque-1"), "{seen}");
 }
 
+#[tokio::test]
+async fn a_kept_connection_that_died_costs_one_repetition() {
+    let mut answer = claims();
+    answer["active"] = json!(true);
+    let fake = HttpFake::start_forgetful(&answer).await;
+    let tokens = opaque_tokens(fake.url.clone(), &[]);
+    for token in ["opaque-1", "opaque-2", "opaque-3"] {
+        tokens.verify(token).await.unwrap();
+    }
+    assert_eq!(fake.count(), 3);
+    assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
+}
+
 /// RFC 6749, section 2.3.1 and appendix B.
 #[tokio::test]
 async fn credentials_are_form_encoded() {

@@ -91,6 +91,16 @@ async fn no_bad_domain_reaches_the_server() {
     assert_eq!(fake.count(), 0);
 }
 
+#[tokio::test]
+async fn a_kept_connection_that_died_costs_one_repetition() {
+    let fake = HttpFake::start_forgetful(&json!({"domain": "a.example"})).await;
+    let hosts = hosts(fake.url.clone());
+    for _ in 0..3 {
+        assert_eq!(hosts.create("a.example").await.unwrap(), Created::Existing);
+    }
+    assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
+}
+
 /// Run by `tests/xmpp_server/test_hosts_client.py`, which starts the server.
 #[tokio::test]
 #[ignore = "needs a Prosody; tests/xmpp_server/test_hosts_client.py runs it with one"]

@@ -28,6 +28,15 @@ impl Drop for HttpFake {
 
 impl HttpFake {
     pub(crate) async fn start(body: &Value) -> Self {
+        Self::serving(body, false).await
+    }
+
+    /// One that keeps connections, and closes each when a second request comes: as those are that died unnoticed.
+    pub(crate) async fn start_forgetful(body: &Value) -> Self {
+        Self::serving(body, true).await
+    }
+
+    async fn serving(body: &Value, keeps: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/endpoint", listener.local_addr().unwrap()).parse().unwrap();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -43,11 +52,16 @@ impl HttpFake {
                 tokio::spawn(async move {
                     let request = read_request(&mut tcp).await;
                     log.lock().unwrap().push(request);
+                    let connection = if keeps { "keep-alive" } else { "close" };
                     let head = format!(
-                        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: {connection}\r\nContent-Length: {}\r\n\r\n",
                         body.len()
                     );
                     let _ = tcp.write_all((head + &body).as_bytes()).await;
+                    if keeps {
+                        let request = read_request(&mut tcp).await;
+                        log.lock().unwrap().push(request);
+                    }
                 });
             }
         });
