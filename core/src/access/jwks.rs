@@ -58,8 +58,9 @@ pub(super) struct Jwks {
     fetching: Mutex<Option<(Stamp, Option<String>)>>,
 }
 
+/// What the issuer published at a time.
 #[derive(Debug)]
-struct KeySet {
+pub(super) struct KeySet {
     keys: Vec<Key>,
     fetched: Stamp,
 }
@@ -76,24 +77,26 @@ impl Jwks {
         Self { url, http: HttpClient::new(tls, TIMEOUT), pace, current: RwLock::new(None), fetching: Mutex::new(None) }
     }
 
-    /// The keys that may have signed a token with this header. Without `kid`, all of the algorithm;
-    /// empty when there is none, even after a refresh.
+    /// Keys with one among them that may have signed a token with this header; if they have none, the issuer has none
+    /// either.
     ///
     /// # Errors
-    /// [`TokenError::Unavailable`] when there are no keys to look at.
-    pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Vec<DecodingKey>, TokenError> {
+    /// [`TokenError::Unavailable`] when there are no keys to look at, or none that fits and the issuer cannot be asked for
+    /// more.
+    pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<KeySet>, TokenError> {
+        let fits = |set: &KeySet| !set.find(kid, algorithm).is_empty();
         if let Some(set) = self.current()
             && set.fetched.elapsed() < self.pace.refresh_after
+            && fits(&set)
         {
-            let keys = set.find(kid, algorithm);
-            if !keys.is_empty() {
-                return Ok(keys);
-            }
+            return Ok(set);
         }
-        self.refresh(kid, algorithm).await?;
-        match self.current() {
-            Some(set) if set.fetched.elapsed() < self.pace.expire_after => Ok(set.find(kid, algorithm)),
-            _ => Err(TokenError::Unavailable("it has published no keys yet".to_owned())),
+        let refreshed = self.refresh(fits).await;
+        match (self.usable(), refreshed) {
+            (Some(set), Ok(())) => Ok(set),
+            (Some(set), Err(_)) if fits(&set) => Ok(set),
+            (_, Err(cause)) => Err(TokenError::Unavailable(cause)),
+            (None, Ok(())) => Err(TokenError::Unavailable("it has published no keys yet".to_owned())),
         }
     }
 
@@ -101,24 +104,24 @@ impl Jwks {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fetches the keys unless another call just did. A failure matters only when there are no keys.
-    async fn refresh(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<(), TokenError> {
+    fn usable(&self) -> Option<Arc<KeySet>> {
+        self.current().filter(|set| set.fetched.elapsed() < self.pace.expire_after)
+    }
+
+    /// Fetches the keys unless another call just did: for whoever wants `enough` of them. What kept the last fetch from
+    /// succeeding is an error.
+    async fn refresh(&self, enough: impl Fn(&KeySet) -> bool) -> Result<(), String> {
         let mut last = self.fetching.lock().await;
-        let known = self.current();
-        let usable = known.as_ref().is_some_and(|set| set.fetched.elapsed() < self.pace.expire_after);
-        if let Some(set) = &known
+        if let Some(set) = self.current()
             && set.fetched.elapsed() < self.pace.refresh_after
-            && !set.find(kid, algorithm).is_empty()
+            && enough(&set)
         {
             return Ok(()); // somebody else's fetch brought it while we waited
         }
         if let Some((began, failure)) = &*last
             && began.elapsed() < self.pace.cool_down
         {
-            return match failure {
-                Some(cause) if !usable => Err(TokenError::Unavailable(cause.clone())),
-                _ => Ok(()),
-            };
+            return failure.clone().map_or(Ok(()), Err);
         }
         let began = Stamp::now();
         // Noted before the fetch: if the caller gives up in the middle, the next one still waits its turn.
@@ -134,11 +137,11 @@ impl Jwks {
                 tracing::warn!(
                     error = cause,
                     url = %self.url,
-                    keys_kept = usable,
+                    keys_kept = self.usable().is_some(),
                     "Failed to fetch the token issuer's keys; see that [auth] jwksUrl is right and answers"
                 );
                 *last = Some((began, Some(cause.clone())));
-                if usable { Ok(()) } else { Err(TokenError::Unavailable(cause)) }
+                Err(cause)
             }
         }
     }
@@ -175,7 +178,8 @@ struct Published {
 }
 
 impl KeySet {
-    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
+    /// The keys that may have signed a token with this header. Without `kid`, all of the algorithm.
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
         self.keys
             .iter()
             .filter(|key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid))

@@ -44,7 +44,8 @@ impl Jwt {
         if header.crit.is_some() {
             return Err(TokenError::invalid("the header has critical extensions"));
         }
-        let keys = self.keys.find(header.kid.as_deref(), header.alg).await?;
+        let kid = header.kid.as_deref();
+        let keys = self.keys.find(kid, header.alg).await?.find(kid, header.alg);
         let mut validation = Validation::new(header.alg);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
@@ -80,3 +81,6 @@ fn check(token: &str, key: &DecodingKey, validation: &Validation) -> Result<Clai
         })),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! An issuer that changes its keys, and one that is down meanwhile.
+
+#[path = "../../../tests/access/issuer.rs"]
+mod issuer;
+
+use std::time::Duration;
+
+use issuer::{Signer, hs256};
+use serde_json::{Value, json};
+
+use super::*;
+
+/// The keys are a file: what is no key set in it is an issuer that is down.
+struct Issuer {
+    published: tempfile::NamedTempFile,
+    jwt: Jwt,
+}
+
+impl Issuer {
+    fn new(cool_down: Duration) -> Self {
+        let published = tempfile::NamedTempFile::new().unwrap();
+        let url = Url::from_file_path(published.path()).unwrap();
+        let pace = Pace { cool_down, ..Pace::default() };
+        let jwt = Jwt::with_pace("https://issuer.test", &["chat-api".to_owned()], url, Tls::new(None), pace);
+        Self { published, jwt }
+    }
+
+    fn publish(&self, keys: &[Value]) {
+        std::fs::write(self.published.path(), json!({"keys": keys}).to_string()).unwrap();
+    }
+
+    fn break_down(&self) {
+        std::fs::write(self.published.path(), "out of order").unwrap();
+    }
+
+    async fn verify(&self, signer: &Signer, kid: Option<&str>) -> Result<(), TokenError> {
+        let header = json!({"alg": signer.alg(), "kid": kid});
+        self.jwt.verify(&signer.token(&header, &claims())).await.map(drop)
+    }
+}
+
+fn claims() -> Value {
+    json!({"iss": "https://issuer.test", "aud": "chat-api", "exp": jsonwebtoken::get_current_timestamp() + 300})
+}
+
+fn is_refused(outcome: &Result<(), TokenError>) -> bool {
+    matches!(outcome, Err(TokenError::Invalid(_)))
+}
+
+fn is_unavailable(outcome: &Result<(), TokenError>) -> bool {
+    matches!(outcome, Err(TokenError::Unavailable(_)))
+}
+
+#[tokio::test]
+async fn while_the_issuer_is_down_an_unknown_kid_is_not_refused() {
+    let issuer = Issuer::new(Duration::ZERO);
+    let (known, new) = (Signer::ed25519(), Signer::p256());
+    issuer.publish(&[known.jwk("known")]);
+    issuer.verify(&known, Some("known")).await.unwrap();
+    issuer.break_down();
+    let outcome = issuer.verify(&new, Some("new")).await;
+    assert!(is_unavailable(&outcome), "{outcome:?}");
+    issuer.verify(&known, Some("known")).await.unwrap();
+    issuer.publish(&[known.jwk("known")]);
+    let outcome = issuer.verify(&new, Some("new")).await;
+    assert!(is_refused(&outcome), "{outcome:?}");
+    issuer.publish(&[known.jwk("known"), new.jwk("new")]);
+    issuer.verify(&new, Some("new")).await.unwrap();
+    let confused = hs256(&json!({"alg": "HS256", "kid": "new"}), &claims(), &new.public());
+    assert!(is_refused(&issuer.jwt.verify(&confused).await.map(drop)));
+}
