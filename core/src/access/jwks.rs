@@ -100,6 +100,16 @@ impl Jwks {
         }
     }
 
+    /// Keys that were fetched after those that were `tried`; `None` when these were fetched a moment ago.
+    ///
+    /// # Errors
+    /// [`TokenError::Unavailable`] when the issuer cannot be asked.
+    pub(super) async fn newer(&self, tried: &Arc<KeySet>) -> Result<Option<Arc<KeySet>>, TokenError> {
+        let is_other = |set: &KeySet| !std::ptr::eq(set, Arc::as_ptr(tried));
+        self.refresh(is_other).await.map_err(TokenError::Unavailable)?;
+        Ok(self.current().filter(|set| is_other(set)))
+    }
+
     fn current(&self) -> Option<Arc<KeySet>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,6 +1,9 @@
 //! JWT access tokens (RFC 7519), verified with the issuer's published keys.
 
-use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
+use jsonwebtoken::{
+    DecodingKey, Validation, decode, decode_header,
+    errors::{Error, ErrorKind},
+};
 use url::Url;
 
 use super::{
@@ -44,42 +47,58 @@ impl Jwt {
         if header.crit.is_some() {
             return Err(TokenError::invalid("the header has critical extensions"));
         }
-        let kid = header.kid.as_deref();
-        let keys = self.keys.find(kid, header.alg).await?.find(kid, header.alg);
         let mut validation = Validation::new(header.alg);
         validation.leeway = LEEWAY;
         validation.validate_nbf = true;
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&self.issuer]);
         validation.set_audience(&self.audience);
-        let mut failure = TokenError::invalid("no key of the issuer fits the header's kid and alg");
-        for key in &keys {
-            match check(token, key, &validation) {
-                // The library takes a list that contains the issuer; RFC 7519, section 4.1.1, knows no lists.
-                Ok(claims) if claims.get("iss").is_some_and(|issuer| !issuer.is_string()) => {
-                    failure = TokenError::invalid("iss is not a string");
-                }
-                Ok(claims) => return Ok(claims),
-                Err(error) => failure = error,
-            }
+        let kid = header.kid.as_deref();
+        let set = self.keys.find(kid, header.alg).await?;
+        let keys = set.find(kid, header.alg);
+        if keys.is_empty() {
+            return Err(TokenError::invalid("no key of the issuer fits the header's kid and alg"));
         }
-        Err(failure)
+        if let Some(claims) = check(token, &keys, &validation)? {
+            return Ok(claims);
+        }
+        // Perhaps there are new keys: without a kid the token does not tell, nor does it if the issuer uses one again.
+        match self.keys.newer(&set).await {
+            Ok(Some(set)) => check(token, &set.find(kid, header.alg), &validation)?,
+            // Whose signature it is, nobody can say.
+            Err(unavailable) if kid.is_none() => return Err(unavailable),
+            Ok(None) | Err(_) => None,
+        }
+        .ok_or_else(|| TokenError::invalid("the signature does not verify"))
     }
 }
 
-fn check(token: &str, key: &DecodingKey, validation: &Validation) -> Result<Claims, TokenError> {
-    match decode::<Claims>(token, key, validation) {
-        Ok(data) => Ok(data.claims),
-        Err(error) => Err(TokenError::invalid(match error.kind() {
-            ErrorKind::ExpiredSignature => "the token has expired".to_owned(),
-            ErrorKind::ImmatureSignature => "the token is not valid yet".to_owned(),
-            ErrorKind::InvalidSignature => "the signature does not verify".to_owned(),
-            ErrorKind::InvalidIssuer => "iss is not the configured issuer".to_owned(),
-            ErrorKind::InvalidAudience => "aud is not the configured audience".to_owned(),
-            ErrorKind::MissingRequiredClaim(claim) => format!("the claim {claim} is missing"),
-            _ => format!("not a valid JWT: {error}"),
-        })),
+/// The claims of `token`; `None` when its signature is by none of `keys`.
+fn check(token: &str, keys: &[DecodingKey], validation: &Validation) -> Result<Option<Claims>, TokenError> {
+    let mut failure = None;
+    for key in keys {
+        match decode::<Claims>(token, key, validation) {
+            // The library takes a list that contains the issuer; RFC 7519, section 4.1.1, knows no lists.
+            Ok(data) if data.claims.get("iss").is_some_and(|issuer| !issuer.is_string()) => {
+                failure = Some(TokenError::invalid("iss is not a string"));
+            }
+            Ok(data) => return Ok(Some(data.claims)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidSignature) => {}
+            Err(error) => failure = Some(invalid(&error)),
+        }
     }
+    failure.map_or(Ok(None), Err)
+}
+
+fn invalid(error: &Error) -> TokenError {
+    TokenError::invalid(match error.kind() {
+        ErrorKind::ExpiredSignature => "the token has expired".to_owned(),
+        ErrorKind::ImmatureSignature => "the token is not valid yet".to_owned(),
+        ErrorKind::InvalidIssuer => "iss is not the configured issuer".to_owned(),
+        ErrorKind::InvalidAudience => "aud is not the configured audience".to_owned(),
+        ErrorKind::MissingRequiredClaim(claim) => format!("the claim {claim} is missing"),
+        _ => format!("not a valid JWT: {error}"),
+    })
 }
 
 #[cfg(test)]

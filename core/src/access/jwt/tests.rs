@@ -69,3 +69,40 @@ async fn while_the_issuer_is_down_an_unknown_kid_is_not_refused() {
     let confused = hs256(&json!({"alg": "HS256", "kid": "new"}), &claims(), &new.public());
     assert!(is_refused(&issuer.jwt.verify(&confused).await.map(drop)));
 }
+
+#[tokio::test]
+async fn keys_that_were_changed_under_the_same_kid_or_none_are_found() {
+    let issuer = Issuer::new(Duration::ZERO);
+    let (old, new, stranger) = (Signer::p256(), Signer::p256(), Signer::p256());
+    issuer.publish(&[old.jwk("key")]);
+    issuer.verify(&old, None).await.unwrap();
+    issuer.publish(&[new.jwk("key")]);
+    issuer.verify(&new, None).await.unwrap();
+    issuer.publish(&[old.jwk("key")]);
+    issuer.verify(&old, Some("key")).await.unwrap();
+    for kid in [None, Some("key")] {
+        let outcome = issuer.verify(&stranger, kid).await;
+        assert!(is_refused(&outcome), "{outcome:?}");
+    }
+
+    issuer.break_down();
+    let outcome = issuer.verify(&new, None).await;
+    assert!(is_unavailable(&outcome), "it may be one of the issuer's: {outcome:?}");
+    let outcome = issuer.verify(&new, Some("key")).await;
+    assert!(is_refused(&outcome), "that key is known: {outcome:?}");
+    issuer.verify(&old, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn bad_signatures_cannot_hammer_the_issuer() {
+    let issuer = Issuer::new(Duration::from_hours(1));
+    let (known, stranger) = (Signer::ed25519(), Signer::ed25519());
+    issuer.publish(&[known.jwk("key")]);
+    issuer.verify(&known, None).await.unwrap();
+    issuer.publish(&[stranger.jwk("key")]);
+    for kid in [None, Some("key")] {
+        let outcome = issuer.verify(&stranger, kid).await;
+        assert!(is_refused(&outcome), "the new key is not fetched yet: {outcome:?}");
+    }
+    issuer.verify(&known, None).await.unwrap();
+}
