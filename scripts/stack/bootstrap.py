@@ -55,9 +55,14 @@ def started(command: list, **options) -> Iterator[subprocess.Popen[str]]:
             yield process
         except BaseException:
             for number in (signal.SIGTERM, signal.SIGKILL):
-                with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                try:
                     os.killpg(process.pid, number)
                     process.wait(10)
+                except PermissionError:  # through sudo it is another user's
+                    say(f"waiting for {command[0]} to end")
+                    break
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    pass
             raise
 
 

@@ -60,6 +60,8 @@ class Supervisor:
         """Starts a process and waits until it serves. One that ends before that is an error, with its last words."""
         child = _Child(spec)
         with self._changed:
+            if self._stopping:
+                raise StackError(f"{spec.name} is not started: the stack is being stopped")
             self._children[spec.name] = child
             self._pending.append(child)
             self._changed.notify_all()
@@ -120,21 +122,22 @@ class Supervisor:
         while True:
             with self._changed:
                 if self._stopping:
+                    children = list(self._children.values())
                     break
                 for child in self._pending:
-                    self._launch(child)
+                    self._try_to_launch(child)
                 self._pending.clear()
                 for child in self._children.values():
                     self._look_after(child)
                 self._changed.wait(POLL)
-        for child in reversed(self._children.values()):
+        for child in reversed(children):
             self._end(child)
 
     def _look_after(self, child: _Child) -> None:
         if child.popen is not None and child.popen.poll() is not None:
             self._note_end(child)
         if child.popen is None and child.restart_at is not None and time.monotonic() >= child.restart_at:
-            self._launch(child)
+            self._try_to_launch(child)
 
     def _note_end(self, child: _Child) -> None:
         assert child.popen is not None
@@ -152,6 +155,14 @@ class Supervisor:
         child.restart_at = time.monotonic() + (0 if lived > SETTLED else RETRY)
         flapping = "" if lived > SETTLED else f" {lived:.1f} s after its start; look into {self.log_path(child.spec)}"
         self._say(f"{child.spec.name} ended ({how}){flapping}; starting it again")
+
+    def _try_to_launch(self, child: _Child) -> None:
+        """A full disk must not end this thread: the kernel would end all processes with it."""
+        try:
+            self._launch(child)
+        except OSError as error:
+            self._say(f"{child.spec.name} cannot be started ({error}); trying again")
+            child.restart_at = time.monotonic() + RETRY
 
     def _launch(self, child: _Child) -> None:
         spec = child.spec

@@ -54,3 +54,13 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
         assert members(layout.state) == []
     else:
         until(lambda: members(layout.state) == [], "the end of what it had started", 20)
+
+
+@pytest.mark.parametrize("options", [[], ["--fresh"]])
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, options: list[str]):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    mode = tmp_path.stat().st_mode
+    done = subprocess.run([ROOT / "scripts" / "run", "--no-build", "--state", tmp_path, *options], cwd=ROOT,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "--state" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"] and tmp_path.stat().st_mode == mode
