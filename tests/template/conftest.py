@@ -64,4 +64,4 @@ def observe(folder: Path) -> dict:
     return expand(folder / "plain", "template-observe", {
         "BrokerName": "platform", "NamePrefix": "sippo-xmpp-", "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
         "OldestMessageSeconds": "900", "ServiceName": "sippo-xmpp", "ApiId": "api", "LedgerTable": "sippo-xmpp-ledger",
-        "BrokerVirtualHost": "/", "BrokerQueue": "sippo-xmpp"})
+        "BrokerVirtualHost": "/", "BrokerQueue": "sippo-xmpp", "BridgeFunction": "bridge"})

@@ -57,6 +57,20 @@ def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
     assert {"xmpp_connect_failures", "bridge_connected", "event_lag", "bridge_in"} <= used
 
 
+@pytest.mark.parametrize("document", ["OPERATIONS", "METRICS"])
+def test_the_documents_know_every_alarm(observe: dict, document: str):
+    documented = set(re.findall(r"`(\w+Alarm)`", (ROOT / "docs" / f"{document}.md").read_text()))
+    alarms = {name for name, one in observe["Resources"].items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+    of_queues = {name for name in alarms if name.startswith(("DeadLetters", "OldestMessage"))}
+    assert alarms - of_queues <= documented
+
+
+def test_the_alarm_on_failing_events_sees_each_of_their_tries(template: dict, observe: dict):
+    """One that is tried as seldom as can be by default is in every period."""
+    period = observe["Resources"]["EventsFailingAlarm"]["Properties"]["Period"]
+    assert period > template["Parameters"]["LongestRetryWait"]["Default"] + 150
+
+
 def test_every_queue_has_its_two_alarms_and_is_on_the_dashboard(template: dict, observe: dict):
     alarms = [one["Properties"] for one in observe["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     watched = {(alarm["Dimensions"][0]["Value"], alarm["MetricName"]) for alarm in alarms if alarm["Namespace"] == "AWS/SQS"}

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from stack.functions import REST_FUNCTIONS
+from template.conftest import EVERYTHING
 from template.names import ROOT, binaries, event_types, variables
 
 MARGIN = 30
@@ -161,6 +162,8 @@ def test_the_bridge_is_one_and_sends_to_the_event_queues_only(full, template):
     assert {one["Fn::GetAtt"][0] for one in rights["sqs:SendMessage"]} == queues
     assert {action for action in rights if action.startswith("dynamodb:")} == {
         "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+    # Not the XMPP server's admin token, with which it could be anybody.
+    assert rights["secretsmanager:GetSecretValue"] == [EVERYTHING["BrokerUrlSecretArn"], EVERYTHING["BrokerSecretArn"]]
     for one in (full, template):
         kinds = {name: resource.get("Condition") for name, resource in one["Resources"].items() if name.startswith("Bridge")}
         assert kinds["BridgeFunction"] == kinds["BridgeMapping"] == "IsAmazonMQ"
@@ -187,6 +190,12 @@ def test_every_variable_is_one_that_the_code_reads(full):
         given |= set(full["Resources"][logical_id]["Properties"].get("Environment", {}).get("Variables", {}))
     assert given <= known, given - known
     assert {"SIPPO_QUEUES__URL_PREFIX", "SIPPO_LEDGER__TABLE", "SIPPO_BROKER__URL_SECRET_ARN"} <= given
+
+
+def test_nothing_is_named_that_only_sam_knows():
+    """The transform of Fn::ForEach comes before SAM's, and refuses what it does not know."""
+    text = (ROOT / "template.yaml").read_text()
+    assert re.findall(r"!Ref \w+\.\w+", text) == []
 
 
 def test_every_parameter_is_described(template):
