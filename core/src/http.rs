@@ -70,9 +70,26 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<re
     };
     let again = request.try_clone();
     match (request.send().await, again) {
-        (Err(error), Some(again)) if error.is_request() && !error.is_timeout() && !error.is_connect() => again.send().await,
+        (Err(error), Some(again)) if error.is_request() && !error.is_timeout() && !error.is_connect() => {
+            again.send().await
+        }
         (outcome, _) => outcome,
     }
+}
+
+/// The body of `answer`, of at most so many bytes: whoever answers could go on for ever.
+///
+/// # Errors
+/// What kept it from being read.
+pub(crate) async fn body(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| root_cause(&error))? {
+        if body.len() + chunk.len() > most {
+            return Err(format!("the answer is larger than {most} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// The innermost cause: the outer messages of clients hide it behind "error sending request".

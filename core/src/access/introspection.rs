@@ -20,6 +20,8 @@ use crate::{
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time an answer counts, in seconds: a revoked token is good no longer than this.
 const MAX_AGE: u64 = 60;
+/// A token's claims are far below this.
+const MAX_SIZE: usize = 1 << 20;
 /// Tokens remembered at a time.
 const CAPACITY: usize = 1_000;
 
@@ -72,7 +74,6 @@ impl Introspection {
     }
 
     async fn ask(&self, token: &str) -> Result<Claims, TokenError> {
-        let unavailable = |error: reqwest::Error| TokenError::Unavailable(root_cause(&error));
         // RFC 6749, section 2.3.1 and appendix B: id and secret are form-encoded before they go into Basic.
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let request = self
@@ -83,8 +84,10 @@ impl Introspection {
             .basic_auth(encode(&self.client_id), Some(encode(self.client_secret.expose_secret())))
             .header(reqwest::header::ACCEPT, "application/json")
             .form(&[("token", token), ("token_type_hint", "access_token")]);
-        let answer = http::send(request).await.and_then(reqwest::Response::error_for_status).map_err(unavailable)?;
-        answer.json().await.map_err(unavailable)
+        let answer = http::send(request).await.and_then(reqwest::Response::error_for_status);
+        let answer = answer.map_err(|error| TokenError::Unavailable(root_cause(&error)))?;
+        let body = http::body(answer, MAX_SIZE).await.map_err(TokenError::Unavailable)?;
+        serde_json::from_slice(&body).map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))
     }
 
     /// Checks an answer; `exp` when it has one.

@@ -169,15 +169,7 @@ impl Jwks {
     async fn download(&self) -> Result<Vec<u8>, String> {
         let client = self.http.get().map_err(|error| error.to_string())?;
         let answer = http::send(client.get(self.url.clone())).await.and_then(reqwest::Response::error_for_status);
-        let mut answer = answer.map_err(|error| root_cause(&error))?;
-        let mut body = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| root_cause(&error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_SIZE {
-                return Err(format!("the JWK set is larger than {MAX_SIZE} bytes"));
-            }
-        }
-        Ok(body)
+        http::body(answer.map_err(|error| root_cause(&error))?, MAX_SIZE).await
     }
 }
 

@@ -307,6 +307,18 @@ async fn inactive_misdirected_and_expired_opaque_tokens_are_refused() {
 }
 
 #[tokio::test]
+async fn an_answer_without_end_is_not_read() {
+    let mut answer = claims();
+    (answer["active"], answer["keys"], answer["more"]) = (json!(true), json!([]), json!("x".repeat(1 << 20)));
+    let fake = HttpFake::start(&answer).await;
+    for tokens in [opaque_tokens(fake.url.clone(), &[]), jwt_tokens(fake.url.clone())] {
+        let token = Signer::ed25519().token(&json!({"alg": "EdDSA"}), &claims());
+        let outcome = tokens.verify(&token).await;
+        assert!(matches!(&outcome, Err(TokenError::Unavailable(why)) if why.contains("larger")), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_introspection_endpoint_that_fails_is_unavailable() {
     let fake = HttpFake::start(&json!({})).await;
     for status in [401, 404, 500] {
