@@ -13,6 +13,7 @@ mod source;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     path::{Path, PathBuf},
 };
 
@@ -61,11 +62,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be used; no retry helps.
     pub fn load() -> Result<Self, ConfigError> {
-        // Variables that are not UTF-8 cannot be ours: ours hold URLs, names and ASCII secrets.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
         let folder = std::env::var_os("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+        let environment = environment(&folder, std::env::vars_os())?;
         Self::read(&folder, &environment)
     }
 
@@ -89,6 +87,30 @@ impl Config {
         };
         Ok(Self { log, service: Some(service) })
     }
+}
+
+/// The variables, but for other programs' that are not UTF-8.
+fn environment(
+    folder: &Path,
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<BTreeMap<String, String>, ConfigError> {
+    let mut environment = BTreeMap::new();
+    for (name, value) in variables {
+        match (name.into_string(), value.into_string()) {
+            (Ok(name), Ok(value)) => {
+                environment.insert(name, value);
+            }
+            (name, _) => {
+                let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                if source::is_override(&name) {
+                    let key = format!("environment variable {name}");
+                    let mend = "write it anew: URLs, names and secrets are text";
+                    return Err(ConfigError::of_key(&folder.join("xmpp.toml"), key, "is not UTF-8", mend));
+                }
+            }
+        }
+    }
+    Ok(environment)
 }
 
 impl Service {

@@ -99,8 +99,7 @@ impl Source {
 
     fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         for (variable, text) in environment {
-            let Some((_, _)) = variable.strip_prefix(PREFIX).and_then(|rest| rest.split_once("__")) else { continue };
-            if *variable == keys::LOG_LEVEL.variable() {
+            if !is_override(variable) || *variable == keys::LOG_LEVEL.variable() {
                 continue;
             }
             let key = keys::KEYS.iter().find(|key| key.variable() == *variable).ok_or_else(|| {
@@ -250,6 +249,11 @@ impl Source {
             format!("remove it or correct its name; the sections are {}", keys::sections()),
         )
     }
+}
+
+/// Whether a variable's name is of the form of those that override a key: `SIPPO_<SECTION>__<KEY>`.
+pub(super) fn is_override(variable: &str) -> bool {
+    variable.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__"))
 }
 
 /// How an error names a key whose value came from the environment.

@@ -190,6 +190,19 @@ fn the_environment_overrides_the_file() {
 }
 
 #[test]
+fn an_override_that_is_not_text_is_named() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let latin1 = || OsString::from_vec(b"M\xfcnchen".to_vec());
+    let read = |variables: Vec<(OsString, OsString)>| environment(Path::new("config"), variables.into_iter());
+    let others = vec![("CITY".into(), latin1()), (latin1(), "x".into()), ("SIPPO_XMPP_DATA".into(), latin1())];
+    assert!(read(others).unwrap().is_empty());
+    let line = read(vec![("SIPPO_TLS__CA_FILE".into(), latin1())]).unwrap_err().to_string();
+    assert!(line.contains("SIPPO_TLS__CA_FILE") && line.contains("UTF-8"), "{line}");
+    let line = read(vec![(OsString::from_vec(b"SIPPO_TLS__\xfc".to_vec()), "x".into())]).unwrap_err().to_string();
+    assert!(line.contains("SIPPO_TLS__"), "{line}");
+}
+
+#[test]
 fn of_a_secret_and_its_arn_the_environments_counts() {
     let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
     let named = TOML.replace(&format!("adminToken = \"{TOKEN}\""), &format!("adminTokenSecretArn = \"{arn}\""));
