@@ -5,12 +5,15 @@
 //!
 //! A deletion that is handled late, after the creation that follows it, finds a virtual host which should be there,
 //! with the data of the tenant who should be gone. So what a deletion ends is purged once, whatever followed: the register
-//! [`DomainRegister::Purged`] says up to which deletion that was done. Rooms that were made since go with it; such a deletion
-//! is not done before they are restored from the ledger. A crash before the register rises purges once more.
+//! [`DomainRegister::Purged`] says up to which deletion that was done. A crash before the register rises purges once more.
+//!
+//! Rooms that were made since go with the purge, also those whose events were handled before the domain's own. Nobody who finds
+//! the register risen can tell whether there were any. So no event of a domain that should be there and was ever deleted is done
+//! before all its rooms are restored from the ledger.
 
 use std::{future::Future, pin::pin};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use jid::DomainPart;
 use tokio::time::Instant;
 
@@ -143,13 +146,11 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
             self.reconciler.ledger().raise_domain(domain, register, &event.at).await?;
         }
         let mut state = self.reconciler.ledger().domain(domain).await?;
-        // Rooms of the present life may be gone: by what this handler purges, or its event's last attempt did.
-        let mut purged = events.iter().any(|event| !event.created);
         for _ in 0..MAX_ROUNDS {
-            purged |= self.make_agree(domain, &state).await?;
+            self.make_agree(domain, &state).await?;
             let again = self.reconciler.ledger().domain(domain).await?;
             if (&again.created, &again.deleted) == (&state.created, &state.deleted) {
-                let to_restore = purged && should_exist(&state);
+                let to_restore = should_exist(&state) && state.deleted.is_some();
                 return if to_restore { self.restore_rooms(domain, deadline).await } else { Ok(()) };
             }
             state = again;
@@ -157,11 +158,9 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
         Err(DomainError::Busy)
     }
 
-    /// Returns whether anything was purged.
-    async fn make_agree(&self, domain: &str, state: &DomainState) -> Result<bool, DomainError> {
+    async fn make_agree(&self, domain: &str, state: &DomainState) -> Result<(), DomainError> {
         let purge = state.deleted.as_ref().filter(|deleted| Some(*deleted) > state.purged.as_ref());
-        let purges = purge.is_some() || !should_exist(state);
-        if purges {
+        if purge.is_some() || !should_exist(state) {
             self.hosts.delete(domain).await?;
         }
         if should_exist(state) {
@@ -170,25 +169,28 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
         if let Some(deleted) = purge {
             self.reconciler.ledger().raise_domain(domain, DomainRegister::Purged, deleted).await?;
         }
-        Ok(purges)
+        Ok(())
     }
 
-    /// Makes the rooms anew that went with the purge. This reads the whole ledger; deletions are seldom late.
+    /// Makes the rooms anew that went with a purge. This reads the whole ledger; domains seldom come back.
+    ///
+    /// One room that cannot be restored keeps no other from it.
     async fn restore_rooms(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
         let ledger = self.reconciler.ledger();
-        let mut after = None;
+        let (mut after, mut failure) = (None, None::<ReconcileError>);
         loop {
             let page = ledger.walk(after.as_ref(), PAGE).await?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return failure.map_or(Ok(()), |error| Err(error.into())) };
             after = Some(last.clone());
             let rooms = page.iter().filter_map(|record| match record {
                 OnRecord::Room(room) if room.tenant() == domain => Some(room),
                 _ => None,
             });
             let repairs = rooms.map(|room| self.reconciler.repair(room, deadline));
-            let repaired: Result<Vec<()>, _> =
-                stream::iter(repairs).buffer_unordered(ROOMS_AT_A_TIME).try_collect().await;
-            repaired?;
+            let outcomes: Vec<_> = stream::iter(repairs).buffer_unordered(ROOMS_AT_A_TIME).collect().await;
+            // Of several the one that says most: after it the event must not come again too soon.
+            failure =
+                outcomes.into_iter().filter_map(Result::err).chain(failure).max_by_key(ReconcileError::is_unanswered);
         }
     }
 }
@@ -197,3 +199,6 @@ async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, Doma
     let work = pin!(work);
     tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(DomainError::Rooms(ReconcileError::OutOfTime)))
 }
+
+#[cfg(test)]
+mod tests;

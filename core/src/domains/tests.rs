@@ -1,0 +1,208 @@
+//! Every order in which the events of a domain and of a room of it can be handled, each request failing once after it took effect.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Mutex,
+    time::Duration,
+};
+
+use super::*;
+use crate::{
+    address::{RoomJid, UserJid},
+    events::Version,
+    rooms::{Change, Grant, Invitation, MemoryLedger, Refusal, RoomEvent, RoomKind, RoomSpec, ServerError},
+};
+
+const DOMAIN: &str = "new.test";
+
+/// A server whose rooms go with their virtual host.
+#[derive(Debug, Default)]
+struct Server(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    served: bool,
+    rooms: BTreeMap<RoomJid, (Ordinal, BTreeSet<UserJid>)>,
+    /// The request that is done and then told to have failed.
+    failing: Option<u32>,
+    requests: u32,
+}
+
+impl State {
+    /// Whether the request that was just done is told to have failed.
+    fn fails(&mut self) -> bool {
+        self.requests += 1;
+        self.failing == Some(self.requests)
+    }
+}
+
+impl Server {
+    fn host(&self, change: impl FnOnce(&mut State)) -> Result<(), HostsError> {
+        let mut state = self.0.lock().unwrap();
+        change(&mut state);
+        if state.fails() { Err(HostsError::Unavailable("injected".to_owned())) } else { Ok(()) }
+    }
+
+    fn room<T>(&self, change: impl FnOnce(&mut State) -> Result<T, ServerError>) -> Result<T, ServerError> {
+        let mut state = self.0.lock().unwrap();
+        if !state.served {
+            return Err(ServerError::Unavailable("there is no such host".to_owned()));
+        }
+        let outcome = change(&mut state);
+        if state.fails() { Err(ServerError::Unavailable("injected".to_owned())) } else { outcome }
+    }
+}
+
+impl HostServer for &Server {
+    async fn create(&self, _: &str) -> Result<(), HostsError> {
+        self.host(|state| state.served = true)
+    }
+
+    async fn delete(&self, _: &str) -> Result<(), HostsError> {
+        self.host(|state| {
+            state.served = false;
+            state.rooms.clear();
+        })
+    }
+}
+
+impl RoomServer for &Server {
+    async fn ensure(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        ended: Option<&Ordinal>,
+        _: Instant,
+    ) -> Result<(), ServerError> {
+        self.room(|state| {
+            if state.rooms.get(room).is_none_or(|(life, _)| Some(life) <= ended) {
+                state.rooms.insert(room.clone(), (spec.life.clone(), BTreeSet::new()));
+            }
+            Ok(())
+        })
+    }
+
+    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, _: Instant) -> Result<(), ServerError> {
+        let outcome = self.room(|state| {
+            state.rooms.retain(|name, (life, _)| name != room || *life > *ended);
+            Ok(())
+        });
+        // A room of a host that is not there is not there.
+        if self.0.lock().unwrap().served { outcome } else { Ok(()) }
+    }
+
+    async fn grant(
+        &self,
+        room: &RoomJid,
+        grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
+        _: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.room(|state| {
+            let found = state.rooms.get_mut(room).filter(|(life, _)| Some(&*life) > ended);
+            found.ok_or(ServerError::RoomMissing)?.1.extend(grants.iter().map(|(user, _)| user.clone()));
+            Ok(Vec::new())
+        })
+    }
+
+    async fn revoke(&self, room: &RoomJid, users: &[UserJid], _: Instant) -> Result<Vec<Refusal>, ServerError> {
+        self.room(|state| {
+            let found = state.rooms.get_mut(room).ok_or(ServerError::RoomMissing)?;
+            found.1.retain(|user| !users.contains(user));
+            Ok(Vec::new())
+        })
+    }
+
+    async fn invite(
+        &self,
+        _: &RoomJid,
+        _: RoomKind,
+        _: &[Invitation],
+        _: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.room(|_| Ok(Vec::new()))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Happened {
+    Domain { created: bool },
+    Room(Change),
+}
+
+fn users(names: &[&str]) -> BTreeSet<UserJid> {
+    names.iter().map(|name| UserJid::of_username(name, DOMAIN).unwrap()).collect()
+}
+
+fn group(names: &[&str]) -> Happened {
+    Happened::Room(Change::Created { name: None, owner: None, participants: users(names) })
+}
+
+fn orders(length: usize) -> Vec<Vec<usize>> {
+    let shorter = if length == 1 { vec![Vec::new()] } else { orders(length - 1) };
+    let longer = |order: Vec<usize>| {
+        (0..length).map(move |place| {
+            let mut order = order.clone();
+            order.insert(place, length - 1);
+            order
+        })
+    };
+    shorter.into_iter().flat_map(longer).collect()
+}
+
+/// Handles `history` in `order`, what failed once more at the end; returns who is in the room, and how many requests it took.
+async fn handle(history: &[Happened], order: &[usize], failing: Option<u32>) -> (bool, Option<BTreeSet<UserJid>>, u32) {
+    let server = Server(Mutex::new(State { failing, ..State::default() }));
+    let reconciler = Reconciler::new(MemoryLedger::default(), &server);
+    let (domain, room) = (DomainPart::new(DOMAIN).unwrap().into_owned(), RoomJid::of_id("team", DOMAIN).unwrap());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut pending: VecDeque<usize> = order.iter().copied().collect();
+    for _ in 0..100 {
+        let Some(index) = pending.pop_front() else {
+            let state = server.0.lock().unwrap();
+            return (state.served, state.rooms.get(&room).map(|(_, members)| members.clone()), state.requests);
+        };
+        let at = Ordinal::new(Version { epoch: 1, counter: index as u64 + 1 }, "event");
+        let done = match history[index].clone() {
+            Happened::Domain { created } => {
+                let events = [DomainEvent { at, created }];
+                Domains::new(&reconciler, &&server).apply(&domain, &events, deadline).await.is_ok()
+            }
+            Happened::Room(change) => {
+                let events = [RoomEvent { at, kind: RoomKind::UsersGroup, change }];
+                reconciler.apply(&room, &events, deadline).await[0].is_ok()
+            }
+        };
+        if !done {
+            pending.push_back(index);
+        }
+    }
+    panic!("{order:?} never comes to an end")
+}
+
+async fn always_ends(history: &[Happened], served: bool, members: Option<&[&str]>) {
+    let wanted = (served, members.map(users));
+    for order in orders(history.len()) {
+        let (is_served, found, requests) = handle(history, &order, None).await;
+        assert_eq!((is_served, found), wanted, "handled as {order:?}");
+        for failing in 1..=requests {
+            let (is_served, found, _) = handle(history, &order, Some(failing)).await;
+            assert_eq!((is_served, found), wanted, "handled as {order:?}, request {failing} failed");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_that_comes_back_has_the_rooms_of_its_new_life_whatever_is_handled_first() {
+    let (created, deleted) = (Happened::Domain { created: true }, Happened::Domain { created: false });
+    let joined = Happened::Room(Change::Joined(users(&["carol"])));
+    let history = [created.clone(), group(&["alice"]), deleted, created, group(&["bob"]), joined];
+    always_ends(&history, true, Some(&["bob", "carol"])).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_left_of_a_domain_that_is_gone_whatever_is_handled_first() {
+    let (created, deleted) = (Happened::Domain { created: true }, Happened::Domain { created: false });
+    let history = [created.clone(), deleted.clone(), created, group(&["bob"]), deleted];
+    always_ends(&history, false, None).await;
+}
