@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -14,11 +17,13 @@ use crate::{
     rooms::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError},
 };
 
-/// Rooms with their members. `refused` is never let in, invitations of `bounced` bounce; requests about `broken` fail, those about `stuck` are never answered.
+/// Rooms with their members. `refused` is never let in, invitations of `bounced` bounce; requests about `broken` fail, those about `stuck` are never answered,
+/// nor is the first about `late`.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
     members: Mutex<BTreeMap<RoomJid, BTreeSet<UserJid>>>,
     requests: Mutex<Vec<&'static str>>,
+    was_late: AtomicBool,
 }
 
 impl Rooms {
@@ -26,7 +31,8 @@ impl Rooms {
         self.requests.lock().unwrap().push(request);
         match room.as_bare().node().map(ToString::to_string).as_deref() {
             Some("broken") => Err(ServerError::Unavailable("injected".to_owned())),
-            Some("stuck") => {
+            Some("late") if self.was_late.swap(true, Ordering::Relaxed) => Ok(()),
+            Some("stuck" | "late") => {
                 tokio::time::sleep_until(deadline).await;
                 Err(ServerError::Unanswered("injected".to_owned()))
             }

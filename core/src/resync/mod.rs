@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     address::RoomJid,
     domains::{Domains, HostServer},
-    rooms::{Ledger, LedgerError, OnRecord, Reconciler, RoomServer, Upkeep},
+    rooms::{EXPIRY_GRACE, Ledger, LedgerError, OnRecord, ReconcileError, Reconciler, RoomServer, Upkeep},
 };
 
 #[cfg(test)]
@@ -27,14 +27,18 @@ mod tests;
 /// What is read of the ledger at a time.
 const PAGE: usize = 200;
 
-/// Rooms that are repaired at a time.
-const ROOMS_AT_A_TIME: usize = 8;
+/// Rooms, or domains, that are repaired at a time.
+const AT_A_TIME: usize = 8;
 
-/// The time that one room or domain may take: a room that hangs must not keep the walk from the others.
-const LIMIT: Duration = Duration::from_secs(30);
+/// The time that one room or domain may take: a room that hangs must not keep the walk from the others, but while the XMPP
+/// server purges a tenant it answers nobody.
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Time kept for the work that is under way when no more is begun.
 const RESERVE: Duration = Duration::from_secs(3);
+
+/// Time kept for a second look at a room whose request was not answered ([`Resync::repair_room`]).
+const SECOND_LOOK: Duration = Duration::from_secs(EXPIRY_GRACE.as_secs() + 10);
 
 /// What became of one invocation.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
@@ -84,7 +88,7 @@ where
         let mut after = ledger.bookmark().await?;
         let from_the_beginning = after.is_none();
         let (mut report, mut seen) = (Report::default(), Seen::new());
-        while Instant::now() + RESERVE < deadline {
+        while Instant::now() + SECOND_LOOK + RESERVE < deadline {
             let page = ledger.walk(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else {
                 report.complete = true;
@@ -111,7 +115,6 @@ where
 
     /// Domains first: a room can only be where its host is.
     async fn repair(&self, page: Vec<OnRecord>, report: &mut Report, seen: &mut Seen, deadline: Instant) {
-        let limit = || deadline.min(Instant::now() + LIMIT);
         let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
         for record in page {
             match record {
@@ -120,30 +123,44 @@ where
             }
         }
         domains.extend(rooms.iter().map(|room| room.tenant().to_owned()));
-        for domain in domains {
-            if seen.contains_key(&domain) {
-                continue;
-            }
-            report.domains += 1;
-            if let Err(error) = self.domains.repair(&domain, limit()).await {
-                tracing::warn!(domain, %error, "Domain could not be repaired; the next resync tries again");
-                report.failed += 1;
-            }
-            seen.insert(domain, false);
-        }
+        domains.retain(|domain| !seen.contains_key(domain));
+        let repairs = domains.iter().map(|domain| self.repair_domain(domain, deadline));
+        let outcomes: Vec<bool> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
+        report.domains += outcomes.len();
+        report.failed += outcomes.iter().filter(|is_done| !**is_done).count();
+        seen.extend(domains.into_iter().map(|domain| (domain, false)));
         for room in &rooms {
             seen.insert(room.tenant().to_owned(), true);
         }
-        let repairs = rooms.iter().map(|room| async { self.repair_room(room, limit()).await });
-        let outcomes: Vec<Option<usize>> = stream::iter(repairs).buffer_unordered(ROOMS_AT_A_TIME).collect().await;
+        let repairs = rooms.iter().map(|room| self.repair_room(room, deadline));
+        let outcomes: Vec<Option<usize>> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
         report.rooms += outcomes.len();
         report.failed += outcomes.iter().filter(|outcome| outcome.is_none()).count();
         report.forgotten += outcomes.into_iter().flatten().sum::<usize>();
     }
 
+    /// Whether it was done.
+    async fn repair_domain(&self, domain: &str, deadline: Instant) -> bool {
+        let outcome = self.domains.repair(domain, deadline.min(Instant::now() + LIMIT)).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(domain, %error, "Domain could not be repaired; the next resync tries again");
+        }
+        outcome.is_ok()
+    }
+
     /// How many things were forgotten; `None` if it failed.
+    ///
+    /// What an event's handler leaves unanswered its event makes good when it comes again. Nothing of a resync comes again
+    /// soon, so a grant that takes effect late could outlive the leaving that was handled meanwhile: the room is looked at
+    /// once more when nothing of the first attempt can take effect any longer.
     async fn repair_room(&self, room: &RoomJid, deadline: Instant) -> Option<usize> {
-        if let Err(error) = self.reconciler.repair(room, deadline).await {
+        let first_deadline = deadline.checked_sub(SECOND_LOOK).unwrap_or(deadline).min(Instant::now() + LIMIT);
+        let mut outcome = self.reconciler.repair(room, first_deadline).await;
+        if outcome.as_ref().is_err_and(ReconcileError::is_unanswered) {
+            tokio::time::sleep_until(first_deadline + EXPIRY_GRACE).await;
+            outcome = self.reconciler.repair(room, deadline.min(Instant::now() + LIMIT)).await;
+        }
+        if let Err(error) = outcome {
             tracing::warn!(%room, %error, "Room could not be repaired; the next resync tries again");
             return None;
         }

@@ -87,10 +87,23 @@ async fn a_walk_without_time_goes_on_at_the_next_call() {
     rooms.wipe();
     let hosts = Hosts::default();
     // The room that hangs is in the first page, and takes all the time there is for more.
-    let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + LIMIT + RESERVE / 2).await.unwrap();
+    let time = LIMIT + EXPIRY_GRACE + LIMIT + RESERVE / 2;
+    let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + time).await.unwrap();
     assert_eq!((first.rooms, first.failed, first.complete), (PAGE, 1, false));
     assert!(rooms.members("team-300@").is_none());
     let second = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
     assert_eq!((second.rooms, second.failed, second.complete), (301 - PAGE, 0, true));
     assert_eq!(rooms.members("team-300@").unwrap(), ["alice"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_not_answered_is_looked_at_again_when_it_has_expired() {
+    let rooms = Rooms::default();
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    reconciler.ledger().record(&room("late"), &[created(1, &["alice"])]).await.unwrap();
+    let begun = Instant::now();
+    let report = Resync::new(&reconciler, &&Hosts::default()).run(begun + LIMIT * 3).await.unwrap();
+    assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
+    assert_eq!(rooms.members("late@").unwrap(), ["alice"]);
+    assert!(begun.elapsed() >= LIMIT + EXPIRY_GRACE, "{:?}", begun.elapsed());
 }
