@@ -29,6 +29,9 @@ use crate::{
 /// that live send the same, and what a dead one claimed does not wait for longer than its function had.
 pub const CLAIM: Duration = Duration::from_mins(2);
 
+/// Time kept for marking what was sent: what is not marked is sent again.
+const MARKING: Duration = Duration::from_secs(2);
+
 /// Claims and marks that are under way at a time.
 const ACCESSES_AT_A_TIME: usize = 30;
 
@@ -54,12 +57,13 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
         let all = state.invitations_due(scope).into_iter();
         all.filter(|(user, _)| !failures.contains_key(user)).collect::<Vec<_>>()
     };
+    let send_by = deadline.checked_sub(MARKING).unwrap_or(deadline);
     loop {
         let wanted = due(&state, failures);
         if wanted.is_empty() {
             return Ok(Sent::Done);
         }
-        in_time(deadline)?;
+        in_time(send_by)?;
         let now = (reconciler.clock)();
         let left = deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
         let mut claims = Claims { reconciler, room, until: now + left.min(CLAIM), deadline, held: Vec::new() };
@@ -85,14 +89,15 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
             failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
             return Ok(Sent::Done);
         }
-        let bounced = match reconciler.server.invite(room, spec.kind, &sendable, deadline).await {
+        let bounced = match reconciler.server.invite(room, spec.kind, &sendable, send_by).await {
             Ok(bounced) => bounced,
             Err(error) => {
                 Metric::InvitationsFailed.add(sendable.len());
                 for Invitation { to, .. } in &sendable {
                     tracing::warn!(error = %error, "Failed to send invite to MUC {room} to user {to}");
                 }
-                claims.release().await?;
+                // A claim that is not given back expires. What the server said decides when the event may come again.
+                let _ = claims.release().await;
                 return Err(error.into());
             }
         };

@@ -86,7 +86,8 @@ where
         let burials = poisonous.into_iter().map(|(index, poison)| self.bury(index, &messages[index], poison, deadline));
         let rooms = groups.rooms.into_iter().map(|(room, events)| self.room(room, events, deadline));
         let domains = groups.domains.into_iter().map(|(domain, events)| self.domain(domain, events, deadline));
-        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = rooms.chain(domains).chain(burials).collect();
+        // Burials first: they are short, and poison does not wait for rooms that hang.
+        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = burials.chain(rooms).chain(domains).collect();
         let outcomes: Vec<_> = stream::iter(work).buffer_unordered(GROUPS_AT_A_TIME).collect().await;
         let failed: Vec<Failure> = outcomes.into_iter().flatten().collect();
         Metric::EventsFailed.add(failed.len());
