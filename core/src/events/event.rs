@@ -20,15 +20,15 @@ pub struct Event {
     pub event_type: EventType,
     /// What it says.
     pub payload: Payload,
-    /// Those named by the event who lack the `chat` capability. They are left out of what creates and joins:
-    /// neither invited nor added. Who leaves, leaves with and without it.
-    pub without_chat: Vec<UserJid>,
 }
 
 /// What an event says.
 ///
 /// Groups and conferences differ in their [`Family`] only: either has a room, which comes, goes, and
 /// has members.
+///
+/// Users who lack the `chat` capability are left out of what creates and joins: neither invited nor added. Who
+/// leaves, leaves with and without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Payload {
     /// `usersGroup.created`, `conference.created`.
@@ -130,7 +130,7 @@ impl Event {
                 participants: participants(event_type, &fields, &mut users)?,
             },
         };
-        Ok(Self { id: envelope.id, event_type, payload, without_chat: users.into_without_chat() })
+        Ok(Self { id: envelope.id, event_type, payload })
     }
 }
 

@@ -78,6 +78,16 @@ pub enum Poison {
     /// Text that is too long for a stanza.
     #[error("{0} is longer than {MAX_NAME} bytes; publish a shorter one")]
     TooLong(Place),
+    /// A list that is longer than one event's may be.
+    #[error("{place} has {count} users, more than {most}; publish them in several events")]
+    TooMany {
+        /// Where.
+        place: Place,
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        most: usize,
+    },
     /// The body of a queue's message is not what the bridge writes.
     #[error(
         "the message is not as the bridge stamps it: {0}; send events through the broker, or redrive them unchanged"
@@ -108,6 +118,7 @@ impl Poison {
             Self::Address { .. } => "bad-address",
             Self::ReservedDomain { .. } => "reserved-domain",
             Self::NotXml(_) | Self::TooLong(_) => "bad-text",
+            Self::TooMany { .. } => "too-many",
             Self::Unstamped(_) => "unstamped",
             Self::Expired(_) => "expired",
             Self::TooLarge(_) => "too-large",

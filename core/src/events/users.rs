@@ -11,6 +11,10 @@ use super::{
 };
 use crate::address::{AddressError, Tenancy, UserJid};
 
+/// Most users in one event: what a megabyte of short names would ask of a function's memory could end it, with
+/// the events of others in its batch.
+const MAX_USERS: usize = 20_000;
+
 /// Without this capability a user has no chat at all.
 const CHAT: &str = "chat";
 
@@ -40,6 +44,9 @@ impl<'a> Users<'a> {
 
     /// All users of the list at `place`, each once.
     pub(super) fn read_list(&mut self, list: &[&RawValue], place: Place) -> Result<Vec<UserJid>, Poison> {
+        if list.len() > MAX_USERS {
+            return Err(Poison::TooMany { place, count: list.len(), most: MAX_USERS });
+        }
         let mut seen = HashSet::with_capacity(list.len());
         let mut users = Vec::with_capacity(list.len());
         for (index, json) in list.iter().enumerate() {
@@ -54,13 +61,6 @@ impl<'a> Users<'a> {
     /// Leaves those out of `users` who have no chat.
     pub(super) fn close(&self, users: &mut Vec<UserJid>) {
         users.retain(|user| !self.without_chat.contains(user));
-    }
-
-    /// Those who have no chat, sorted.
-    pub(super) fn into_without_chat(self) -> Vec<UserJid> {
-        let mut all: Vec<_> = self.without_chat.into_iter().collect();
-        all.sort();
-        all
     }
 
     /// A string: a user name of the event's domain, or else a JID, escaped already.

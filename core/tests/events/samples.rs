@@ -74,7 +74,8 @@ fn a_payload_of_each_kind_is_shown() {
         panic!("{created:?}")
     };
     assert!(participants.len() > 2, "a name, a JID and an object at least");
-    assert!(!created.without_chat.is_empty(), "somebody without chat");
+    let body: Value = serde_json::from_str(&published(EventType::UsersGroupCreated, "bare")).unwrap();
+    assert_eq!(body["participants"].as_array().unwrap().len(), participants.len() + 1, "and somebody without chat");
     for left in [EventType::UsersGroupParticipantsLeft, EventType::UsersGroupParticipantsJoined] {
         assert_eq!(event(left).payload.room(), created.payload.room());
     }
