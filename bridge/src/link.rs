@@ -16,7 +16,7 @@ use lapin::{
 use secrecy::{ExposeSecret, SecretString};
 use sippo_xmpp_core::config::{ConfigError, Service};
 
-use crate::route::DeadLetter;
+use crate::route::{Body, DeadLetter};
 
 /// Deliveries that may be unacknowledged. Their bodies are held in memory meanwhile.
 pub const PREFETCH: u16 = 300;
@@ -33,6 +33,10 @@ const PERSISTENT: u8 = 2;
 
 /// A dead letter without a confirmation after this time is published anew, in a new session.
 const CONFIRM_LIMIT: Duration = Duration::from_secs(10);
+
+/// So often a message may come back. RabbitMQ 4 allows 20 times where nothing is said, and then gives it up: fewer than
+/// a broken register takes in two minutes.
+const DELIVERY_LIMIT: i32 = i32::MAX;
 
 /// Closing is a courtesy.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -71,11 +75,20 @@ pub trait Link: Sync {
     /// [`LinkError`]: the session is over.
     fn bury(&self, letter: &DeadLetter) -> impl Future<Output = Result<(), LinkError>> + Send;
 
-    /// Asks the broker for the number of messages that wait for a consumer: a sign of life.
+    /// Asks the broker about the queue: a sign of life.
     ///
     /// # Errors
     /// [`LinkError`]: the session is over.
-    fn waiting(&self) -> impl Future<Output = Result<u32, LinkError>> + Send;
+    fn waiting(&self) -> impl Future<Output = Result<Waiting, LinkError>> + Send;
+}
+
+/// Who waits for whom at the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Messages that wait for a consumer.
+    pub messages: u32,
+    /// Consumers, the active one and those that wait behind it.
+    pub consumers: u32,
 }
 
 /// Where the broker is and what the bridge uses there.
@@ -202,9 +215,10 @@ impl Link for Rabbit {
         self.letters.bury(letter).await
     }
 
-    async fn waiting(&self) -> Result<u32, LinkError> {
+    async fn waiting(&self) -> Result<Waiting, LinkError> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        Ok(self.consuming.queue_declare(self.queue.clone(), options, FieldTable::default()).await?.message_count())
+        let queue = self.consuming.queue_declare(self.queue.clone(), options, FieldTable::default()).await?;
+        Ok(Waiting { messages: queue.message_count(), consumers: queue.consumer_count() })
     }
 }
 
@@ -241,7 +255,7 @@ impl DeadLetters {
             ShortString::default(),
             self.queue.clone(),
             options,
-            letter.text.as_bytes(),
+            letter.body.bytes(),
             properties(letter),
         );
         // A queue that has just come back may swallow the first messages: no confirmation ever comes for them.
@@ -284,11 +298,16 @@ fn properties(letter: &DeadLetter) -> BasicProperties {
         ("x-sippo-code", letter.poison.code().to_owned()),
         ("x-sippo-routing-key", letter.routing_key.clone()),
         ("x-sippo-version", letter.version.to_string()),
+        ("x-sippo-body", letter.body.kind().to_owned()),
     ] {
         headers.insert(key.into(), AMQPValue::LongString(LongString::from(value)));
     }
+    let content_type = match letter.body {
+        Body::Stamped(_) => "application/json",
+        Body::Original(_) => "application/octet-stream",
+    };
     BasicProperties::default()
-        .with_content_type("application/json".into())
+        .with_content_type(content_type.into())
         .with_delivery_mode(PERSISTENT)
         .with_headers(headers)
 }
@@ -299,6 +318,17 @@ async fn declare(channel: &Channel, place: &Place) -> Result<(), LinkError> {
     channel.exchange_declare(exchange.clone(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
     let mut arguments = quorum();
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(DELIVERY_LIMIT));
+    // What the broker gives up all the same, for a policy that an operator has set, is kept with the dead letters, and not
+    // let go before it is there.
+    for (key, value) in [
+        ("x-dead-letter-exchange", ""),
+        ("x-dead-letter-routing-key", &place.dead_letters()),
+        ("x-dead-letter-strategy", "at-least-once"),
+        ("x-overflow", "reject-publish"),
+    ] {
+        arguments.insert(key.into(), AMQPValue::LongString(value.into()));
+    }
     channel.queue_declare(queue.clone(), durable_queue(), arguments).await?;
     channel.queue_bind(queue, exchange, "#".into(), QueueBindOptions::default(), FieldTable::default()).await?;
     Ok(())

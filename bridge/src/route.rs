@@ -37,14 +37,44 @@ pub enum Route {
 pub struct DeadLetter {
     /// The delivery it came with.
     pub tag: u64,
-    /// The stamped text.
-    pub text: String,
+    /// What is put there.
+    pub body: Body,
     /// The routing key it was published under.
     pub routing_key: String,
     /// Its version.
     pub version: Version,
     /// Why it is dead.
     pub poison: Poison,
+}
+
+/// What a dead letter is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// The stamped text, which can be brought back to a queue of SQS.
+    Stamped(String),
+    /// The event's own body, where the stamped text is larger than SQS takes. It fitted into the broker once; with the
+    /// stamp around it, it might not, and would keep all that comes behind it waiting for ever.
+    Original(Vec<u8>),
+}
+
+impl Body {
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Stamped(text) => text.as_bytes(),
+            Self::Original(body) => body,
+        }
+    }
+
+    /// The name of its kind, for whoever brings it back.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Stamped(_) => "stamped",
+            Self::Original(_) => "original",
+        }
+    }
 }
 
 /// Stamps an event and finds its way.
@@ -59,8 +89,9 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Ro
         Some(_) if entry.size() > MAX_MESSAGE => Poison::TooLarge(entry.size()),
         Some(event_type) => return Route::Queue(event_type, entry),
     };
+    let body = if entry.size() > MAX_MESSAGE { Body::Original(event.body.to_vec()) } else { Body::Stamped(entry.text) };
     let routing_key = event.routing_key.to_owned();
-    Route::Dead(DeadLetter { tag: entry.tag, text: entry.text, routing_key, version, poison })
+    Route::Dead(DeadLetter { tag: entry.tag, body, routing_key, version, poison })
 }
 
 impl DeadLetter {
@@ -78,7 +109,8 @@ impl DeadLetter {
     #[must_use]
     pub fn refused(event_type: EventType, entry: Entry, poison: Poison) -> Self {
         let version = Stamped::parse(&entry.text).expect("the bridge stamped it").version();
-        Self { tag: entry.tag, text: entry.text, routing_key: event_type.routing_key().to_owned(), version, poison }
+        let (body, routing_key) = (Body::Stamped(entry.text), event_type.routing_key().to_owned());
+        Self { tag: entry.tag, body, routing_key, version, poison }
     }
 }
 
@@ -119,7 +151,8 @@ mod tests {
         let Route::Dead(letter) = routed("user.created", b"{}", None) else { panic!("alive") };
         assert_eq!((letter.tag, letter.version, letter.routing_key.as_str()), (5, VERSION, "user.created"));
         assert_eq!(letter.poison.code(), "unknown-routing-key");
-        assert_eq!(Stamped::parse(&letter.text).unwrap().routing_key(), "user.created");
+        let Body::Stamped(text) = &letter.body else { panic!("not stamped") };
+        assert_eq!(Stamped::parse(text).unwrap().routing_key(), "user.created");
     }
 
     #[test]
@@ -128,8 +161,15 @@ mod tests {
         let room = MAX_MESSAGE - empty.size();
         let body = |length: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(length)).into_bytes();
         assert!(matches!(routed("domain.created", &body(room), Some(TRACE)), Route::Queue(..)));
-        let Route::Dead(letter) = routed("domain.created", &body(room + 1), Some(TRACE)) else { panic!("alive") };
-        assert_eq!(letter.poison, Poison::TooLarge(MAX_MESSAGE + 1));
+        for (key, poison) in [
+            ("domain.created", Poison::TooLarge(MAX_MESSAGE + 1)),
+            ("domain.vanished", Poison::unknown_routing_key("domain.vanished")),
+        ] {
+            let body = body(room + 1);
+            let Route::Dead(letter) = routed(key, &body, Some(TRACE)) else { panic!("alive") };
+            assert_eq!((letter.poison, letter.version), (poison, VERSION));
+            assert_eq!(letter.body, Body::Original(body), "no larger than what the broker took");
+        }
     }
 
     #[test]

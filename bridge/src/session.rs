@@ -33,7 +33,7 @@ use crate::{
     batches::{Batch, Batches},
     complaints::Complaints,
     health::{Health, State},
-    link::{Link, LinkError, PREFETCH},
+    link::{Link, LinkError, PREFETCH, Waiting},
     prefix::AckPrefix,
     queues::Queues,
     route::{DeadLetter, Published, Route, route},
@@ -81,7 +81,7 @@ pub struct Session<'a, Q, R, L> {
     work: FuturesUnordered<BoxFuture<'a, Done>>,
     fence: Option<BoxFuture<'a, Fence>>,
     fence_failures: u32,
-    probe: Option<BoxFuture<'a, Result<u32, LinkError>>>,
+    probe: Option<BoxFuture<'a, Result<Waiting, LinkError>>>,
     /// Deliveries at the last probe that found messages waiting while nothing was in hand.
     idle_at: Option<u64>,
     deliveries: u64,
@@ -341,10 +341,13 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         );
     }
 
-    /// An active consumer that has nothing in hand and gets nothing, though messages wait, has stalled.
-    fn judge(&mut self, answer: Result<u32, LinkError>) -> Result<(), SessionEnd> {
+    /// An active consumer that has nothing in hand and gets nothing, though messages wait, has stalled. So has the only one
+    /// that was never active.
+    fn judge(&mut self, answer: Result<Waiting, LinkError>) -> Result<(), SessionEnd> {
         self.probe = None;
-        let idle = answer? > 0 && self.version.is_some() && self.prefix.open() == 0 && self.stop_until.is_none();
+        let Waiting { messages, consumers } = answer?;
+        let should_get = messages > 0 && (self.version.is_some() || consumers == 1);
+        let idle = should_get && self.prefix.open() == 0 && self.stop_until.is_none();
         if idle && self.idle_at == Some(self.deliveries) {
             return Err(SessionEnd::Stalled);
         }

@@ -123,8 +123,9 @@ def redrive_broker(
         if function is None:
             yield f"{key} is no event's routing key; add --from {key} --routing-key with the right one"
             continue
-        text = corrected(delivery.body.decode(), key)
-        if len(text.encode()) > MAX_MESSAGE:
+        stamped = delivery.headers.get("x-sippo-body") != "original"
+        text = corrected(delivery.body.decode(), key) if stamped else ""
+        if not stamped or len(text.encode()) > MAX_MESSAGE:
             yield f"an event of {key} is larger than SQS takes; publish a smaller one"
             continue
         kept = {name: {"DataType": "String", "StringValue": str(value)}

@@ -16,6 +16,7 @@ from stack.layout import write_private
 from stack.spec import Process
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 EPMD = "/usr/bin/epmd"
 USER = "sippo"
 EXCHANGE = "sippo.events"

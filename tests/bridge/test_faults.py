@@ -1,7 +1,9 @@
 """What breaks: calls to SQS, bridges, the broker. Nothing is lost, and versions keep the broker's order."""
 
+import json
 import os
 import signal
+import subprocess
 import threading
 
 from stage import Stage, assert_broker_order, events
@@ -173,8 +175,26 @@ def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor, broker)
     supervisor.wait_ready("rabbitmq", 90)
     bridge.wait_for("standby", "active", timeout=60)
     until(lambda: stage.depth(stage.dead_letters) >= 100 and stage.depth() == 0, "all dead letters", 60)
-    import json
     assert {json.loads(body)["event"] for _, body in stage.dead()} == set(range(100))
+
+
+def test_what_the_broker_gives_up_is_a_dead_letter(stage, broker):
+    """An operator's policy gives events up that come back too often, as RabbitMQ 4 does where nothing is said."""
+    bridge = standby(stage, broker)
+    subprocess.run([rabbitmq.CTL, "set_policy", "--quiet", "--apply-to", "queues", stage.name, f"^{stage.name}$", '{"delivery-limit": 2}'],
+                   env=os.environ | broker.environment(), check=True, timeout=60, capture_output=True)
+    stage.proxy.faults.entries = 1.0
+    stage.publish(events(50))
+    for _ in range(3):
+        until(lambda bridge=bridge: bridge.health().get("in") == 50, "deliveries", 30)
+        bridge.process.kill()
+        bridge.process.wait()
+        bridge = stage.bridge()
+    until(lambda: stage.depth(stage.dead_letters) == 50, "dead letters", 30)
+    assert stage.depth() == 0
+    dead = stage.dead()
+    assert {json.loads(body)["serial"] for _, body in dead} == set(range(50))
+    assert {headers["x-death"][0]["reason"] for headers, _ in dead} == {"delivery_limit"}
 
 
 def test_a_register_that_moved_on_stops_acknowledgements(stage):

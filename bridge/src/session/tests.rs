@@ -13,7 +13,11 @@ struct Checked<'a> {
     register: &'a Register,
     acknowledged: Mutex<u64>,
     buried: Mutex<Vec<u64>>,
+    waiting: Waiting,
 }
+
+/// A queue without messages, and this session at it.
+const NOTHING: Waiting = Waiting { messages: 0, consumers: 1 };
 
 impl Link for Checked<'_> {
     async fn acknowledge(&self, up_to: u64) -> Result<(), LinkError> {
@@ -35,8 +39,8 @@ impl Link for Checked<'_> {
         Ok(())
     }
 
-    async fn waiting(&self) -> Result<u32, LinkError> {
-        Ok(0)
+    async fn waiting(&self) -> Result<Waiting, LinkError> {
+        Ok(self.waiting)
     }
 }
 
@@ -53,7 +57,7 @@ async fn run(
     deliveries: Vec<Delivery>,
     depose_at: Option<Duration>,
 ) -> (Result<(), SessionEnd>, u64) {
-    let link = Checked { sent, register, acknowledged: Mutex::default(), buried: Mutex::default() };
+    let link = Checked { sent, register, acknowledged: Mutex::default(), buried: Mutex::default(), waiting: NOTHING };
     let health = Health::new(State::Connecting);
     let surroundings = Surroundings { queues: sent, register, health: &health };
     let (tell, mut stop) = watch::channel(false);
@@ -143,4 +147,23 @@ async fn a_gap_in_the_tags_ends_the_session() {
     let (sent, register) = (Sent::new(1, 0), Register::default());
     let (end, _) = run(&sent, &register, vec![delivery(1, false), delivery(3, false)], None).await;
     assert!(matches!(end, Err(SessionEnd::Tags(_))), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_only_consumer_that_gets_nothing_though_messages_wait_has_stalled() {
+    for (waiting, is_stalled) in [
+        (Waiting { messages: 1, consumers: 1 }, true),
+        (Waiting { messages: 1, consumers: 2 }, false),
+        (NOTHING, false),
+    ] {
+        let (sent, register, health) = (Sent::new(1, 0), Register::default(), Health::new(State::Connecting));
+        let (acknowledged, buried) = (Mutex::default(), Mutex::default());
+        let link = Checked { sent: &sent, register: &register, acknowledged, buried, waiting };
+        let surroundings = Surroundings { queues: &sent, register: &register, health: &health };
+        let (_tell, mut stop) = watch::channel(false);
+        let session = Session::new(&surroundings, &link, 0).run(stream::pending(), &mut stop);
+        let end = tokio::time::timeout(PROBE_EVERY * 5, session).await;
+        let stalled = matches!(end, Ok(Err(SessionEnd::Stalled)));
+        assert_eq!(stalled, is_stalled, "{waiting:?}: {end:?}");
+    }
 }
