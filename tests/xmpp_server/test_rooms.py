@@ -244,6 +244,30 @@ def test_hidden_rooms_are_not_listed(tenant):
     assert tenant.room not in {i.get("jid") for i in reply.iterfind(".//{*}item")}
 
 
+def listed(client, muc: str) -> set[str]:
+    reply = ok(ask(client, "get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", muc))
+    return {i.get("jid") for i in reply.iterfind(".//{*}item")}
+
+
+def test_the_list_of_rooms_costs_no_look_into_the_store(new_server):
+    server = new_server().start()
+    home = server.create_host("list.example")
+    muc = f"conference.{home}"
+    public, hidden = f"adhoc-public@{muc}", f"adhoc-hidden@{muc}"
+    with server.user(f"alice@{home}") as alice:
+        for room in (public, hidden):
+            join(alice, room, "alice")
+            fields = {"muc#roomconfig_persistentroom": "1", "muc#roomconfig_publicroom": str(int(room == public))}
+            ok(configure(alice, room, fields))
+        assert listed(alice, muc) == {public}
+    server.restart()
+    with server.user(f"bob@{home}") as bob:
+        assert listed(bob, muc) == set()
+        assert "Restoring room" not in server.log_text()
+        join(bob, public, "bob")
+        assert listed(bob, muc) == {public}
+
+
 def test_the_service_destroys_any_room(tenant):
     t = tenant
     adhoc = make_adhoc(t.alice, t)

@@ -74,6 +74,19 @@ module:hook("muc-room-pre-create", function (event)
 	room._data.archiving = true;
 end, 0);
 
+-- The list of rooms --------------------------------------------------------------
+
+-- mod_muc (0) restores every stored room to see which are public, and begins anew as long as it finds none: where all
+-- are hidden, each request would hold up the whole server. Public rooms that nobody uses just now can be left out.
+module:hook("host-disco-items", function (event)
+	local reply = event.reply;
+	for room in muc.live_rooms() do
+		if room:get_public() then reply:tag("item", { jid = room.jid, name = room:get_name() }):up(); end
+	end
+	event.origin.send(reply);
+	return true;
+end, 10);
+
 -- Membership ------------------------------------------------------------------
 
 module:hook("muc-pre-set-affiliation", function (event)
