@@ -178,7 +178,7 @@ modules_disabled = { "s2s", "s2s_auth_certs" };
 local tenant_options = {
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
-		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota",
+		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota", "sippo_push",
 	},
 };
 local room_options = {

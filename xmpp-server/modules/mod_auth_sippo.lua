@@ -122,7 +122,8 @@ function provider.user_exists(username)
 	if is_admin_host then
 		return username == admin_user;
 	end
-	return username ~= "" and stringprep.nodeprep(username) == username;
+	-- Stock modules ask also with what they took off a malformed JID: nil.
+	return type(username) == "string" and username ~= "" and stringprep.nodeprep(username) == username;
 end
 
 module:provides("auth", provider);
