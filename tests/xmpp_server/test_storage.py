@@ -197,6 +197,19 @@ def test_what_cannot_be_stored_is_not_stored_in_part(small, tenant):
         assert_absent(user, has_body("for first"))
 
 
+def test_a_message_that_makes_a_module_fail_keeps_no_other_away(small, tenant):
+    users = [f"{name}@{tenant}" for name in ("first", "bad", "last")]
+    with database(small) as db, db:  # no table: mod_cloud_notify throws
+        db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
+                   "VALUES (?, 'bad', 'cloud_notify', 'damaged', 'number', '1')", (tenant,))
+    with small.admin() as admin:
+        assert bounced(deliver(admin, tenant, *users)) == {users[1]: "internal-server-error"}
+    for user in (users[0], users[2]):
+        with small.user(user) as client:
+            go_online(client)
+            client.wait(has_body(f"for {user.split('@')[0]}"), 10)
+
+
 def test_only_the_service_does_this(small, tenant):
     with small.user(f"alice@{tenant}") as alice:
         assert condition(deliver(alice, tenant, f"bob@{tenant}")) == "forbidden"

@@ -8,11 +8,12 @@
 --   </messages>
 --
 -- It may carry `expires` (see sippo_expiry). Each message goes the way that it would go by itself. The result comes
--- when all is on disk and names those that bounced, each with the error's type and condition (RFC 6120, 8.3):
+-- when all is on disk and names those that bounced, each with the error's type and condition (RFC 6120, 8.3), also one
+-- that makes a module throw (`wait`, `internal-server-error`):
 --
 --   <messages xmlns='…'><refused id='…' type='modify'><jid-malformed xmlns='…'/></refused> …</messages>
 --
--- After an error nothing is stored, but who is online may have got hers: repeat it with the same ids.
+-- After an error of the store nothing is stored, but who is online may have got hers: repeat it with the same ids.
 
 local st = require "util.stanza";
 local is_admin = require "core.usermanager".is_admin;
@@ -63,7 +64,14 @@ local function handle(origin, messages, ids, reply)
 		return true;
 	end
 	local ok, err = transaction(function ()
-		for _, message in ipairs(messages) do prosody.core_process_stanza(origin, message); end
+		for _, message in ipairs(messages) do
+			local handled, failure = xpcall(prosody.core_process_stanza, debug.traceback, origin, message);
+			if not handled then
+				module:log("error", "Could not handle a message of the service to %s; mend the module that failed: %s",
+					message.attr.to, failure);
+				origin.send(st.error_reply(message, "wait", "internal-server-error"));
+			end
+		end
 	end);
 	origin.send = send;
 	return ok, err;
