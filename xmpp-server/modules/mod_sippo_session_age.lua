@@ -14,7 +14,8 @@ local too_old = { condition = "reset", text = "The session has reached its great
 
 local function expire(_, _, session) -- the time, the timer's id
 	session.sippo_age_timer = nil;
-	if session.destroyed then return; end
+	-- Not one whose address another session has by now: its end would take it away from that one.
+	if session.destroyed or prosody.full_sessions[session.full_jid] ~= session then return; end
 	module:log("info", "Session of %s ends: logged in %d s ago", session.full_jid or session.username, max_age);
 	sessions.close(session, too_old);
 end
