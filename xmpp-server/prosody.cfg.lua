@@ -161,6 +161,7 @@ archive_expires_after, muc_log_expires_after = retention, retention;
 default_archive_policy, muc_log_by_default = true, true;
 local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
+sippo_resume_limit = number("RESUME_LIMIT", 20, 1, 1000);
 local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);
 http_file_share_size_limit = upload_limit;
 http_file_share_daily_quota = number("UPLOAD_DAILY_QUOTA", 10 * upload_limit, 1, 1024 * 1024 * 1024 * 1024);

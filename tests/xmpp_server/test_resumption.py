@@ -13,12 +13,13 @@ from support.xmpp import E, local
 
 SM = "urn:xmpp:sm:3"
 MAX_AGE = 6
+LIMIT = 3
 
 
 @pytest.fixture(scope="module")
 def home(server_folder):
-    """A server whose sessions end soon; the tenant is `home.example`."""
-    server = Server(server_folder(), extra={"SESSION_MAX_AGE": str(MAX_AGE)})
+    """A server whose sessions end soon and of which few wait; the tenant is `home.example`."""
+    server = Server(server_folder(), extra={"SESSION_MAX_AGE": str(MAX_AGE), "RESUME_LIMIT": str(LIMIT)})
     server.start()
     server.create_host("home.example")
     yield server
@@ -75,3 +76,10 @@ def test_the_old_sessions_age_does_not_end_the_new_one(home):
         send_message(dave, again.jid, "still there")
         again.wait(has_body("still there"), 10)
     assert "Traceback" not in home.log_text()
+
+
+def test_of_too_many_that_wait_the_oldest_ends(home):
+    jid = "erin@home.example"
+    waiting = [sleeper(home, jid, f"phone{n}") for n in range(LIMIT + 1)]
+    assert not resumes(home, jid, waiting[0])
+    assert resumes(home, jid, waiting[-1])
