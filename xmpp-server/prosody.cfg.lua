@@ -166,7 +166,8 @@ local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 102
 http_file_share_size_limit = upload_limit;
 http_file_share_daily_quota = number("UPLOAD_DAILY_QUOTA", 10 * upload_limit, 1, 1024 * 1024 * 1024 * 1024);
 http_file_share_expires_after = number("UPLOAD_RETENTION", 7 * 24 * 60 * 60, 60, 10 * 365 * 24 * 60 * 60);
-http_max_content_size = math.max(10 * 1024 * 1024, upload_limit);
+-- A longer body is refused before it comes, but that of an upload with its slot's token: it goes to the disk in pieces.
+http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 
 -- Modules
 
