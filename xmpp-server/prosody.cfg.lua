@@ -181,13 +181,14 @@ local tenant_options = {
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota", "sippo_push",
-		"sippo_resumption",
+		"sippo_resumption", "sippo_archive_pages",
 	},
 };
 local room_options = {
 	name = "Rooms",
 	modules_enabled = {
 		"muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch", "sippo_messages",
+		"sippo_archive_pages",
 	},
 	muc_tombstones = false,
 	muc_room_default_public = false,
