@@ -192,6 +192,7 @@ local room_options = {
 	},
 	muc_tombstones = false,
 	muc_room_default_public = false,
+	max_history_messages = 100, -- or else an owner has all of the archive sent to each who enters
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),
 };
 quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_options, room_options;
