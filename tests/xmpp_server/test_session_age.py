@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support.prosody import Server
+from support.stanzas import request
 from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
 
@@ -119,6 +120,23 @@ def test_late_binding_gains_nothing(short):
         client.bind()
         client.wait_message(timeout=10)
     assert end.value.condition == "reset"
+
+
+def test_one_who_binds_too_late_reads_nothing(short):
+    jid = "reader@age.example"
+    client = short.client(jid, short.login_token(jid)).open()
+    client.authenticate()
+    logged_in = time.monotonic()
+    until(lambda: time.monotonic() - logged_in > MAX_AGE + 1, "the session's age", MAX_AGE + 10)
+    bind = "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
+    try:
+        for stanza in (bind, request("set", "<query xmlns='urn:xmpp:mam:2'/>", None, "q")):
+            client.send(stanza)
+    except XmppError:
+        pass  # it may be over already
+    end = client.wait_closed()
+    assert isinstance(end, StreamError) and end.condition == "reset"
+    assert [local(e) for e in client.received() if e.get("id") in ("b", "q") and e.get("type") == "result"] == []
 
 
 def test_login_after_the_end_needs_a_valid_token(short):

@@ -24,11 +24,20 @@ module:hook("authentication-success", function (event)
 	event.session.sippo_login = os.time();
 end);
 
--- Only a bound session can do anything; one that binds late has less time left.
+local function remaining(session)
+	return max_age - (os.time() - (session.sippo_login or os.time()));
+end
+
+-- Only a bound session can do anything; one that binds late has less time left, or none: then it must not even begin.
+module:hook("pre-resource-bind", function (event)
+	if remaining(event.session) > 0 then return; end
+	sessions.close(event.session, too_old);
+	return false;
+end, 10);
+
 module:hook("resource-bind", function (event)
 	local session = event.session;
-	local age = os.time() - (session.sippo_login or os.time());
-	session.sippo_age_timer = timer.add_task(math.max(0, max_age - age), expire, session);
+	session.sippo_age_timer = timer.add_task(remaining(session), expire, session);
 end);
 
 module:hook("resource-unbind", function (event)
