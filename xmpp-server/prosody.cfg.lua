@@ -178,6 +178,7 @@ modules_enabled = {
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
 local tenant_options = {
+	disco_hidden = true, -- or else a.example lists b.a.example to its users
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota", "sippo_push",
@@ -200,6 +201,7 @@ quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_opti
 -- Hosts: the admin's, and what the operator wants to be here for good; all others come at run time
 
 VirtualHost(admin_host) {
+	disco_hidden = true,
 	modules_enabled = { "quobis_virtualhosts" },
 	modules_disabled = { "s2s", "s2s_auth_certs", "offline" },
 };

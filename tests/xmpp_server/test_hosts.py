@@ -21,6 +21,7 @@ from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
 
 ROSTER = "jabber:iq:roster"
+ITEMS = "http://jabber.org/protocol/disco#items"
 PUBSUB = "http://jabber.org/protocol/pubsub"
 PRIVATE = "jabber:iq:private"
 BLOCKING = "urn:xmpp:blocking"
@@ -233,6 +234,15 @@ def test_dynamic_host_that_the_configuration_takes_over(own):
     own.restart(extra={"STATIC_HOSTS": "static.example,moved.example"})
     assert own.hosts_api("DELETE", "/moved.example").status_code == 409
     assert serves(own, "moved.example")
+
+
+def test_tenants_are_not_listed_under_the_names_above_theirs(server, domain):
+    below = server.create_host(f"secret.{domain}")
+    with server.user(f"alice@{domain}") as alice, server.user(f"bob@{below}") as bob:
+        for client, own in ((alice, domain), (bob, below)):
+            items = client.iq("get", E("query", ITEMS), to=own)
+            assert {e.get("jid") for e in items.iter(f"{{{ITEMS}}}item")} == {f"conference.{own}"}
+    server.delete_host(below)
 
 
 # Deletion
