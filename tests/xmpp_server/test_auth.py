@@ -336,6 +336,24 @@ def test_no_secret_is_logged_even_at_debug(server, domain):
     assert base64url(derive_key(server.admin_token)) not in log
 
 
+@pytest.mark.parametrize("bound", [False, True])
+def test_a_second_login_is_refused_and_not_logged(server, domain, bound):
+    jid = f"alice@{domain}"
+    token = server.login_token(jid)
+    client = server.client(jid, token).open()
+    client.authenticate()
+    if bound:
+        client.bind()
+    with pytest.raises(AuthFailed) as failure:
+        client.authenticate()
+    assert failure.value.condition == "not-authorized"
+    assert base64.b64encode(f"\0alice\0{token}".encode()).decode() not in server.log_text()
+    if not bound:
+        client.bind()
+    client.sync()  # the session goes on
+    client.close()
+
+
 def test_no_registration_and_no_password_change(server, domain):
     client = server.client(f"alice@{domain}", "x").open()
     assert "register" not in serialize(client.features)

@@ -6,6 +6,7 @@
 -- There are no accounts: the platform knows its users, so every canonical localpart of a tenant counts as an existing
 -- user, and messages to someone who never logged in are stored for her.
 
+local st = require "util.stanza";
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
 local stringprep = require "util.encodings".stringprep;
@@ -13,6 +14,7 @@ local stringprep = require "util.encodings".stringprep;
 local admin_token = module:require "sippo_admin_token";
 local login_token = module:require "sippo_login_token";
 
+local xmlns_sasl = "urn:ietf:params:xml:ns:xmpp-sasl";
 local max_tries = 5;
 local host = module.host;
 local admin_user, admin_host = jid_split(module:get_option_string("sippo_admin_jid"));
@@ -110,6 +112,14 @@ module:hook("authentication-failure", function (event)
 		end);
 	end
 end);
+
+-- After mod_saslauth (0), which leaves those who have logged in alone: nobody else answers, and what nobody answers
+-- Prosody logs, token and all.
+module:hook("stanza/"..xmlns_sasl..":auth", function (event)
+	event.origin.send(st.stanza("failure", { xmlns = xmlns_sasl })
+		:tag("not-authorized"):up():text_tag("text", "You have logged in already: open another stream"));
+	return true;
+end, -10);
 
 local provider = {};
 
