@@ -210,6 +210,21 @@ def test_a_message_that_makes_a_module_fail_keeps_no_other_away(small, tenant):
             client.wait(has_body(f"for {user.split('@')[0]}"), 10)
 
 
+def test_what_was_not_stored_does_not_count(small, tenant):
+    first, bad = f"first@{tenant}", f"bad@{tenant}"
+    with small.admin() as admin:
+        with database(small) as db, db:
+            db.execute("CREATE TRIGGER broken BEFORE INSERT ON prosodyarchive WHEN NEW.\"user\"='bad' "
+                       "BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
+        try:
+            for _ in range(QUOTA + 1):
+                assert condition(deliver(admin, tenant, first, bad)) == "internal-server-error"
+        finally:
+            with database(small) as db, db:
+                db.execute("DROP TRIGGER broken")
+        assert bounced(deliver(admin, tenant, first, bad)) == {}
+
+
 def test_only_the_service_does_this(small, tenant):
     with small.user(f"alice@{tenant}") as alice:
         assert condition(deliver(alice, tenant, f"bob@{tenant}")) == "forbidden"

@@ -31,7 +31,8 @@ local fills = new_cache(module:get_option_number("sippo_offline_count_cache_size
 local function fill_of(username)
 	local fill = fills:get(username);
 	if fill then return fill; end
-	local found, total = store:find(username, { total = true, limit = 0 });
+	-- With a start, or else mod_storage_sql answers with a count of its own, which outlives a rollback.
+	local found, total = store:find(username, { total = true, limit = 0, start = 0 });
 	if not found then return nil; end -- the store fails; mod_offline will say so
 	fill = { count = total, full = false };
 	fills:set(username, fill);
@@ -131,6 +132,9 @@ module:hook("presence/bare", function (event)
 	local priority = tonumber(stanza:get_child_text("priority") or "0") or 0;
 	if priority >= 0 then module:fire_event("message/offline/broadcast", { origin = origin }); end
 end, 1);
+
+-- It has counted what is not there.
+module:hook_global("sippo-transaction-failed", function () fills:clear(); end);
 
 module:hook_global("user-deleted", function (event)
 	if event.host == module.host then forget(event.username); end

@@ -1,8 +1,9 @@
 --- Runs a function with all that it stores in one SQL transaction.
 --
 -- mod_storage_sql commits each write for itself, and a commit waits for the disk. What a function does to memory or has
--- sent stays when the transaction fails, so it has to be something that is repeated then. It must not wait for
--- anything (util.async): others would write into its transaction and take their writes for committed.
+-- sent stays when the transaction fails, so it has to be something that is repeated then. Who keeps in memory what the
+-- store holds hooks the global event `sippo-transaction-failed`. The function must not wait for anything (util.async):
+-- others would write into its transaction and take their writes for committed.
 
 local close_statements = module:require "sippo_statements";
 local pack, unpack = table.pack, table.unpack;
@@ -46,5 +47,6 @@ return function (f)
 		if not close(ok) then ok, err = nil, err or "the transaction failed"; end
 	end
 	if ok then return true; end
+	prosody.events.fire_event("sippo-transaction-failed");
 	return nil, err;
 end
