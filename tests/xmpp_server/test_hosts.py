@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -243,6 +244,21 @@ def test_tenants_are_not_listed_under_the_names_above_theirs(server, domain):
             items = client.iq("get", E("query", ITEMS), to=own)
             assert {e.get("jid") for e in items.iter(f"{{{ITEMS}}}item")} == {f"conference.{own}"}
     server.delete_host(below)
+
+
+def test_an_entry_that_cannot_be_read_keeps_no_other_tenant_away(own):
+    domains = [own.create_host(name) for name in ("a.example", "b.example", "c.example")]
+    admin_host = own.admin_jid.partition("@")[2]
+    own.stop()
+    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as db, db:
+        change = "UPDATE prosody SET type='json', value='damaged' WHERE host=? AND user='b.example' AND store='virtualhosts'"
+        assert db.execute(change, (admin_host,)).rowcount == 1
+    own.start()
+    until(lambda: serves(own, "c.example"), "the third tenant", 10)
+    assert [name for name in domains if serves(own, name)] == ["a.example", "c.example"]
+    own.reload()
+    until(lambda: own.log_text().count("Host b.example could not be started") == 2, "the error after the reload", 10)
+    assert "then send SIGHUP" in own.log_text()
 
 
 # Deletion

@@ -164,15 +164,23 @@ function lib.delete(domain)
 	return true;
 end
 
+local function replay_one(domain)
+	local unfinished = entry(domain).deleted;
+	local ok, err = (unfinished and lib.delete or start)(domain);
+	if not ok then
+		module:log("error", "Host %s could not be %s: %s", domain, unfinished and "deleted" or "started", err);
+	end
+end
+
 --- Brings all remembered tenants up and finishes deletions that a crash cut short. Safe to repeat.
 function lib.replay()
 	local domains = {};
 	for domain in store:users() do domains[#domains + 1] = domain; end
 	for _, domain in ipairs(domains) do
-		local unfinished = entry(domain).deleted;
-		local ok, err = (unfinished and lib.delete or start)(domain);
+		local ok, err = pcall(replay_one, domain); -- one bad entry must not keep the others away
 		if not ok then
-			module:log("error", "Host %s could not be %s: %s", domain, unfinished and "deleted" or "started", err);
+			module:log("error", "Host %s could not be started: %s; mend its entry in the store virtualhosts of %s or take it "
+				.."out, then send SIGHUP", domain, err, module.host);
 		end
 	end
 end
