@@ -22,6 +22,8 @@ local st = require "util.stanza";
 local jid_host = require "util.jid".host;
 local jid_node = require "util.jid".node;
 local jid_prep = require "util.jid".prep;
+local jid_resource = require "util.jid".resource;
+local resourceprep = require "util.encodings".stringprep.resourceprep;
 local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
@@ -63,6 +65,15 @@ module:hook("muc-room-pre-create", function (event)
 		return refuse(event, "not-allowed", "Choose a room name that begins with adhoc-, on your own domain's service");
 	end
 end, 1000);
+
+-- mod_muc looks at the nickname only when it has the room in memory, from where it would go to the disk some day.
+module:hook("muc-room-pre-create", function (event)
+	local nick = resourceprep(jid_resource(event.stanza.attr.to) or "", true);
+	if nick and nick:find("%S") then return; end
+	event.origin.send(st.error_reply(event.stanza, "modify", "jid-malformed",
+		"Enter with a nickname: room@service/nickname", module.host));
+	return true;
+end, 990);
 
 -- After the defaults (1): also a room whose configuration never arrives is closed.
 module:hook("muc-room-pre-create", function (event)
