@@ -161,6 +161,7 @@ archive_expires_after, muc_log_expires_after = retention, retention;
 default_archive_policy, muc_log_by_default = true, true;
 local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
+sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
 sippo_resume_limit = number("RESUME_LIMIT", 20, 1, 1000);
 local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);
 http_file_share_size_limit = upload_limit;
@@ -189,7 +190,7 @@ local room_options = {
 	name = "Rooms",
 	modules_enabled = {
 		"muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch", "sippo_messages",
-		"sippo_archive_pages",
+		"sippo_archive_pages", "sippo_adhoc_limit",
 	},
 	muc_tombstones = false,
 	muc_room_default_public = false,

@@ -253,7 +253,8 @@ def test_every_option_is_taken(new_server, unique_domain):
     server = new_server(extra={
         "ARCHIVE_RETENTION": "30d", "OFFLINE_QUOTA": "0", "UPLOAD_SIZE_LIMIT": "1000", "UPLOAD_DAILY_QUOTA": "2000",
         "UPLOAD_RETENTION": "3600", "RESUME_TIMEOUT": "30", "ROOM_CACHE_SIZE": "10", "CLIENT_RATE": "64kb/s",
-        "TRUSTED_PROXIES": "127.0.0.1, 10.0.0.1", "SESSION_MAX_AGE": "60",
+        "TRUSTED_PROXIES": "127.0.0.1, 10.0.0.1", "SESSION_MAX_AGE": "60", "RESUME_LIMIT": "3",
+        "ADHOC_ROOM_LIMIT": "0",
     }, admin_jid="boss@admin.test").start()
     with server.user(f"alice@{server.create_host(unique_domain())}") as alice, server.admin() as admin:
         assert admin.jid.startswith("boss@admin.test/")
