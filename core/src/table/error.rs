@@ -6,17 +6,29 @@ use crate::http::root_cause;
 
 /// Why the table did not do it. Retry helps, at the latest when what the text asks for is done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TableError(String);
+#[error("{text}")]
+pub struct TableError {
+    text: String,
+    is_throttling: bool,
+}
 
 impl TableError {
+    fn new(text: String) -> Self {
+        Self { text, is_throttling: false }
+    }
+
     /// Of an item that is not as this service writes it.
     pub(crate) fn of_item(place: &str, fault: &str) -> Self {
-        Self(format!("the item {place} cannot be read, {fault}; restore it, or delete it and run resync"))
+        Self::new(format!("the item {place} cannot be read, {fault}; restore it, or delete it and run resync"))
     }
 
     pub(super) fn unprocessed(table: &str) -> Self {
-        Self(format!("table {table} is throttled; a retry may succeed, else raise its limits"))
+        Self::new(format!("table {table} is throttled; a retry may succeed, else raise its limits"))
+    }
+
+    /// Whether it was asked too much at once.
+    pub(super) fn is_throttling(&self) -> bool {
+        self.is_throttling
     }
 
     /// What DynamoDB said, or else the innermost cause.
@@ -26,19 +38,21 @@ impl TableError {
     {
         let Some(code) = error.code() else {
             let cause = root_cause(error);
-            return Self(format!("table {table} did not answer ({cause}); see that DynamoDB can be reached and retry"));
+            return Self::new(format!(
+                "table {table} did not answer ({cause}); see that DynamoDB can be reached and retry"
+            ));
         };
         let said = error.message().unwrap_or("no message");
+        let is_throttling =
+            matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded");
         let mend = match code {
             "ResourceNotFoundException" => "create the table, or correct the key [ledger] table",
             "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException" => {
                 "allow this process to read and write the table"
             }
-            "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" => {
-                "a retry may succeed, else raise the table's limits"
-            }
+            _ if is_throttling => "a retry may succeed, else raise the table's limits",
             _ => "a retry may succeed",
         };
-        Self(format!("table {table} did not do it ({code}: {said}); {mend}"))
+        Self { text: format!("table {table} did not do it ({code}: {said}); {mend}"), is_throttling }
     }
 }

@@ -1,7 +1,7 @@
 //! The one DynamoDB table: keys `pk` and `sk`, both strings.
 //!
 //! Reads are consistent; writes that must not lose a race carry a condition. What DynamoDB leaves undone
-//! of a batch is asked for again, with growing pauses.
+//! of a batch, or of many changes at once, is asked for again, with growing pauses.
 
 mod error;
 mod item;
@@ -25,9 +25,9 @@ const MOST_READ: usize = 100;
 const MOST_WRITTEN: usize = 25;
 /// Requests of one operation that are in flight together.
 pub(crate) const CONCURRENCY: usize = 32;
-/// How often the rest of a batch is asked for, and the first pause before that.
-const BATCH_TRIES: u32 = 8;
-const BATCH_PAUSE: Duration = Duration::from_millis(25);
+/// How often what was throttled is asked for, and the first pause before that.
+const TRIES: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// The table.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub struct Table {
 }
 
 /// A conditional change of one item.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Update {
     /// Which.
     pub(crate) key: Key,
@@ -92,7 +92,7 @@ impl Table {
             found.extend(answer.responses.into_iter().flatten().flat_map(|(_, items)| items).map(Item));
             left = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
             tries = if left.len() < asked { 0 } else { tries + 1 };
-            if tries == BATCH_TRIES {
+            if tries == TRIES {
                 return Err(TableError::unprocessed(&self.name));
             }
         }
@@ -156,7 +156,7 @@ impl Table {
     }
 
     async fn put_batch(&self, mut left: Vec<WriteRequest>) -> Result<(), TableError> {
-        for tries in 0..BATCH_TRIES {
+        for tries in 0..TRIES {
             pause(tries).await;
             let answer = self.client.batch_write_item().request_items(&self.name, left).send().await;
             let answer = answer.map_err(|error| self.failed(&error))?;
@@ -183,10 +183,21 @@ impl Table {
         }
     }
 
-    /// Makes all `updates` whose conditions hold, a bounded number of them at a time.
+    /// Makes all `updates` whose conditions hold, a bounded number of them at a time. Those of one room are in one
+    /// partition, which takes a thousand a second: of more some are throttled, beyond what the SDK's own retries bear.
     pub(crate) async fn update_all(&self, updates: Vec<Update>) -> Result<(), TableError> {
-        let updates = stream::iter(updates).map(|update| async { self.update(update).await.map(drop) });
-        updates.buffer_unordered(CONCURRENCY).try_collect().await
+        let update = async |update: Update| {
+            for tries in 0..TRIES - 1 {
+                pause(tries).await;
+                match self.update(update.clone()).await {
+                    Err(error) if error.is_throttling() => {}
+                    outcome => return outcome.map(drop),
+                }
+            }
+            pause(TRIES - 1).await;
+            self.update(update).await.map(drop)
+        };
+        stream::iter(updates).map(update).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
     /// Deletes an item if its attribute `written` is still what it was; whether it did.
@@ -207,7 +218,7 @@ fn batches_of<T: Clone>(all: &[T], most: usize) -> Vec<Vec<T>> {
 
 async fn pause(tries: u32) {
     if tries > 0 {
-        tokio::time::sleep(BATCH_PAUSE * 2_u32.pow(tries - 1)).await;
+        tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries - 1)).await;
     }
 }
 
@@ -218,3 +229,6 @@ where
 {
     aws_sdk_dynamodb::error::ProvideErrorMetadata::code(error) == Some("ConditionalCheckFailedException")
 }
+
+#[cfg(test)]
+mod tests;
