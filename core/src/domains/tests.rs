@@ -99,7 +99,7 @@ impl RoomServer for &Server {
         _: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
         self.room(|state| {
-            let found = state.rooms.get_mut(room).filter(|(life, _)| Some(&*life) > ended);
+            let found = state.rooms.get_mut(room).filter(|found| Some(&found.0) > ended);
             found.ok_or(ServerError::RoomMissing)?.1.extend(grants.iter().map(|(user, _)| user.clone()));
             Ok(Vec::new())
         })
@@ -155,7 +155,7 @@ async fn handle(history: &[Happened], order: &[usize], failing: Option<u32>) -> 
     let server = Server(Mutex::new(State { failing, ..State::default() }));
     let reconciler = Reconciler::new(MemoryLedger::default(), &server);
     let (domain, room) = (DomainPart::new(DOMAIN).unwrap().into_owned(), RoomJid::of_id("team", DOMAIN).unwrap());
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     let mut pending: VecDeque<usize> = order.iter().copied().collect();
     for _ in 0..100 {
         let Some(index) = pending.pop_front() else {
