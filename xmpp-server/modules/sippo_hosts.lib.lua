@@ -11,6 +11,7 @@ local st = require "util.stanza";
 
 local purge = module:require "sippo_purge";
 local sessions = module:require "sippo_sessions";
+local transaction = module:require "sippo_transaction";
 
 local store = module:open_store("virtualhosts"); -- user: the domain
 local host_options = module:get_option("quobis_virtualhosts_host_options", {});
@@ -97,7 +98,8 @@ end
 
 local gone = { condition = "host-gone", text = "This domain is no longer served" };
 
--- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9).
+-- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9). The data go with the host, so
+-- mod_muc must neither take a room off the disk because it is empty, nor find any to save when it is unloaded.
 local function close_rooms(component)
 	local muc = prosody.hosts[component].modules.muc;
 	local rooms = {};
@@ -105,8 +107,10 @@ local function close_rooms(component)
 	for _, room in ipairs(rooms) do
 		local x = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })
 			:tag("destroy"):text_tag("reason", gone.text):up();
+		room.destroying = true;
 		local ok, err = pcall(room.clear, room, x);
 		if not ok then module:log("warn", "Room %s could not be closed: %s", room.jid, err); end
+		muc.forget_room(room);
 	end
 end
 
@@ -153,7 +157,8 @@ end
 function lib.delete(domain)
 	local ok, err = store:set(domain, { deleted = os.time() });
 	if not ok then return nil, err; end
-	stop(domain);
+	ok, err = transaction(function () stop(domain); end); -- many sessions and rooms may have something to store
+	if not ok then return nil, err; end
 	for _, name in ipairs { domain, lib.component_of(domain) } do
 		ok, err = purge(name);
 		if not ok then return nil, err; end

@@ -1,0 +1,46 @@
+--- When the server stops, all rooms of a component are saved with one commit, and only those that have changed.
+--
+-- mod_muc writes each room in memory three times, with a commit each: a thousand take as long as a supervisor waits
+-- before it kills. Yet rooms are written when they are changed: what is left are occupants, the last message, and
+-- rooms that were made and not configured.
+
+local jid_node = require "util.jid".node;
+
+local muc = module:depends "muc";
+local transaction = module:require "sippo_transaction";
+
+local configs = module:open_store("config");
+
+local function same(a, b)
+	if type(a) ~= "table" or type(b) ~= "table" then return a == b; end
+	for key, value in pairs(a) do
+		if not same(value, b[key]) then return false; end
+	end
+	for key in pairs(b) do
+		if a[key] == nil then return false; end
+	end
+	return true;
+end
+
+--- Whether the store holds the room as it is. mod_muc takes its state (occupants, last message) off when it loads it.
+local function is_stored(room)
+	if not room:get_persistent() then return false; end
+	local config, state = room:freeze(true);
+	return next(state) == nil and same(config, configs:get(jid_node(room.jid)));
+end
+
+-- Just before mod_muc (-300): all sessions have ended.
+module:hook_global("server-stopping", function ()
+	local rooms = {};
+	for room in muc.live_rooms() do rooms[#rooms + 1] = room; end
+	local ok, err = transaction(function ()
+		for _, room in ipairs(rooms) do
+			if not is_stored(room) then room:save(nil, true); end
+		end
+	end);
+	if ok then
+		for _, room in ipairs(rooms) do muc.forget_room(room); end -- nothing left for mod_muc
+	else
+		module:log("warn", "Could not save the rooms in one transaction: %s; each is saved by itself", err);
+	end
+end, -299);
