@@ -167,9 +167,9 @@ impl Queues {
     fn read(source: &Source) -> Result<Option<Self>, ConfigError> {
         let Some(prefix) = source.url("queues", "urlPrefix", &["https", "http"])? else { return Ok(None) };
         let wait = source.number("queues", "longestRetryWait").unwrap_or(300);
-        // SQS: a visibility timeout is at most 12 hours.
-        let wait = u64::try_from(wait).ok().filter(|wait| (1..=43_200).contains(wait)).ok_or_else(|| {
-            source.bad("queues", "longestRetryWait", "is out of range", "write a number of seconds from 1 to 43200")
+        // 40 tries at longer waits take days, of the 14 that SQS keeps a message, its time as a dead letter included.
+        let wait = u64::try_from(wait).ok().filter(|wait| (1..=3_600).contains(wait)).ok_or_else(|| {
+            source.bad("queues", "longestRetryWait", "is out of range", "write a number of seconds from 1 to 3600")
         })?;
         Ok(Some(Self { prefix, longest_retry_wait: Duration::from_secs(wait) }))
     }

@@ -87,7 +87,7 @@ pub trait HostServer {
 
 impl HostServer for Hosts {
     async fn create(&self, domain: &str) -> Result<(), HostsError> {
-        Hosts::create(self, domain).await.map(|_| ())
+        Hosts::create(self, domain).await
     }
 
     async fn delete(&self, domain: &str) -> Result<(), HostsError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 
 use crate::{
@@ -19,14 +19,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Purging a tenant's data takes the server longer, the more there are.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// What became of a request to create a host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Created {
-    /// It was made.
-    New,
-    /// It was there already.
-    Existing,
-}
+/// Longest refusal that is read; what is told of it is shorter.
+const MAX_REFUSAL: usize = 64 * 1024;
 
 /// Why a request about hosts failed.
 #[derive(Debug, thiserror::Error)]
@@ -57,19 +51,6 @@ pub enum HostsError {
     Tls(#[from] TlsError),
 }
 
-impl HostsError {
-    /// Whether the same request may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Unavailable(_) => true,
-            // The operator may be in the middle of changing the token.
-            Self::Refused { status, .. } => status.is_server_error() || *status == StatusCode::UNAUTHORIZED,
-            Self::Domain { .. } | Self::Tls(_) => false,
-        }
-    }
-}
-
 /// Client of the XMPP server's hosts API (`mod_quobis_virtualhosts`).
 #[derive(Debug)]
 pub struct Hosts {
@@ -78,8 +59,8 @@ pub struct Hosts {
     http: HttpClient,
 }
 
-/// A virtual host in requests and answers.
-#[derive(Debug, Serialize, Deserialize)]
+/// A virtual host in a request.
+#[derive(Debug, Serialize)]
 struct Host {
     domain: String,
 }
@@ -95,13 +76,13 @@ impl Hosts {
     ///
     /// # Errors
     /// [`HostsError`]; logged with the contract's line.
-    pub async fn create(&self, domain: &str) -> Result<Created, HostsError> {
+    pub async fn create(&self, domain: &str) -> Result<(), HostsError> {
         let created = async {
             let domain = checked(domain)?;
             let answer = self.call(Method::POST, None, Some(&Host { domain })).await?;
             match answer.status() {
-                StatusCode::CREATED => Ok(Created::New),
-                StatusCode::OK => Ok(Created::Existing),
+                // OK when it was there already.
+                StatusCode::CREATED | StatusCode::OK => Ok(()),
                 _ => Err(refused(answer).await),
             }
         };
@@ -121,19 +102,6 @@ impl Hosts {
             StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
             _ => Err(refused(answer).await),
         }
-    }
-
-    /// The domains of all virtual hosts that this API made.
-    ///
-    /// # Errors
-    /// [`HostsError`].
-    pub async fn list(&self) -> Result<Vec<String>, HostsError> {
-        let answer = self.call(Method::GET, None, None).await?;
-        if answer.status() != StatusCode::OK {
-            return Err(refused(answer).await);
-        }
-        let hosts: Vec<Host> = answer.json().await.map_err(|error| unavailable(&error))?;
-        Ok(hosts.into_iter().map(|host| host.domain).collect())
     }
 
     async fn call(
@@ -167,8 +135,8 @@ fn checked(domain: &str) -> Result<String, HostsError> {
 
 async fn refused(answer: reqwest::Response) -> HostsError {
     let status = answer.status();
-    let detail = answer.text().await.unwrap_or_default();
-    HostsError::Refused { status, detail: detail.chars().take(200).collect() }
+    let detail = http::body(answer, MAX_REFUSAL).await.unwrap_or_default();
+    HostsError::Refused { status, detail: String::from_utf8_lossy(&detail).chars().take(200).collect() }
 }
 
 fn unavailable(error: &reqwest::Error) -> HostsError {
