@@ -190,7 +190,7 @@ local room_options = {
 	name = "Rooms",
 	modules_enabled = {
 		"muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch", "sippo_messages",
-		"sippo_archive_pages", "sippo_adhoc_limit", "sippo_room_shutdown",
+		"sippo_archive_pages", "sippo_adhoc_limit", "sippo_room_shutdown", "sippo_room_history",
 	},
 	muc_tombstones = false,
 	muc_room_default_public = false,

@@ -1,4 +1,4 @@
-"""What a newcomer gets of a room's history is bounded, whatever an owner asks for (max_history_messages)."""
+"""What a newcomer gets of a room's history is bounded, whatever anybody asks for (mod_sippo_room_history)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from support.stanzas import configuration, configure, has_body, join, ok, send_message, settle
+from support.stanzas import CLIENT, MUC, configuration, configure, has_body, join, ok, send_message, settle, statuses
 
 BOUND = 100
 
@@ -41,3 +41,29 @@ def test_a_newcomer_to_a_stored_room_gets_no_more(server, room):
         settle(bob)
         lines = [m.findtext("{*}body") for m in bob.messages() if m.find("{*}body") is not None]
         assert lines == [f"line {n}" for n in range(5, BOUND + 5)]
+
+
+@pytest.mark.parametrize("length", ["-1", "-1000000"])
+def test_a_length_below_zero_is_none(room, length):
+    name, alice = room
+    ok(configure(alice, name, {"muc#roomconfig_historylength": length}))
+    send_message(alice, name, "hello", "groupchat")
+    alice.wait(has_body("hello"), 10)
+    assert configuration(alice, name)["muc#roomconfig_historylength"] == "0"
+
+
+@pytest.mark.parametrize("asked, got", [("-1", 0), ("-1.5", 0), ("0", 0), ("1.5", 1), ("2", 2), ("1000000", 4)])
+def test_a_newcomer_asks_for_a_part(server, room, asked, got):
+    name, alice = room
+    ok(configure(alice, name, {"muc#roomconfig_historylength": "4"}))
+    for n in range(6):
+        send_message(alice, name, f"line {n}", "groupchat")
+    alice.wait(has_body("line 5"), 10)
+    server.kill()  # so that the archive is asked: a room that is saved knows its last message
+    server.start()
+    with server.user(f"bob@{alice.domain}") as bob:
+        bob.send(f"<presence xmlns='{CLIENT}' to='{name}/bob'><x xmlns='{MUC}'><history maxstanzas='{asked}'/></x></presence>")
+        bob.wait(lambda e: "110" in statuses(e), 10)
+        settle(bob)
+        lines = [m.findtext("{*}body") for m in bob.messages() if m.find("{*}body") is not None]
+        assert lines == [f"line {n}" for n in range(6 - got, 6)]
