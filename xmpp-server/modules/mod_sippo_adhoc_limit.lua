@@ -7,6 +7,7 @@
 
 local st = require "util.stanza";
 local jid_node = require "util.jid".node;
+local new_cache = require "util.cache".new;
 local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
@@ -14,14 +15,20 @@ local muc = module:depends "muc";
 local limit = module:get_option_number("sippo_adhoc_limit", 100);
 local made_by = module:open_store("sippo_adhoc"); -- user: { localpart of the room = true, … }
 local entries = module:open_store("sippo_adhoc", "map");
-local configs = module:open_store("config");
+local stored = module:open_store("persistent", "map"); -- mod_muc's list of all rooms on the disk
+
+-- When a user's entries were looked through last: one who tries again and again must not keep the server busy.
+local looked = new_cache(1000);
 
 local function strike_off_gone(user, rooms)
+	if looked:get(user) == os.time() then return; end
+	looked:set(user, os.time());
 	local live = {};
 	for room in muc.live_rooms() do live[jid_node(room.jid)] = true; end
 	for node in pairs(rooms) do
-		local config, err = configs:get(node);
-		if not (live[node] or config or err) then
+		local there, err = live[node], nil;
+		if not there then there, err = stored:get(nil, node.."@"..module.host); end
+		if not (there or err) then
 			entries:set(user, node, nil);
 			rooms[node] = nil;
 		end
