@@ -63,6 +63,13 @@ pub struct Resync<'a, L, S, H> {
     domains: Domains<'a, L, S, H>,
 }
 
+/// Until when things are looked at: at first, and once more.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    first: Instant,
+    last: Instant,
+}
+
 /// Which domains were seen, each with whether a room of it was.
 type Seen = BTreeMap<String, bool>;
 
@@ -78,7 +85,8 @@ where
         Self { reconciler, domains: Domains::new(reconciler, hosts) }
     }
 
-    /// Goes on where the last walk stopped, as far as there is time until `deadline`.
+    /// Goes on where the last walk stopped, as far as there is time until `deadline`: half a minute at least, or nothing
+    /// that is not answered is looked at again.
     ///
     /// # Errors
     /// [`LedgerError`]; retry helps. What was repaired is repaired.
@@ -88,15 +96,17 @@ where
         let mut after = ledger.bookmark().await?;
         let from_the_beginning = after.is_none();
         let (mut report, mut seen) = (Report::default(), Seen::new());
-        while Instant::now() + SECOND_LOOK + RESERVE < deadline {
+        let has_time = deadline.saturating_duration_since(Instant::now()) > 2 * SECOND_LOOK;
+        let limits = Limits { first: if has_time { deadline - SECOND_LOOK } else { deadline }, last: deadline };
+        while Instant::now() + RESERVE < limits.first {
             let page = ledger.walk(after.as_ref(), PAGE).await?;
             let Some(last) = page.last() else {
                 report.complete = true;
                 break;
             };
             let last = last.clone();
-            self.repair(page, &mut report, &mut seen, deadline).await;
-            if Instant::now() >= deadline {
+            self.repair(page, &mut report, &mut seen, limits).await;
+            if Instant::now() >= limits.first {
                 // What was not done in time is taken up again.
                 break;
             }
@@ -114,7 +124,7 @@ where
     }
 
     /// Domains first: a room can only be where its host is.
-    async fn repair(&self, page: Vec<OnRecord>, report: &mut Report, seen: &mut Seen, deadline: Instant) {
+    async fn repair(&self, page: Vec<OnRecord>, report: &mut Report, seen: &mut Seen, limits: Limits) {
         let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
         for record in page {
             match record {
@@ -124,7 +134,7 @@ where
         }
         domains.extend(rooms.iter().map(|room| room.tenant().to_owned()));
         domains.retain(|domain| !seen.contains_key(domain));
-        let repairs = domains.iter().map(|domain| self.repair_domain(domain, deadline));
+        let repairs = domains.iter().map(|domain| self.repair_domain(domain, limits.first));
         let outcomes: Vec<bool> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
         report.domains += outcomes.len();
         report.failed += outcomes.iter().filter(|is_done| !**is_done).count();
@@ -132,7 +142,7 @@ where
         for room in &rooms {
             seen.insert(room.tenant().to_owned(), true);
         }
-        let repairs = rooms.iter().map(|room| self.repair_room(room, deadline));
+        let repairs = rooms.iter().map(|room| self.repair_room(room, limits));
         let outcomes: Vec<Option<usize>> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
         report.rooms += outcomes.len();
         report.failed += outcomes.iter().filter(|outcome| outcome.is_none()).count();
@@ -153,12 +163,13 @@ where
     /// What an event's handler leaves unanswered its event makes good when it comes again. Nothing of a resync comes again
     /// soon, so a grant that takes effect late could outlive the leaving that was handled meanwhile: the room is looked at
     /// once more when nothing of the first attempt can take effect any longer.
-    async fn repair_room(&self, room: &RoomJid, deadline: Instant) -> Option<usize> {
-        let first_deadline = deadline.checked_sub(SECOND_LOOK).unwrap_or(deadline).min(Instant::now() + LIMIT);
-        let mut outcome = self.reconciler.repair(room, first_deadline).await;
-        if outcome.as_ref().is_err_and(ReconcileError::is_unanswered) {
-            tokio::time::sleep_until(first_deadline + EXPIRY_GRACE).await;
-            outcome = self.reconciler.repair(room, deadline.min(Instant::now() + LIMIT)).await;
+    async fn repair_room(&self, room: &RoomJid, limits: Limits) -> Option<usize> {
+        let deadline = limits.first.min(Instant::now() + LIMIT);
+        let mut outcome = self.reconciler.repair(room, deadline).await;
+        let expired = deadline + EXPIRY_GRACE;
+        if outcome.as_ref().is_err_and(ReconcileError::is_unanswered) && expired < limits.last {
+            tokio::time::sleep_until(expired).await;
+            outcome = self.reconciler.repair(room, limits.last.min(Instant::now() + LIMIT)).await;
         }
         if let Err(error) = outcome {
             tracing::warn!(%room, %error, "Room could not be repaired; the next resync tries again");

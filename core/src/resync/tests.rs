@@ -87,7 +87,7 @@ async fn a_walk_without_time_goes_on_at_the_next_call() {
     rooms.wipe();
     let hosts = Hosts::default();
     // The room that hangs is in the first page, and takes all the time there is for more.
-    let time = LIMIT + EXPIRY_GRACE + LIMIT + RESERVE / 2;
+    let time = LIMIT + EXPIRY_GRACE + LIMIT + RESERVE / 2 + SECOND_LOOK;
     let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + time).await.unwrap();
     assert_eq!((first.rooms, first.failed, first.complete), (PAGE, 1, false));
     assert!(rooms.members("team-300@").is_none());
@@ -106,4 +106,15 @@ async fn what_was_not_answered_is_looked_at_again_when_it_has_expired() {
     assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
     assert_eq!(rooms.members("late@").unwrap(), ["alice"]);
     assert!(begun.elapsed() >= LIMIT + EXPIRY_GRACE, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_time_is_used_as_well() {
+    let rooms = Rooms::default();
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    reconciler.ledger().record(&room("team"), &[created(1, &["alice"])]).await.unwrap();
+    let time = RESERVE + RESERVE;
+    let report = Resync::new(&reconciler, &&Hosts::default()).run(Instant::now() + time).await.unwrap();
+    assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
+    assert_eq!(rooms.members("team@").unwrap(), ["alice"]);
 }
