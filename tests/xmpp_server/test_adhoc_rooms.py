@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
-from support.stanzas import CLIENT, MUC_OWNER, answer, ask, condition, configure, join, leave, new_id, ok, settle, statuses
+from support.stanzas import (
+    CLIENT,
+    MUC_OWNER,
+    answer,
+    ask,
+    condition,
+    configure,
+    has_body,
+    join,
+    leave,
+    new_id,
+    ok,
+    send_message,
+    settle,
+    statuses,
+)
+from support.wait import until
+from support.xmpp import E
 
+SM = "urn:xmpp:sm:3"
 LIMIT = 2
 
 
@@ -58,6 +78,10 @@ def make(client, name: str, persistent: bool = True):
     return entrance
 
 
+def database(server):
+    return closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10))
+
+
 def refused(client, name: str) -> bool:
     entrance = make(client, name)
     return entrance.get("type") == "error" and condition(entrance) == "resource-constraint"
@@ -94,3 +118,31 @@ def test_nor_does_one_that_a_crash_took(narrow):
     narrow.start()
     with narrow.user("alice@narrow.example") as alice:
         assert not refused(alice, "one-more")
+
+
+@pytest.mark.parametrize("trouble", [False, True], ids=["in one transaction", "one by one"])
+def test_nor_does_one_whose_occupant_waits_to_be_resumed_at_the_servers_end(narrow, trouble):
+    short = "adhoc-short@conference.narrow.example"
+    with narrow.user("alice@narrow.example") as alice:
+        make(alice, "kept")
+        make(alice, "short", persistent=False)
+        send_message(alice, short, "hello", "groupchat")
+        alice.wait(has_body("hello"), 10)
+        alice.send(E("enable", SM, resume="true"))
+        alice.wait(lambda e: e.tag == f"{{{SM}}}enabled")
+        alice.abort()
+        until(lambda: "going into hibernation" in narrow.log_text(), "her session to wait", 10)
+    if trouble:
+        with database(narrow) as db, db:
+            db.execute("CREATE TRIGGER broken BEFORE INSERT ON prosody WHEN NEW.store='state' AND NEW.user='adhoc-kept' "
+                       "BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
+    narrow.stop()
+    assert ("Could not save the rooms in one transaction" in narrow.log_text()) == trouble
+    with database(narrow) as db:
+        for table in ("prosody", "prosodyarchive"):
+            assert db.execute(f"SELECT store FROM {table} WHERE \"user\"='adhoc-short'").fetchall() == []
+        assert db.execute("SELECT key FROM prosody WHERE store='sippo_adhoc'").fetchall() == [("adhoc-kept",)]
+    narrow.start()
+    with narrow.user("alice@narrow.example") as alice:
+        assert not refused(alice, "one-more")
+        assert refused(alice, "two-more")

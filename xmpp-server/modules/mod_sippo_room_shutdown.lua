@@ -2,7 +2,8 @@
 --
 -- mod_muc writes each room in memory three times, with a commit each: a thousand take as long as a supervisor waits
 -- before it kills. Yet rooms are written when they are changed: what is left are occupants, the last message, and
--- rooms that were made and not configured.
+-- rooms that were made and not configured. One that is not persistent ends: no session survives, and whoever was saved
+-- as its occupant, waiting to be resumed, would keep it for good.
 
 local jid_node = require "util.jid".node;
 
@@ -24,9 +25,15 @@ end
 
 --- Whether the store holds the room as it is. mod_muc takes its state (occupants, last message) off when it loads it.
 local function is_stored(room)
-	if not room:get_persistent() then return false; end
 	local config, state = room:freeze(true);
 	return next(state) == nil and same(config, configs:get(jid_node(room.jid)));
+end
+
+--- Ends the room, with its archive and whatever counts it, unless it is persistent.
+local function end_temporary(room)
+	if room:get_persistent() then return false; end
+	module:fire_event("muc-room-destroyed", { room = room });
+	return true;
 end
 
 -- Just before mod_muc (-300): all sessions have ended.
@@ -35,12 +42,13 @@ module:hook_global("server-stopping", function ()
 	for room in muc.live_rooms() do rooms[#rooms + 1] = room; end
 	local ok, err = transaction(function ()
 		for _, room in ipairs(rooms) do
-			if not is_stored(room) then room:save(nil, true); end
+			if not (end_temporary(room) or is_stored(room)) then room:save(nil, true); end
 		end
 	end);
 	if ok then
 		for _, room in ipairs(rooms) do muc.forget_room(room); end -- nothing left for mod_muc
 	else
 		module:log("warn", "Could not save the rooms in one transaction: %s; each is saved by itself", err);
+		for _, room in ipairs(rooms) do end_temporary(room); end
 	end
 end, -299);
