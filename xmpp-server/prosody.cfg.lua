@@ -183,7 +183,7 @@ local tenant_options = {
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota", "sippo_push",
-		"sippo_resumption", "sippo_archive_pages",
+		"sippo_resumption", "sippo_archive_pages", "sippo_uploads",
 	},
 };
 local room_options = {

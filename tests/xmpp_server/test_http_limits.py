@@ -30,17 +30,56 @@ def test_uploads_of_any_size_up_to_the_limit(server, domain, size):
         assert httpx.get(get, trust_env=False, timeout=60).content == content[:size]
 
 
+def begin_upload(server, put: str, headers: dict[str, str], size: int, piece: bytes) -> socket.socket:
+    """Sends the first piece of an upload; the connection, when that is on the disk."""
+    head = [f"PUT {httpx.URL(put).path} HTTP/1.1", "Host: x", f"Content-Length: {size}"]
+    head += [f"{name}: {value}" for name, value in headers.items()]
+    raw = socket.create_connection(("127.0.0.1", server.settings.http_port), timeout=10)
+    raw.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + piece)
+    until(lambda: list(server.data.rglob("*.bin~")), "the first piece on the disk", 10)
+    return raw
+
+
+def ended(raw: socket.socket) -> bool:
+    """Whether the server ends the connection without an answer."""
+    try:
+        return raw.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def test_an_upload_that_broke_off_is_repeated(server, domain):
     content = b"x" * (1024 * 1024)
     with server.user(f"alice@{domain}") as alice:
         put, headers, get = upload_slot(alice, len(content))
-    head = [f"PUT {httpx.URL(put).path} HTTP/1.1", "Host: x", f"Content-Length: {len(content)}"]
-    head += [f"{name}: {value}" for name, value in headers.items()]
-    with socket.create_connection(("127.0.0.1", server.settings.http_port), timeout=10) as raw:
-        raw.sendall("\r\n".join(head).encode() + b"\r\n\r\n" + content[:500_000])
-        until(lambda: list(server.data.rglob("*.bin~")), "the first piece on the disk", 10)
+    begin_upload(server, put, headers, len(content), content[:500_000]).close()
     until(lambda: not list(server.data.rglob("*.bin~")), "its removal", 10)
     assert httpx.put(put, content=content, headers=headers, trust_env=False, timeout=60).status_code == 201
+    assert httpx.get(get, trust_env=False, timeout=60).content == content
+
+
+def test_an_upload_is_repeated_before_the_server_knows_that_it_broke_off(server, domain):
+    content = b"x" * (1024 * 1024)
+    with server.user(f"alice@{domain}") as alice:
+        put, headers, get = upload_slot(alice, len(content))
+    with begin_upload(server, put, headers, len(content), b"y" * 500_000) as first:
+        assert httpx.put(put, content=content, headers=headers, trust_env=False, timeout=60).status_code == 201
+        assert httpx.get(get, trust_env=False, timeout=60).content == content
+        assert ended(first)
+    assert httpx.get(get, trust_env=False, timeout=60).content == content
+    assert not list(server.data.rglob("*.bin~"))
+
+
+def test_one_without_its_token_ends_no_upload(server, domain):
+    content = b"x" * (1024 * 1024)
+    with server.user(f"alice@{domain}") as alice:
+        put, headers, get = upload_slot(alice, len(content))
+        _, others, _ = upload_slot(alice, len(content))
+    with begin_upload(server, put, headers, len(content), content[:500_000]) as first:
+        for wrong, status in ((others, 400), ({"Authorization": "Bearer x"}, 401), ({}, 401)):
+            assert httpx.put(put, content=b"small", headers=wrong, trust_env=False).status_code == status
+        first.sendall(content[500_000:])
+        assert first.recv(100).startswith(b"HTTP/1.1 201")
     assert httpx.get(get, trust_env=False, timeout=60).content == content
 
 
