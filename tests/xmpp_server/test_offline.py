@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -155,6 +157,20 @@ def test_the_count_is_the_stores_after_a_restart(world):
     with w.come() as bob:
         go_online(bob)
         assert bodies(bob) == [f"kept {n}" for n in range(QUOTA - 1)] + ["the last that fits"]
+
+
+def test_what_a_module_kept_from_the_store_does_not_count(world):
+    w = world
+    before = w.server.log_text().count("Traceback[c2s]")
+    with closing(sqlite3.connect(w.server.data / "prosody.sqlite", timeout=10)) as db, db:
+        # no table: mod_cloud_notify throws
+        db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
+                   "VALUES (?, 'bob', 'cloud_notify', 'damaged', 'number', '1')", (w.domain,))
+    for n in range(QUOTA + 1):
+        send_message(w.alice, w.bob, f"thrown {n}")
+    settle(w.alice)
+    assert_absent(w.alice, lambda e: e.get("type") == "error")
+    assert w.server.log_text().count("Traceback[c2s]") - before == QUOTA + 1
 
 
 def test_headlines_are_dropped_and_errors_too(world):

@@ -95,15 +95,18 @@ module:hook("message/full", before_archiving, 10);
 -- Before mod_cloud_notify (1), which would announce a message that is not there, and mod_offline (-1).
 module:hook("message/offline/handle", function (event)
 	if is_chat_state_only(event.stanza) or refuse_if_full(event, event.username) then return true; end
-	local fill = fills:get(event.username);
-	if fill then fill.count = fill.count + 1; end
 end, 10);
 
+local function count(username, change)
+	local fill = fills:get(username);
+	if fill then fill.count = fill.count + change; end
+end
+
+-- Just before mod_offline, when no other module can throw any more.
+module:hook("message/offline/handle", function (event) count(event.username, 1); end, -0.5);
+
 -- Only reached when mod_offline could not store.
-module:hook("message/offline/handle", function (event)
-	local fill = fills:get(event.username);
-	if fill then fill.count = fill.count - 1; end
-end, -1.5);
+module:hook("message/offline/handle", function (event) count(event.username, -1); end, -1.5);
 
 local function forget(username)
 	fills:set(username, nil);
