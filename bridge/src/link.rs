@@ -87,8 +87,8 @@ pub trait Link: Sync {
 pub struct Waiting {
     /// Messages that wait for a consumer.
     pub messages: u32,
-    /// Consumers, the active one and those that wait behind it.
-    pub consumers: u32,
+    /// Active consumers: one at most, and the broker does not count those that wait behind it.
+    pub active: u32,
 }
 
 /// Where the broker is and what the bridge uses there.
@@ -218,7 +218,7 @@ impl Link for Rabbit {
     async fn waiting(&self) -> Result<Waiting, LinkError> {
         let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
         let queue = self.consuming.queue_declare(self.queue.clone(), options, FieldTable::default()).await?;
-        Ok(Waiting { messages: queue.message_count(), consumers: queue.consumer_count() })
+        Ok(Waiting { messages: queue.message_count(), active: queue.consumer_count() })
     }
 }
 

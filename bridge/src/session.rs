@@ -341,12 +341,12 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         );
     }
 
-    /// An active consumer that has nothing in hand and gets nothing, though messages wait, has stalled. So has the only one
-    /// that was never active.
+    /// An active consumer that has nothing in hand and gets nothing, though messages wait, has stalled. So has one that
+    /// nobody is active beside.
     fn judge(&mut self, answer: Result<Waiting, LinkError>) -> Result<(), SessionEnd> {
         self.probe = None;
-        let Waiting { messages, consumers } = answer?;
-        let should_get = messages > 0 && (self.version.is_some() || consumers == 1);
+        let Waiting { messages, active } = answer?;
+        let should_get = messages > 0 && (self.version.is_some() || active == 0);
         let idle = should_get && self.prefix.open() == 0 && self.stop_until.is_none();
         if idle && self.idle_at == Some(self.deliveries) {
             return Err(SessionEnd::Stalled);

@@ -138,6 +138,11 @@ class Stage:
         with self.connect() as connection:
             return connection.channel().queue_declare(queue or self.name, passive=True).method.message_count
 
+    def active_consumers(self) -> int:
+        """What the broker says of the queue's consumers."""
+        with self.connect() as connection:
+            return connection.channel().queue_declare(self.name, passive=True).method.consumer_count
+
     def dead(self) -> list[tuple[dict[str, Any], bytes]]:
         """Takes the dead letters out of RabbitMQ: headers and bodies."""
         found = []

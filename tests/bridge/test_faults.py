@@ -178,6 +178,16 @@ def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor, broker)
     assert {json.loads(body)["event"] for _, body in stage.dead()} == set(range(100))
 
 
+def test_the_broker_counts_no_consumer_that_waits_behind_another(stage):
+    """From that a bridge tells that it has stalled: nobody is active, and messages wait."""
+    for _ in range(2):
+        stage.bridge().wait_for("standby")
+    assert stage.active_consumers() == 1
+    for bridge in stage.bridges:
+        bridge.process.kill()
+    until(lambda: stage.active_consumers() == 0, "the end of both", 30)
+
+
 def test_what_the_broker_gives_up_is_a_dead_letter(stage, broker):
     """An operator's policy gives events up that come back too often, as RabbitMQ 4 does where nothing is said."""
     bridge = standby(stage, broker)

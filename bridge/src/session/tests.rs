@@ -16,8 +16,8 @@ struct Checked<'a> {
     waiting: Waiting,
 }
 
-/// A queue without messages, and this session at it.
-const NOTHING: Waiting = Waiting { messages: 0, consumers: 1 };
+/// A queue without messages, and somebody at it.
+const NOTHING: Waiting = Waiting { messages: 0, active: 1 };
 
 impl Link for Checked<'_> {
     async fn acknowledge(&self, up_to: u64) -> Result<(), LinkError> {
@@ -150,10 +150,12 @@ async fn a_gap_in_the_tags_ends_the_session() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_only_consumer_that_gets_nothing_though_messages_wait_has_stalled() {
+async fn a_consumer_that_gets_nothing_though_messages_wait_and_nobody_is_active_has_stalled() {
     for (waiting, is_stalled) in [
-        (Waiting { messages: 1, consumers: 1 }, true),
-        (Waiting { messages: 1, consumers: 2 }, false),
+        (Waiting { messages: 1, active: 0 }, true),
+        // Another is active, and slow.
+        (Waiting { messages: 1, active: 1 }, false),
+        (Waiting { messages: 0, active: 0 }, false),
         (NOTHING, false),
     ] {
         let (sent, register, health) = (Sent::new(1, 0), Register::default(), Health::new(State::Connecting));
