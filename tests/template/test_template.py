@@ -198,6 +198,13 @@ def test_nothing_is_named_that_only_sam_knows():
     assert re.findall(r"!Ref \w+\.\w+", text) == []
 
 
+def test_rules_use_what_rules_may():
+    """CloudFormation refuses others there; cfn-lint looks at the outermost only."""
+    text = (ROOT / "template.yaml").read_text()
+    rules = text[text.index("\nRules:"):text.index("\nConditions:")]
+    assert set(re.findall(r"!(\w+)", rules)) <= {"And", "Contains", "Equals", "Not", "Or", "Ref"}
+
+
 def test_every_parameter_is_described(template):
     for name, parameter in template["Parameters"].items():
         assert parameter.get("Description") or parameter.get("AllowedValues"), name
