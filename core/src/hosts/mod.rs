@@ -41,7 +41,12 @@ pub enum HostsError {
         /// What it said.
         detail: String,
     },
-    /// The server could not be reached or failed; retry helps.
+    /// The server could not be reached: nothing was sent. Retry helps.
+    #[error(
+        "the XMPP server's hosts API cannot be reached ({0}); see that the server runs and that [xmpp] hostsAdminUrl is right"
+    )]
+    Unreachable(String),
+    /// The server did not answer; retry helps.
     #[error(
         "the XMPP server's hosts API did not answer ({0}); see that the server runs and that [xmpp] hostsAdminUrl is right"
     )]
@@ -140,5 +145,6 @@ async fn refused(answer: reqwest::Response) -> HostsError {
 }
 
 fn unavailable(error: &reqwest::Error) -> HostsError {
-    HostsError::Unavailable(root_cause(error))
+    let cause = root_cause(error);
+    if error.is_connect() { HostsError::Unreachable(cause) } else { HostsError::Unavailable(cause) }
 }

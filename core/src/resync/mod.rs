@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     address::RoomJid,
     domains::{Domains, HostServer},
-    rooms::{EXPIRY_GRACE, Ledger, LedgerError, OnRecord, ReconcileError, Reconciler, RoomServer, Upkeep},
+    rooms::{EXPIRY_GRACE, Ledger, LedgerError, OnRecord, ReconcileError, Reconciler, RoomServer, Upkeep, expired_by},
 };
 
 #[cfg(test)]
@@ -166,7 +166,7 @@ where
     async fn repair_room(&self, room: &RoomJid, limits: Limits) -> Option<usize> {
         let deadline = limits.first.min(Instant::now() + LIMIT);
         let mut outcome = self.reconciler.repair(room, deadline).await;
-        let expired = deadline + EXPIRY_GRACE;
+        let expired = expired_by(deadline);
         if outcome.as_ref().is_err_and(ReconcileError::is_unanswered) && expired < limits.last {
             tokio::time::sleep_until(expired).await;
             outcome = self.reconciler.repair(room, limits.last.min(Instant::now() + LIMIT)).await;

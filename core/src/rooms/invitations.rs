@@ -89,6 +89,10 @@ pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
             failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
             return Ok(Sent::Done);
         }
+        if let Err(late) = in_time(send_by) {
+            claims.release().await?;
+            return Err(late);
+        }
         let bounced = match reconciler.server.invite(room, spec.kind, &sendable, send_by).await {
             Ok(bounced) => bounced,
             Err(error) => {

@@ -25,7 +25,7 @@ pub use self::{
     invitations::CLAIM,
     ledger::{Change, DomainRegister, DomainState, Ledger, LedgerError, OnRecord, RoomEvent, Scope, Ticket, Upkeep},
     memory::MemoryLedger,
-    muc::{EXPIRY_GRACE, MucRooms},
+    muc::{EXPIRY_GRACE, MucRooms, expired_by},
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
     reconcile::{ReconcileError, Reconciler},
     server::{Invitation, Refusal, RoomServer, ServerError},

@@ -15,7 +15,7 @@ pub enum ServerError {
     #[error("the XMPP server did not do it ({0}); a retry may succeed")]
     Unavailable(String),
     /// It has the request, or part of it, and did not answer: it may take effect as long as the request has not expired
-    /// ([`super::EXPIRY_GRACE`] after the deadline). A retry helps, and must not come sooner.
+    /// ([`super::expired_by`]). A retry helps, and must not come sooner.
     #[error("the XMPP server did not answer ({0}); a retry may succeed")]
     Unanswered(String),
     /// It will not do it; no retry helps until something is changed.

@@ -124,6 +124,7 @@ impl XmppClient {
                 // Nothing of the exchange has been sent.
                 Err(lost) if lost.is_session_loss() => {
                     tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
+                    self.0.retire(&session);
                     session = self.session(deadline).await?;
                 }
                 proven => proven?,
@@ -194,6 +195,14 @@ impl XmppClient {
 impl Inner {
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `session` be used for nothing new. It ends with those who still wait for answers on it.
+    fn retire(&self, session: &Session) {
+        let mut slot = self.slot();
+        if matches!(&*slot, Slot::Open(current) if current.is(session)) {
+            *slot = Slot::Empty;
+        }
     }
 
     /// Connects and logs in within the time limit.

@@ -176,30 +176,42 @@ impl Session {
         self.wait(reply, sent, deadline).await
     }
 
-    /// Has the server prove within `proof` that it is still there; if it does not, the session is closed.
+    /// Has the server prove within `proof` that it is still there.
     ///
     /// For a session after a pause: the socket may have died without notice, and waiting for the deadline to find out
     /// would cost the caller all its time. The ping goes alone: what is sent to a dead socket may arrive all the same, when
-    /// the kernel repeats it, and a request would by then have been sent over another session.
+    /// the kernel repeats it, and a request would by then have been sent over another session. A server that is only slow
+    /// may still answer others, so the session is left to them.
     ///
     /// # Errors
     /// [`RequestError::SessionLost`] when the proof fails, [`RequestError::TimedOut`] when `deadline` passes first.
     pub(super) async fn prove(&self, deadline: Instant, proof: Duration) -> Result<(), RequestError> {
-        let until = Instant::now() + proof;
-        match self.perform(Request::ping().into(), until.min(deadline)).await {
-            Err(RequestError::TimedOut) if until < deadline => {
-                Err(RequestError::SessionLost("no sign of life after a pause".into()))
-            }
-            Err(error @ (RequestError::TimedOut | RequestError::SessionLost(_))) => Err(error),
+        let (sent, until) = (Stamp::now(), Instant::now() + proof);
+        match tokio::time::timeout_at(until.min(deadline), self.send(Request::ping().into())).await {
             // An error is an answer too.
-            _ => Ok(()),
+            Ok(Ok(_)) => {
+                self.heard_of(sent);
+                Ok(())
+            }
+            Ok(Err(_)) => Err(ended()),
+            Err(_) if until < deadline => Err(RequestError::SessionLost("no sign of life after a pause".into())),
+            Err(_) => Err(RequestError::TimedOut),
         }
+    }
+
+    /// Whether this is `other`, or a clone of it.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.requests.same_channel(&other.requests)
     }
 
     /// Closes the stream at once; what is still unanswered ends with `SessionLost`.
     pub async fn close(&self) {
         self.driver.abort();
         self.requests.closed().await;
+    }
+
+    fn heard_of(&self, sent: Stamp) {
+        *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 
     fn send(&self, Exchange { ahead, request }: Exchange) -> oneshot::Receiver<Result<Answer, RequestError>> {
@@ -217,7 +229,7 @@ impl Session {
     ) -> Result<Answer, RequestError> {
         match tokio::time::timeout_at(deadline, reply).await {
             Ok(Ok(result)) => {
-                *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = sent;
+                self.heard_of(sent);
                 result
             }
             Ok(Err(_)) => Err(ended()),

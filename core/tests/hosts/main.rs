@@ -66,7 +66,7 @@ async fn each_failure_to_create_is_logged_with_the_domain_in_its_place() {
     assert_eq!(lines.count(), 5);
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let down = hosts(format!("http://{nobody}/").parse().unwrap()).create("a.example").await.unwrap_err();
-    assert!(matches!(down, HostsError::Unavailable(_)), "{down:?}");
+    assert!(matches!(down, HostsError::Unreachable(_)), "{down:?}");
     assert_eq!(lines.count(), 6);
 }
 

@@ -45,7 +45,9 @@ pub(crate) enum Fault {
     SilentAfterLogin,
     /// Logs in on each connection, answers the first request of it and then nothing.
     SilentAfterFirstAnswer,
-    /// As before, but keeps sending messages of its own.
+    /// On the first connection answers the first request, and the others only when somebody has logged in once more.
+    SlowUntilNextLogin,
+    /// As `SilentAfterFirstAnswer`, but keeps sending messages of its own.
     TalksButAnswersOnce,
     /// Answers in reverse, when a hundred requests are there.
     AnswersReversed,
@@ -196,6 +198,9 @@ async fn serve(
             }
         } else if frame.starts_with("<iq") {
             traces.lock().unwrap().extend(attribute(&frame, "id"));
+            while fault == Fault::SlowUntilNextLogin && answers.given > 0 && logins.load(Ordering::SeqCst) < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
             answer(&mut ws, fault, number, &frame, &mut answers).await?;
         }
     }

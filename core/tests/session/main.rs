@@ -285,6 +285,19 @@ async fn a_deadline_ends_the_proof_of_a_quiet_session() {
 }
 
 #[tokio::test]
+async fn a_slow_server_still_answers_those_who_did_not_ask_for_a_proof() {
+    let fake = Fake::start(Fault::SlowUntilNextLogin).await;
+    let client = client(fake.url());
+    request(&client).await.unwrap();
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.request(&ping().once(), Instant::now() + PATIENCE).await });
+    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
+    request(&client).await.unwrap();
+    waiting.await.unwrap().unwrap();
+    assert_eq!(fake.connections(), 2);
+}
+
+#[tokio::test]
 async fn what_must_not_be_sent_twice_is_lost_with_its_session() {
     let fake = Fake::start(Fault::DropsFirstConnection).await;
     let client = client(fake.url());

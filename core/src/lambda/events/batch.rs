@@ -14,7 +14,9 @@ use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped},
-    rooms::{Change, EXPIRY_GRACE, Ledger, Ordinal, ReconcileError, Reconciler, RoomEvent, RoomServer, Upkeep},
+    rooms::{
+        Change, EXPIRY_GRACE, Ledger, Ordinal, ReconcileError, Reconciler, RoomEvent, RoomServer, Upkeep, expired_by,
+    },
     telemetry::{
         Metric,
         trace::{self, TRACEPARENT, TraceContext},
@@ -63,8 +65,8 @@ struct Groups {
 /// Why an event is not done yet.
 struct Setback {
     cause: String,
-    /// Whether a request is left that may still take effect.
-    unanswered: bool,
+    /// When no request that is left of it can take effect any more.
+    expired: Option<Instant>,
 }
 
 impl<L, S, H, Q> Worker<L, S, H, Q>
@@ -135,11 +137,14 @@ where
         let (parts, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let work = async move {
             let outcomes = self.reconciler.apply(&room, &events, deadline).await;
-            let setback =
-                |error: ReconcileError| Setback { cause: error.to_string(), unanswered: error.is_unanswered() };
+            let expired = expired_by(deadline);
+            let setback = |error: ReconcileError| Setback {
+                cause: error.to_string(),
+                expired: error.is_unanswered().then_some(expired),
+            };
             outcomes.into_iter().map(|outcome| outcome.map_err(setback)).collect()
         };
-        Box::pin(together(span, parts, deadline, work))
+        Box::pin(together(span, parts, work))
     }
 
     fn domain(
@@ -155,11 +160,15 @@ where
             let outcome = Domains::new(&self.reconciler, &self.hosts).apply(&domain, &events, deadline).await;
             let outcome = |_| match &outcome {
                 Ok(()) => Ok(()),
-                Err(error) => Err(Setback { cause: error.to_string(), unanswered: error.is_unanswered() }),
+                // The hosts API's requests do not expire; they are done, or given up, by then.
+                Err(error) => Err(Setback {
+                    cause: error.to_string(),
+                    expired: error.is_unanswered().then(|| deadline + EXPIRY_GRACE),
+                }),
             };
             events.iter().map(outcome).collect()
         };
-        Box::pin(together(span, parts, deadline, work))
+        Box::pin(together(span, parts, work))
     }
 
     /// Has the failed messages come again soon at first, and ever more seldom. They need not stay invisible until the
@@ -200,12 +209,7 @@ impl Groups {
 }
 
 /// Does the work on one group, in `span`, which joins the trace of the last of its messages; tells what came of each.
-async fn together(
-    span: Span,
-    parts: Vec<Part>,
-    deadline: Instant,
-    work: impl Future<Output = Vec<Result<(), Setback>>>,
-) -> Vec<Failure> {
+async fn together(span: Span, parts: Vec<Part>, work: impl Future<Output = Vec<Result<(), Setback>>>) -> Vec<Failure> {
     trace::join(&span, parts.iter().rev().find_map(|part| part.trace));
     if let [only] = &parts[..] {
         span.record("event.id", &*only.at.event).record("version", tracing::field::display(only.at.version));
@@ -216,7 +220,7 @@ async fn together(
         for (part, outcome) in parts.iter().zip(outcomes) {
             if let Err(setback) = outcome {
                 tell_failure(part, &setback);
-                failed.push((part.index, rest(setback.unanswered, deadline)));
+                failed.push((part.index, rest(setback.expired)));
             } else {
                 lag = lag.max(Some(now - part.stamped_at));
             }
@@ -246,12 +250,8 @@ fn wait_of(message: &SqsMessage) -> Duration {
 }
 
 /// How long an event must not come again: until a request that is left of it has expired. Queues count whole seconds.
-fn rest(unanswered: bool, deadline: Instant) -> Duration {
-    if unanswered {
-        deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE + Duration::from_secs(1)
-    } else {
-        Duration::ZERO
-    }
+fn rest(expired: Option<Instant>) -> Duration {
+    expired.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()) + Duration::from_secs(1))
 }
 
 /// The trace that the platform's event belongs to, as the bridge handed it on.

@@ -143,18 +143,22 @@ async fn one_by_one(
         let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).once();
         (user.clone(), client.request(&request, deadline).await)
     };
-    let mut refusals = Vec::new();
+    let (mut refusals, mut failure) = (Vec::new(), None::<ServerError>);
     for (user, outcome) in join_all(wanted.map(|(user, change)| set(user, *change))).await {
         match outcome {
             Ok(_) => {}
             Err(RequestError::Stanza(error)) => match stanza_error(&error) {
-                ServerError::RoomMissing => return Err(ServerError::RoomMissing),
+                ServerError::RoomMissing => failure = failure.or(Some(ServerError::RoomMissing)),
                 error => refusals.push(Refusal { user, error }),
             },
-            Err(error) => return Err(server_error(&error)),
+            // What says most of all: one that was not answered may still take effect.
+            Err(error) => match server_error(&error) {
+                error @ ServerError::Unanswered(_) => failure = Some(error),
+                error => failure = failure.or(Some(error)),
+            },
         }
     }
-    Ok(refusals)
+    failure.map_or(Ok(refusals), Err)
 }
 
 /// Who has `affiliation` (XEP-0045, sections 10.5 and 10.8).

@@ -3,19 +3,15 @@
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
 use super::super::ServerError;
-use crate::xmpp::{ConnectError, RequestError};
+use crate::xmpp::RequestError;
 
 /// Of a request to a room.
 pub(super) fn server_error(error: &RequestError) -> ServerError {
     match error {
         RequestError::Stanza(error) => stanza_error(error),
-        // It was sent, and perhaps received; also when a frozen server takes no other connection after that.
-        RequestError::SessionLost(_)
-        | RequestError::TimedOut
-        | RequestError::Connect(ConnectError::TimedOut(_) | ConnectError::Broken(_)) => {
-            ServerError::Unanswered(error.to_string())
-        }
-        // The server is down, or of another release. Both pass.
+        // It was sent, and perhaps received.
+        RequestError::SessionLost(_) | RequestError::TimedOut => ServerError::Unanswered(error.to_string()),
+        // Nothing was sent: the server is down, or of another release. Both pass.
         other => ServerError::Unavailable(other.to_string()),
     }
 }

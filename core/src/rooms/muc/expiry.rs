@@ -8,12 +8,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-/// How long after its deadline a request may still take effect: what the clocks of both sides may differ. No event may be
-/// tried again sooner after a deadline that passed.
+/// How long after its deadline a request may still take effect: what the clocks of both sides may differ.
 pub const EXPIRY_GRACE: Duration = Duration::from_secs(5);
 
-/// When what has to be done by `deadline` expires, in seconds since the epoch of Unix.
+/// How long a request counts at most, whatever its deadline: an event whose request was lost with a connection need not wait
+/// as long as its handler might have. A server that has not come to it by then is overloaded, and sheds it.
+const LIFE: Duration = Duration::from_secs(20);
+
+/// When nothing that was sent up to now, to be done by `deadline`, can take effect any more. No event may be tried again
+/// sooner after a request that was not answered.
+#[must_use]
+pub fn expired_by(deadline: Instant) -> Instant {
+    deadline.min(Instant::now() + LIFE) + EXPIRY_GRACE
+}
+
+/// When what is sent now, to be done by `deadline`, expires, in seconds since the epoch of Unix.
 pub(super) fn expires(deadline: Instant) -> u64 {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (SystemTime::now() + left + EXPIRY_GRACE).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    let left = expired_by(deadline).saturating_duration_since(Instant::now());
+    (SystemTime::now() + left).duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -13,7 +13,7 @@ mod stanzas;
 
 use tokio::time::Instant;
 
-pub use self::expiry::EXPIRY_GRACE;
+pub use self::expiry::{EXPIRY_GRACE, expired_by};
 use self::{
     affiliations::Change,
     errors::{server_error, stanza_error},
@@ -54,7 +54,8 @@ impl RoomServer for MucRooms {
             name: spec.name.as_deref().map(stanzas::plain),
             expires: expires(deadline),
         };
-        let request = Request::set(room.as_bare().clone(), payload);
+        // Late, and after a destruction that was handled meanwhile, a copy would make the room anew.
+        let request = Request::set(room.as_bare().clone(), payload).once();
         self.client.request(&request, deadline).await.map(drop).map_err(|error| server_error(&error))
     }
 
