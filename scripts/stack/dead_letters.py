@@ -116,6 +116,10 @@ def redrive_broker(
     each what became of it; what cannot be brought back stays where it is.
     """
     for delivery in broker.fetch(queue):
+        if "x-sippo-version" not in delivery.headers:
+            yield (f"one of {delivery.headers.get('x-first-death-reason', 'unknown')} was given up by the broker before it had "
+                   "a place in the order; have the platform publish what still holds, and purge it by hand")
+            continue
         key = str(delivery.headers.get("x-sippo-routing-key"))
         if key not in FUNCTIONS and routing_key is not None and key == misspelt:
             key = routing_key
