@@ -482,6 +482,14 @@ def postgresql(server_folder):
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def postgresql_rows(port: int, statement: str) -> list[str]:
+    """What a statement returns, a line for each row."""
+    psql = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1]
+    command = [psql, "-XAtq", "-h", "127.0.0.1", "-p", str(port), "-U", "sippo", "-d", "prosody", "-c", statement]
+    environment = os.environ | {"PGPASSWORD": PASSWORD}
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout.splitlines()
+
+
 def test_storage_in_postgresql(new_server, unique_domain, postgresql):
     server = new_server(storage=f"postgresql://sippo@127.0.0.1:{postgresql}/prosody",
                         extra={"STORAGE_PASSWORD": PASSWORD}).start()
@@ -490,6 +498,13 @@ def test_storage_in_postgresql(new_server, unique_domain, postgresql):
     users = [f"u{n}@{domain}" for n in range(20)]
     with server.admin() as admin:
         assert bounced(deliver(admin, domain, *users)) == {}
+        bad = f"bad@{domain}"  # mod_cloud_notify throws, as in test_storage.py
+        postgresql_rows(postgresql, "INSERT INTO prosody (host, \"user\", store, key, type, value) "
+                                    f"VALUES ('{domain}', 'bad', 'cloud_notify', 'damaged', 'number', '1')")
+        reply = deliver(admin, domain, f"before@{domain}", bad, f"after@{domain}")
+        assert bounced(reply) == {bad: "internal-server-error"}
+        waiting = "SELECT DISTINCT \"user\" FROM prosodyarchive WHERE \"user\" IN ('before', 'bad', 'after') ORDER BY 1"
+        assert postgresql_rows(postgresql, waiting) == ["after", "before"]
     server.kill()
     server.start()
     assert server.hosts() == [domain]

@@ -204,6 +204,7 @@ def test_a_message_that_makes_a_module_fail_keeps_no_other_away(small, tenant):
                    "VALUES (?, 'bad', 'cloud_notify', 'damaged', 'number', '1')", (tenant,))
     with small.admin() as admin:
         assert bounced(deliver(admin, tenant, *users)) == {users[1]: "internal-server-error"}
+    assert stored(small, tenant) == [(name, store) for name in ("first", "last") for store in ("archive", "offline")]
     for user in (users[0], users[2]):
         with small.user(user) as client:
             go_online(client)

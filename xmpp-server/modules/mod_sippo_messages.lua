@@ -9,7 +9,7 @@
 --
 -- It may carry `expires` (see sippo_expiry). Each message goes the way that it would go by itself. The result comes
 -- when all is on disk and names those that bounced, each with the error's type and condition (RFC 6120, 8.3), also one
--- that makes a module throw (`wait`, `internal-server-error`):
+-- that makes a module throw (`wait`, `internal-server-error`; nothing of it is stored):
 --
 --   <messages xmlns='…'><refused id='…' type='modify'><jid-malformed xmlns='…'/></refused> …</messages>
 --
@@ -63,9 +63,9 @@ local function handle(origin, messages, ids, reply)
 		reply:tag("refused", { id = id, type = kind }):tag(condition, { xmlns = xmlns_errors }):up():up();
 		return true;
 	end
-	local ok, err = transaction(function ()
+	local ok, err = transaction(function (apart)
 		for _, message in ipairs(messages) do
-			local handled, failure = xpcall(prosody.core_process_stanza, debug.traceback, origin, message);
+			local handled, failure = apart(prosody.core_process_stanza, origin, message);
 			if not handled then
 				module:log("error", "Could not handle a message of the service to %s; mend the module that failed: %s",
 					message.attr.to, failure);

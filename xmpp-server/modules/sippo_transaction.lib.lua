@@ -4,6 +4,9 @@
 -- sent stays when the transaction fails, so it has to be something that is repeated then. Who keeps in memory what the
 -- store holds hooks the global event `sippo-transaction-failed`. The function must not wait for anything (util.async):
 -- others would write into its transaction and take their writes for committed.
+--
+-- The function gets another, `apart(f, …)`, which calls `f` and takes back what it has stored, and nothing else, if it
+-- throws; true, or nil and the error. What the store itself refuses fails the transaction all the same.
 
 local close_statements = module:require "sippo_statements";
 local pack, unpack = table.pack, table.unpack;
@@ -38,15 +41,35 @@ local function open(engine)
 	end
 end
 
+local function failed()
+	prosody.events.fire_event("sippo-transaction-failed");
+end
+
+--- Has all of `engines` execute a statement; one that cannot fails the transaction.
+local function all(engines, sql)
+	for _, engine in ipairs(engines) do engine:transaction(engine.update, engine, sql); end
+end
+
 --- Calls `f`. True when all is on disk; nil and an error when nothing of it is: see the log, repeat later.
 return function (f)
-	local closers = {};
-	for _, engine in pairs(module:shared("/*/sql/connections")) do closers[#closers + 1] = open(engine); end
-	local ok, err = xpcall(f, debug.traceback);
+	local engines, closers = {}, {};
+	for _, engine in pairs(module:shared("/*/sql/connections")) do
+		engines[#engines + 1], closers[#closers + 1] = engine, open(engine);
+	end
+	local function apart(g, ...)
+		all(engines, "SAVEPOINT sippo");
+		local ok, err = xpcall(g, debug.traceback, ...);
+		if not ok then all(engines, "ROLLBACK TO SAVEPOINT sippo"); end
+		all(engines, "RELEASE SAVEPOINT sippo");
+		if ok then return true; end
+		failed();
+		return nil, err;
+	end
+	local ok, err = xpcall(f, debug.traceback, apart);
 	for _, close in ipairs(closers) do
 		if not close(ok) then ok, err = nil, err or "the transaction failed"; end
 	end
 	if ok then return true; end
-	prosody.events.fire_event("sippo-transaction-failed");
+	failed();
 	return nil, err;
 end
