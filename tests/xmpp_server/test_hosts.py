@@ -289,6 +289,31 @@ def test_delete_closes_every_session(server, domain, other_domain):
     again.close()
 
 
+def test_delete_goes_on_when_the_end_of_a_session_cannot_be_stored(server, domain):
+    sleeper = server.user(f"dave@{domain}", "phone")
+    go_online(sleeper)
+    sleeper.send(E("enable", SM, resume="true"))
+    sleeper.wait(lambda e: e.tag == f"{{{SM}}}enabled")
+    before = server.log_text().count("going into hibernation")
+    sleeper.abort()
+    until(lambda: server.log_text().count("going into hibernation") > before, "the session to wait", 10)
+    with server.user(f"alice@{domain}") as alice:
+        alice.message(sleeper.jid, "goes to the offline store when the session ends")
+        alice.sync()
+    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db:
+        with db:
+            db.execute(f"CREATE TRIGGER broken BEFORE INSERT ON prosodyarchive WHEN NEW.host='{domain}' "
+                       "AND NEW.store='offline' BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
+        try:
+            assert server.hosts_api("DELETE", f"/{domain}").status_code == 204
+        finally:
+            with db:
+                db.execute("DROP TRIGGER broken")
+    assert "its deletion goes on" in server.log_text()
+    assert not serves(server, domain)
+    assert sqlite_rows(server, domain, f"conference.{domain}") == []
+
+
 def test_delete_tells_occupants_from_other_domains(server, domain, other_domain):
     room = f"group@conference.{domain}"
     guest_jid = f"guest@{other_domain}"

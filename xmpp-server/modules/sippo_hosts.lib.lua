@@ -158,8 +158,14 @@ function lib.delete(domain)
 	local ok, err = store:set(domain, { deleted = os.time() });
 	if not ok then return nil, err; end
 	ok, err = transaction(function () stop(domain); end); -- many sessions and rooms may have something to store
-	if not ok then return nil, err; end
-	for _, name in ipairs { domain, lib.component_of(domain) } do
+	if not ok then -- no matter: it would be removed now
+		module:log("warn", "What the sessions and rooms of %s had to store is lost: %s; its deletion goes on", domain, err);
+	end
+	local component = lib.component_of(domain);
+	if prosody.hosts[domain] or prosody.hosts[component] then
+		return nil, "it could not be stopped: "..tostring(err or "see the log");
+	end
+	for _, name in ipairs { domain, component } do
 		ok, err = purge(name);
 		if not ok then return nil, err; end
 	end
