@@ -36,7 +36,7 @@ def results(client) -> int:
 
 
 @pytest.mark.parametrize("whose", ["user", "room"])
-@pytest.mark.parametrize("size", ["-5", "-1", "1.5", "1e3", "0x10", "x", "", " 2"])
+@pytest.mark.parametrize("size", ["-5", "-1", "1.5", "1e3", "0x10", "x", "", " ", "+", "+-2", "+ 2", "1 2"])
 def test_a_page_is_a_whole_number_of_messages(archives, whose, size):
     alice, addresses = archives
     alice.messages()
@@ -46,7 +46,8 @@ def test_a_page_is_a_whole_number_of_messages(archives, whose, size):
 
 
 @pytest.mark.parametrize("whose", ["user", "room"])
-@pytest.mark.parametrize("size, count", [("<max>0</max>", 0), ("<max>2</max>", 2), ("<max>9999</max>", MESSAGES),
+@pytest.mark.parametrize("size, count", [("<max>0</max>", 0), ("<max>2</max>", 2), ("<max> 2 </max>", 2),
+                                         ("<max>\n2\n</max>", 2), ("<max>+2</max>", 2), ("<max>9999</max>", MESSAGES),
                                          ("<before/>", MESSAGES)])
 def test_a_good_page(archives, whose, size, count):
     alice, addresses = archives

@@ -12,7 +12,7 @@ local function guard(event)
 	local origin, stanza = event.origin, event.stanza;
 	local set = stanza.tags[1]:get_child("set", xmlns_rsm);
 	for max in set and set:childtags("max") or function () end do -- of several, the last would count
-		if not (max:get_text() or ""):match("^%d+$") then
+		if not (max:get_text() or ""):match("^%s*%+?%d+%s*$") then -- as XML Schema writes one
 			origin.send(st.error_reply(stanza, "modify", "bad-request", "Give max as a whole number, at least 0"));
 			return true;
 		end
