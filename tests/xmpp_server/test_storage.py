@@ -20,6 +20,7 @@ from support.stanzas import (
     bounced,
     condition,
     deliver,
+    error_shape,
     go_online,
     has_body,
     messages_to,
@@ -248,6 +249,8 @@ def test_a_bad_list_is_refused_as_a_whole(small, tenant, children):
 def test_a_request_counts_until_it_expires(small, tenant):
     bob, now = f"bob@{tenant}", int(time.time())
     with small.admin() as admin:
-        assert condition(deliver(admin, tenant, bob, attributes=f"expires='{now - 1}'")) == "remote-server-timeout"
+        refusal = deliver(admin, tenant, bob, attributes=f"expires='{now - 1}'")
+        assert condition(refusal) == "remote-server-timeout" and "is overloaded or was stopped" in error_shape(refusal)
+        assert "see whether this server is overloaded or was stopped" in small.log_text()
         assert stored(small, tenant) == []
         assert bounced(deliver(admin, tenant, bob, attributes=f"expires='{now + 60}'")) == {}

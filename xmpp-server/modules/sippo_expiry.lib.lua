@@ -16,9 +16,10 @@ function _M.refuse_if_expired(event)
 	local late = expires and now() - expires or 0;
 	if late <= 0 then return; end
 	module:log("warn", "A request to %s came %.0f s after it expired and was not handled; if that goes on, "
-		.."see that the clocks of this server and of the service agree", stanza.attr.to, late);
+		.."see whether this server is overloaded or was stopped, or that the clocks of this server and of the service "
+		.."agree", stanza.attr.to, late);
 	origin.send(st.error_reply(stanza, "wait", "remote-server-timeout",
-		"It came too late; see that the clocks of the server and of the service agree"));
+		"It came too late; see whether the server is overloaded or was stopped, or that its clock and the service's agree"));
 	return true;
 end
 
