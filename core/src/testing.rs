@@ -17,7 +17,7 @@ use crate::{
     rooms::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError},
 };
 
-/// Rooms with their members. `refused` is never let in, invitations of `bounced` bounce; requests about `broken` fail, those about `stuck` are never answered,
+/// Rooms with their members. `refused` is never let in, invitations of `bounced` bounce; requests about `broken` fail, those about `stuck…` are never answered,
 /// nor is the first about `late`.
 #[derive(Debug, Default)]
 pub(crate) struct Rooms {
@@ -32,7 +32,7 @@ impl Rooms {
         match room.as_bare().node().map(ToString::to_string).as_deref() {
             Some("broken") => Err(ServerError::Unavailable("injected".to_owned())),
             Some("late") if self.was_late.swap(true, Ordering::Relaxed) => Ok(()),
-            Some("stuck" | "late") => {
+            Some(name) if name == "late" || name.starts_with("stuck") => {
                 tokio::time::sleep_until(deadline).await;
                 Err(ServerError::Unanswered("injected".to_owned()))
             }

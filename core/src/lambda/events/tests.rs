@@ -23,12 +23,17 @@ struct Notes {
     dead: Mutex<Vec<(String, String)>>,
     waits: Mutex<Vec<(String, Duration)>>,
     refuses: bool,
+    /// How long a burial takes.
+    takes: Option<Duration>,
 }
 
 impl Queue for &Notes {
     async fn bury(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
         if self.refuses {
             return Err(QueueError("injected".to_owned()));
+        }
+        if let Some(pause) = self.takes {
+            tokio::time::sleep(pause).await;
         }
         self.dead.lock().unwrap().push((message.message_id.clone().unwrap(), poison.reason()));
         Ok(())
@@ -163,6 +168,16 @@ async fn poison_goes_to_the_dead_letters_with_its_reason() {
     let codes: Vec<_> = dead.iter().map(|(id, why)| (id.as_str(), why.split(':').next().unwrap())).collect();
     assert_eq!(codes, [("a", "unstamped"), ("2", "expired"), ("3", "bad-address"), ("4", "ill-typed")]);
     assert_eq!(world.rooms.members("team").unwrap(), ["alice"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn poison_does_not_wait_for_rooms_that_hang() {
+    let notes = Notes { takes: Some(Duration::from_millis(1)), ..Notes::default() };
+    let world = World { notes, ..World::default() };
+    let mut batch: Vec<_> = (1..=40).map(|counter| group(counter, &format!("stuck-{counter}"), &[])).collect();
+    batch.push(raw("a", "no stamp"));
+    assert_eq!(world.handle(batch).await.len(), 40);
+    assert_eq!(world.notes.dead.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
