@@ -110,12 +110,18 @@ def test_message_to_a_hibernating_session_is_not_lost(short):
         assert again.wait_message("while asleep") is not None
 
 
-def test_late_binding_gains_nothing(short):
-    jid = "late@age.example"
+def authenticated_too_long_ago(short, jid):
+    """A stream that has logged in, and bound nothing for longer than a session may last."""
     client = short.client(jid, short.login_token(jid)).open()
     client.authenticate()
     logged_in = time.monotonic()
     until(lambda: time.monotonic() - logged_in > MAX_AGE + 1, "the session's age", MAX_AGE + 10)
+    return client
+
+
+def test_late_binding_gains_nothing(short):
+    jid = "late@age.example"
+    client = authenticated_too_long_ago(short, jid)
     with pytest.raises(StreamError) as end:
         client.bind()
         client.wait_message(timeout=10)
@@ -124,10 +130,7 @@ def test_late_binding_gains_nothing(short):
 
 def test_one_who_binds_too_late_reads_nothing(short):
     jid = "reader@age.example"
-    client = short.client(jid, short.login_token(jid)).open()
-    client.authenticate()
-    logged_in = time.monotonic()
-    until(lambda: time.monotonic() - logged_in > MAX_AGE + 1, "the session's age", MAX_AGE + 10)
+    client = authenticated_too_long_ago(short, jid)
     bind = "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>"
     try:
         for stanza in (bind, request("set", "<query xmlns='urn:xmpp:mam:2'/>", None, "q")):
