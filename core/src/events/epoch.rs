@@ -66,6 +66,6 @@ impl EpochRegister for DynamoEpochs {
         let condition = if seen == 0 { "attribute_not_exists(pk) OR epoch = :seen" } else { "epoch = :seen" };
         let values = vec![(":next", number(next)), (":seen", number(seen))];
         let update = Update { key: key(), change: "SET epoch = :next", condition: condition.into(), values };
-        self.0.update(update).await.map_err(|error| EpochError(error.to_string()))
+        self.0.update(&update).await.map_err(|error| EpochError(error.to_string()))
     }
 }

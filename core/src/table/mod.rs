@@ -37,7 +37,7 @@ pub struct Table {
 }
 
 /// A conditional change of one item.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Update {
     /// Which.
     pub(crate) key: Key,
@@ -170,11 +170,11 @@ impl Table {
 
     /// Changes an item if its condition holds; whether it did. An item that is not there is made, if the
     /// condition holds for one without attributes.
-    pub(crate) async fn update(&self, update: Update) -> Result<bool, TableError> {
+    pub(crate) async fn update(&self, update: &Update) -> Result<bool, TableError> {
         let request = self.client.update_item().table_name(&self.name).set_key(Some(update.key.attributes()));
-        let mut request = request.update_expression(update.change).condition_expression(update.condition);
-        for (name, value) in update.values {
-            request = request.expression_attribute_values(name, value);
+        let mut request = request.update_expression(update.change).condition_expression(&*update.condition);
+        for (name, value) in &update.values {
+            request = request.expression_attribute_values(*name, value.clone());
         }
         match request.send().await {
             Ok(_) => Ok(true),
@@ -187,15 +187,15 @@ impl Table {
     /// partition, which takes a thousand a second: of more some are throttled, beyond what the SDK's own retries bear.
     pub(crate) async fn update_all(&self, updates: Vec<Update>) -> Result<(), TableError> {
         let update = async |update: Update| {
-            for tries in 0..TRIES - 1 {
+            let mut tries = 0;
+            loop {
                 pause(tries).await;
-                match self.update(update.clone()).await {
-                    Err(error) if error.is_throttling() => {}
+                tries += 1;
+                match self.update(&update).await {
+                    Err(error) if error.is_throttling() && tries < TRIES => {}
                     outcome => return outcome.map(drop),
                 }
             }
-            pause(TRIES - 1).await;
-            self.update(update).await.map(drop)
         };
         stream::iter(updates).map(update).buffer_unordered(CONCURRENCY).try_collect().await
     }

@@ -196,7 +196,7 @@ impl Ledger for DynamoLedger {
             DomainRegister::Deleted => Register::DomainDeleted,
             DomainRegister::Purged => Register::DomainPurged,
         };
-        self.table.update(self.raise(domain_key(domain), register, at)).await?;
+        self.table.update(&self.raise(domain_key(domain), register, at)).await?;
         Ok(())
     }
 
@@ -230,13 +230,13 @@ impl Ledger for DynamoLedger {
         };
         let change = "SET claimed = :until, written = :now";
         let update = Update { key: ticket_key(room, ticket), change, condition: condition.into(), values };
-        Ok(self.table.update(update).await?)
+        Ok(self.table.update(&update).await?)
     }
 
     async fn release(&self, room: &RoomJid, ticket: &Ticket, until: SystemTime) -> Result<(), LedgerError> {
         let values = vec![(":now", self.now()), (":until", number(nanoseconds(until)))];
         let (change, condition) = ("REMOVE claimed SET written = :now", "claimed = :until".into());
-        self.table.update(Update { key: ticket_key(room, ticket), change, condition, values }).await?;
+        self.table.update(&Update { key: ticket_key(room, ticket), change, condition, values }).await?;
         Ok(())
     }
 
@@ -245,7 +245,7 @@ impl Ledger for DynamoLedger {
         let change = "SET invited = :since, written = :now REMOVE claimed";
         let condition = "attribute_not_exists(invited) OR invited < :since".into();
         let key = member_key(room, user);
-        if !self.table.update(Update { key: key.clone(), change, condition, values }).await? {
+        if !self.table.update(&Update { key: key.clone(), change, condition, values }).await? {
             self.end_claim(key).await?;
         }
         Ok(())
@@ -268,7 +268,7 @@ impl Ledger for DynamoLedger {
         let values = vec![(":now", self.now()), (":bits", bytes(excepted))];
         let change = "SET announced = :bits, written = :now REMOVE claimed";
         let condition = "attribute_exists(pk) AND attribute_not_exists(announced)".into();
-        if !self.table.update(Update { key: key.clone(), change, condition, values }).await? {
+        if !self.table.update(&Update { key: key.clone(), change, condition, values }).await? {
             self.end_claim(key).await?;
         }
         Ok(())
@@ -279,7 +279,7 @@ impl DynamoLedger {
     async fn end_claim(&self, key: Key) -> Result<(), TableError> {
         let values = vec![(":now", self.now())];
         let (change, condition) = ("REMOVE claimed SET written = :now", "attribute_exists(claimed)".into());
-        self.table.update(Update { key, change, condition, values }).await.map(drop)
+        self.table.update(&Update { key, change, condition, values }).await.map(drop)
     }
 }
 

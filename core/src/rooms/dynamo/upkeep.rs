@@ -62,7 +62,7 @@ impl Upkeep for DynamoLedger {
         };
         // Whoever writes last is right: two walks at a time do no harm.
         let condition = "attribute_not_exists(pk) OR attribute_exists(pk)".into();
-        self.table.update(Update { key: bookmark_key(), change, condition, values }).await?;
+        self.table.update(&Update { key: bookmark_key(), change, condition, values }).await?;
         Ok(())
     }
 
@@ -124,7 +124,7 @@ impl DynamoLedger {
     async fn mark_swept(&self, key: Key, written: u64, now: SystemTime) -> Result<(), TableError> {
         let values = vec![(":swept", number(seconds(now))), (":written", number(written))];
         let condition = "written = :written AND attribute_not_exists(swept)".into();
-        self.table.update(Update { key, change: "SET swept = :swept", condition, values }).await.map(drop)
+        self.table.update(&Update { key, change: "SET swept = :swept", condition, values }).await.map(drop)
     }
 }
 
