@@ -77,6 +77,15 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<re
     }
 }
 
+/// What `request`, sent as by [`send`], brings: the body of an answer that is no error, of at most so many bytes.
+///
+/// # Errors
+/// What kept it from coming.
+pub(crate) async fn fetch(request: reqwest::RequestBuilder, most: usize) -> Result<Vec<u8>, String> {
+    let answer = send(request).await.and_then(reqwest::Response::error_for_status);
+    body(answer.map_err(|error| root_cause(&error))?, most).await
+}
+
 /// The body of `answer`, of at most so many bytes: whoever answers could go on for ever.
 ///
 /// # Errors

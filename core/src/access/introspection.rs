@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::{Claims, TokenError, has_audience, unix_now};
 use crate::{
-    http::{self, HttpClient, root_cause},
+    http::{self, HttpClient},
     tls::Tls,
 };
 
@@ -84,9 +84,7 @@ impl Introspection {
             .basic_auth(encode(&self.client_id), Some(encode(self.client_secret.expose_secret())))
             .header(reqwest::header::ACCEPT, "application/json")
             .form(&[("token", token), ("token_type_hint", "access_token")]);
-        let answer = http::send(request).await.and_then(reqwest::Response::error_for_status);
-        let answer = answer.map_err(|error| TokenError::Unavailable(root_cause(&error)))?;
-        let body = http::body(answer, MAX_SIZE).await.map_err(TokenError::Unavailable)?;
+        let body = http::fetch(request, MAX_SIZE).await.map_err(TokenError::Unavailable)?;
         serde_json::from_slice(&body).map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))
     }
 

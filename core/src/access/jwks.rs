@@ -17,7 +17,7 @@ use url::Url;
 use super::TokenError;
 use crate::{
     clock::Stamp,
-    http::{self, HttpClient, root_cause},
+    http::{self, HttpClient},
     tls::Tls,
 };
 
@@ -84,7 +84,7 @@ impl Jwks {
     /// [`TokenError::Unavailable`] when there are no keys to look at, or none that fits and the issuer cannot be asked for
     /// more.
     pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<KeySet>, TokenError> {
-        let fits = |set: &KeySet| !set.find(kid, algorithm).is_empty();
+        let fits = |set: &KeySet| set.find(kid, algorithm).next().is_some();
         if let Some(set) = self.current()
             && set.fetched.elapsed() < self.pace.refresh_after
             && fits(&set)
@@ -168,8 +168,7 @@ impl Jwks {
 
     async fn download(&self) -> Result<Vec<u8>, String> {
         let client = self.http.get().map_err(|error| error.to_string())?;
-        let answer = http::send(client.get(self.url.clone())).await.and_then(reqwest::Response::error_for_status);
-        http::body(answer.map_err(|error| root_cause(&error))?, MAX_SIZE).await
+        http::fetch(client.get(self.url.clone()), MAX_SIZE).await
     }
 }
 
@@ -181,12 +180,9 @@ struct Published {
 
 impl KeySet {
     /// The keys that may have signed a token with this header. Without `kid`, all of the algorithm.
-    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
-        self.keys
-            .iter()
-            .filter(|key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid))
-            .map(|key| key.public.clone())
-            .collect()
+    pub(super) fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> impl Iterator<Item = &DecodingKey> {
+        let fits = move |key: &&Key| key.algorithm == algorithm && (kid.is_none() || key.kid.as_deref() == kid);
+        self.keys.iter().filter(fits).map(|key| &key.public)
     }
 }
 

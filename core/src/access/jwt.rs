@@ -55,16 +55,16 @@ impl Jwt {
         validation.set_audience(&self.audience);
         let kid = header.kid.as_deref();
         let set = self.keys.find(kid, header.alg).await?;
-        let keys = set.find(kid, header.alg);
-        if keys.is_empty() {
+        let mut keys = set.find(kid, header.alg).peekable();
+        if keys.peek().is_none() {
             return Err(TokenError::invalid("no key of the issuer fits the header's kid and alg"));
         }
-        if let Some(claims) = check(token, &keys, &validation)? {
+        if let Some(claims) = check(token, keys, &validation)? {
             return Ok(claims);
         }
         // Perhaps there are new keys: without a kid the token does not tell, nor does it if the issuer uses one again.
         match self.keys.newer(&set).await {
-            Ok(Some(set)) => check(token, &set.find(kid, header.alg), &validation)?,
+            Ok(Some(set)) => check(token, set.find(kid, header.alg), &validation)?,
             // Whose signature it is, nobody can say.
             Err(unavailable) if kid.is_none() => return Err(unavailable),
             Ok(None) | Err(_) => None,
@@ -74,7 +74,11 @@ impl Jwt {
 }
 
 /// The claims of `token`; `None` when its signature is by none of `keys`.
-fn check(token: &str, keys: &[DecodingKey], validation: &Validation) -> Result<Option<Claims>, TokenError> {
+fn check<'a>(
+    token: &str,
+    keys: impl Iterator<Item = &'a DecodingKey>,
+    validation: &Validation,
+) -> Result<Option<Claims>, TokenError> {
     let mut failure = None;
     for key in keys {
         match decode::<Claims>(token, key, validation) {
