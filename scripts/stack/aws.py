@@ -1,4 +1,4 @@
-"""Calls to the stand-in for SQS and DynamoDB in AWS's JSON protocol, without an SDK."""
+"""Calls to the fake AWS in AWS's JSON protocol, without an SDK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TARGETS = {"sqs": ("AmazonSQS", "1.0"), "dynamodb": ("DynamoDB_20120810", "1.0")
 
 
 class AwsError(Exception):
-    """The stand-in refused; `code` is AWS's name for why."""
+    """The fake AWS refused; `code` is AWS's name for why."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
@@ -22,7 +22,7 @@ class AwsError(Exception):
 
 
 def headers(service: str, action: str) -> dict[str, str]:
-    """A request's headers. The stand-in reads the region from the signature and does not check it."""
+    """A request's headers. The fake AWS reads the region from the signature and does not check it."""
     target, version = TARGETS[service]
     scope = f"{KEY_ID}/20260101/{REGION}/{service}/aws4_request"
     return {
@@ -49,6 +49,6 @@ def call(port: int, service: str, action: str, **parameters: Any) -> dict[str, A
         answer = connection.getresponse()
         return decode(answer.status, answer.read())
     except http.client.HTTPException as error:
-        raise OSError(f"the stand-in for SQS and DynamoDB ended its answer ({error!r})") from error
+        raise OSError(f"the fake AWS ended its answer ({error!r})") from error
     finally:
         connection.close()

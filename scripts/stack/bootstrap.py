@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stack import toolchain
-from stack.layout import ROOT, VENV
+from stack.paths import ROOT, VENV
 
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
 PYTHON = VENV / "bin" / "python"

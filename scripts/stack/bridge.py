@@ -6,8 +6,8 @@ import http.client
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.layout import BINARIES, ROOT
-from stack.spec import Process
+from stack.paths import BINARIES, ROOT
+from stack.process import Process
 
 HEALTH_PATH = "/health"
 

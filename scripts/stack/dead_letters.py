@@ -14,7 +14,7 @@ from typing import Any
 from stack import aws
 from stack.broker import Broker
 from stack.event_types import EVENT_FUNCTIONS, ROUTING_KEYS
-from stack.stand_in import MAX_MESSAGE
+from stack.fake_aws import MAX_MESSAGE
 
 DEAD = "-dead"
 OURS = ("reason", "code")

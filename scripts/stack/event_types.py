@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 _SOURCE = (ROOT / "core" / "src" / "events" / "event_type.rs").read_text()
 _ROWS = re.findall(r'^    (\w+): \w+, "([\w.]+)", "([a-z-]+)",\s+"(.+)";$', _SOURCE, re.MULTILINE)

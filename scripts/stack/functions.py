@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.event_types import EVENT_FUNCTIONS, RESYNC
-from stack.layout import BINARIES, ROOT, VENV, Layout
-from stack.spec import Process
+from stack.paths import BINARIES, ROOT, VENV, StackPaths
+from stack.process import Process
 
 _BINARIES = {path.stem for path in (ROOT / "functions" / "src" / "bin").glob("*.rs")}
 REST_FUNCTIONS = sorted(_BINARIES - {*EVENT_FUNCTIONS, RESYNC}, key=lambda name: (name != "login", name))
@@ -55,7 +55,7 @@ def _answers(port: int, path: str) -> int | None:
         connection.close()
 
 
-def process(settings: Settings, layout: Layout) -> Process:
+def process(settings: Settings, paths: StackPaths) -> Process:
     """cargo lambda and the functions, in one process group whose leader is the process."""
 
     def ready() -> bool:
@@ -63,7 +63,7 @@ def process(settings: Settings, layout: Layout) -> Process:
         return _answers(settings.runtime_port, "/ready") == 200 and _answers(
             settings.port, "/sapi/xmpp/login") in (401, 404)
 
-    empty = layout.state / "empty"
+    empty = paths.state / "empty"
     empty.mkdir(parents=True, exist_ok=True)
     aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     return Process(
@@ -76,7 +76,7 @@ def process(settings: Settings, layout: Layout) -> Process:
             "--empty", str(empty),
             "--port", str(settings.port),
             "--gateway-port", str(settings.gateway_port),
-            "--gateway-log", str(layout.logs / f"{settings.name}-gateway.log"),
+            "--gateway-log", str(paths.logs / f"{settings.name}-gateway.log"),
             "--runtime-port", str(settings.runtime_port),
             "--timeout", str(TIMEOUT),
             "--min-copies", str(settings.copies),

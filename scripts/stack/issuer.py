@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
-from stack.layout import write_private
+from stack.paths import write_private
 
 ISSUER = "urn:sippo-xmpp:local-issuer"
 AUDIENCE = "sippo-xmpp"

@@ -29,7 +29,7 @@ from stack.sqs_event import Message  # noqa: E402
 RECEIVE = 10
 """Messages that one call to SQS receives or deletes at most."""
 LONG_POLL = 1
-"""Seconds. Lambda's own polls are longer, but the stand-in would wait for their end when it is stopped."""
+"""Seconds. Lambda's own polls are longer, but the fake AWS would wait for their end when it is stopped."""
 PAUSE = 0.02
 """Seconds between two looks into a queue that had nothing more for a batch that is being gathered."""
 LONGEST_BACK_OFF = 2.0
@@ -128,7 +128,7 @@ class Mapping:
 
     async def _invoke(self, messages: list[Message]) -> list[Message]:
         """Has the function handle a batch; returns the messages that are done."""
-        answer = await self._ask(sqs_event.payload(messages, self.queue))
+        answer = await self._invoke_function(sqs_event.payload(messages, self.queue))
         failed: set[str] | None = None
         if answer is not None and answer.status == 200 and "x-amz-function-error" not in answer.headers:
             failed = sqs_event.failed(answer.body, {message["MessageId"] for message in messages})
@@ -145,7 +145,7 @@ class Mapping:
             log("debug", "Some messages failed and come again", queue=self.queue, messages=len(failed))
         return [message for message in messages if message["MessageId"] not in failed]
 
-    async def _ask(self, payload: bytes) -> Response | None:
+    async def _invoke_function(self, payload: bytes) -> Response | None:
         """The function's answer; None when none came."""
         path = f"/2015-03-31/functions/{self.function}/invocations"
         deadline = time.monotonic() + self._patience

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from stack.layout import free_port, is_free
+from stack.paths import free_port, is_free
 from stack.supervisor import StackError
 
 DEFAULT_BASE = 5280
@@ -26,7 +26,7 @@ class Ports:
     distribution: int
     """Erlang's own protocol."""
     queue: int
-    """The stand-in for SQS and DynamoDB."""
+    """The fake AWS."""
     bridge_health: int
 
     @classmethod

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.spec import Process
+from stack.process import Process
 
 PROSODY = "/usr/bin/prosody"
 CONFIG = Path(__file__).resolve().parents[2] / "xmpp-server" / "prosody.cfg.lua"

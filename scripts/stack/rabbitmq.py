@@ -12,8 +12,8 @@ import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.layout import write_private
-from stack.spec import Process
+from stack.paths import write_private
+from stack.process import Process
 
 SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"

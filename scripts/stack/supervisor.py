@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.layout import Layout
-from stack.spec import Process
-from stack.sweep import MARK, sweep
+from stack.paths import StackPaths
+from stack.process import Process
+from stack.orphans import MARK, kill_orphans
 
-TETHER = Path(__file__).with_name("tether.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 POLL = 0.05
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
@@ -31,7 +31,7 @@ class StackError(Exception):
 
 @dataclass
 class _Child:
-    spec: Process
+    process: Process
     popen: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     log_offset: int = 0
@@ -41,11 +41,11 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps processes running. One thread of its own starts them all, for the kernel ends a tethered
+    """Keeps processes running. One thread of its own starts them all, for the kernel ends a bound
     process with the thread that started it."""
 
-    def __init__(self, layout: Layout, say: Callable[[str], None] = lambda _: None) -> None:
-        self.layout = layout
+    def __init__(self, paths: StackPaths, say: Callable[[str], None] = lambda _: None) -> None:
+        self.paths = paths
         self._say = say
         self._children: dict[str, _Child] = {}
         self._changed = threading.Condition()
@@ -56,24 +56,24 @@ class Supervisor:
 
     # For the owner
 
-    def start(self, spec: Process, timeout: float = START_TIMEOUT) -> None:
+    def start(self, process: Process, timeout: float = START_TIMEOUT) -> None:
         """Starts a process and waits until it serves. One that ends before that is an error, with its last words."""
-        child = _Child(spec)
+        child = _Child(process)
         with self._changed:
             if self._stopping:
-                raise StackError(f"{spec.name} is not started: the stack is being stopped")
-            self._children[spec.name] = child
+                raise StackError(f"{process.name} is not started: the stack is being stopped")
+            self._children[process.name] = child
             self._pending.append(child)
             self._changed.notify_all()
         deadline = time.monotonic() + timeout
         while True:
             if child.starts and child.popen is None:
-                raise StackError(f"{spec.name} ended before it was ready; its last words:\n{self.last_words(spec.name)}")
-            if child.popen is not None and spec.ready():
+                raise StackError(f"{process.name} ended before it was ready; its last words:\n{self.log_tail(process.name)}")
+            if child.popen is not None and process.ready():
                 child.is_ready = True
                 return
             if time.monotonic() > deadline:
-                raise StackError(f"{spec.name} was not ready within {timeout:.0f} s; look into {self.log_path(spec)}")
+                raise StackError(f"{process.name} was not ready within {timeout:.0f} s; look into {self.log_path(process)}")
             time.sleep(POLL)
 
     def pid(self, name: str) -> int | None:
@@ -85,9 +85,9 @@ class Supervisor:
         """Waits until the process, started again perhaps, serves."""
         child = self._children[name]
         deadline = time.monotonic() + timeout
-        while child.popen is None or not child.spec.ready():
+        while child.popen is None or not child.process.ready():
             if time.monotonic() > deadline:
-                raise StackError(f"{name} was not ready within {timeout:.0f} s; look into {self.log_path(child.spec)}")
+                raise StackError(f"{name} was not ready within {timeout:.0f} s; look into {self.log_path(child.process)}")
             time.sleep(POLL)
 
     def stop_one(self, name: str) -> None:
@@ -103,16 +103,16 @@ class Supervisor:
             self._stopping = True
             self._changed.notify_all()
         self._thread.join()
-        sweep(self.layout.state)
+        kill_orphans(self.paths.state)
 
-    def log_path(self, spec: Process) -> Path:
+    def log_path(self, process: Process) -> Path:
         """The file that the process's output goes to."""
-        return self.layout.logs / (spec.log or f"{spec.name}.log")
+        return self.paths.logs / (process.log or f"{process.name}.log")
 
-    def last_words(self, name: str, lines: int = 15) -> str:
+    def log_tail(self, name: str, lines: int = 15) -> str:
         """The end of what the process has written since it was started last."""
         child = self._children[name]
-        with self.log_path(child.spec).open("rb") as log:
+        with self.log_path(child.process).open("rb") as log:
             log.seek(child.log_offset)
             return "\n".join(log.read().decode(errors="replace").rstrip().splitlines()[-lines:]) or "(none)"
 
@@ -135,50 +135,50 @@ class Supervisor:
 
     def _look_after(self, child: _Child) -> None:
         if child.popen is not None and child.popen.poll() is not None:
-            self._note_end(child)
+            self._on_exit(child)
         if child.popen is None and child.restart_at is not None and time.monotonic() >= child.restart_at:
             self._try_to_launch(child)
 
-    def _note_end(self, child: _Child) -> None:
+    def _on_exit(self, child: _Child) -> None:
         assert child.popen is not None
         code = child.popen.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         child.popen = None
-        self._pid_file(child.spec).unlink(missing_ok=True)
+        self._pid_file(child.process).unlink(missing_ok=True)
         child.restart_at = None
         if not child.is_ready:
             return  # `start` reports it
-        if not child.spec.critical:
-            self._say(f"{child.spec.name} ended ({how}): {child.spec.farewell or 'it is not started again'}")
+        if not child.process.critical:
+            self._say(f"{child.process.name} ended ({how}): {child.process.loss_hint or 'it is not started again'}")
             return
         lived = time.monotonic() - child.started
         child.restart_at = time.monotonic() + (0 if lived > SETTLED else RETRY)
-        flapping = "" if lived > SETTLED else f" {lived:.1f} s after its start; look into {self.log_path(child.spec)}"
-        self._say(f"{child.spec.name} ended ({how}){flapping}; starting it again")
+        flapping = "" if lived > SETTLED else f" {lived:.1f} s after its start; look into {self.log_path(child.process)}"
+        self._say(f"{child.process.name} ended ({how}){flapping}; starting it again")
 
     def _try_to_launch(self, child: _Child) -> None:
         """A full disk must not end this thread: the kernel would end all processes with it."""
         try:
             self._launch(child)
         except OSError as error:
-            self._say(f"{child.spec.name} cannot be started ({error}); trying again")
+            self._say(f"{child.process.name} cannot be started ({error}); trying again")
             child.restart_at = time.monotonic() + RETRY
 
     def _launch(self, child: _Child) -> None:
-        spec = child.spec
-        log_path = self.log_path(spec)
+        process = child.process
+        log_path = self.log_path(process)
         log_path.parent.mkdir(parents=True, exist_ok=True)
         child.log_offset = log_path.stat().st_size if log_path.exists() else 0
-        environment = {**os.environ, **spec.env, MARK: str(self.layout.state.resolve())}
+        environment = {**os.environ, **process.env, MARK: str(self.paths.state.resolve())}
         with log_path.open("ab") as log:
             child.popen = subprocess.Popen(
-                [sys.executable, "-SEs", str(TETHER), str(os.getpid()), *spec.argv],
-                env=environment, cwd=spec.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                [sys.executable, "-SEs", str(DIE_WITH_PARENT), str(os.getpid()), *process.argv],
+                env=environment, cwd=process.cwd, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
             )
         child.started, child.restart_at = time.monotonic(), None
         child.starts += 1
-        pid_file = self._pid_file(spec)
+        pid_file = self._pid_file(process)
         pid_file.parent.mkdir(parents=True, exist_ok=True)
         draft = pid_file.with_suffix(".new")
         draft.write_text(f"{child.popen.pid}\n")
@@ -186,8 +186,8 @@ class Supervisor:
 
     # Anywhere
 
-    def _pid_file(self, spec: Process) -> Path:
-        return self.layout.pids / f"{spec.name}.pid"
+    def _pid_file(self, process: Process) -> Path:
+        return self.paths.pids / f"{process.name}.pid"
 
     def _end(self, child: _Child) -> None:
         if child.popen is None:
@@ -199,11 +199,11 @@ class Supervisor:
         try:
             child.popen.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self._say(f"{child.spec.name} did not stop within {STOP_TIMEOUT:.0f} s; killing it")
+            self._say(f"{child.process.name} did not stop within {STOP_TIMEOUT:.0f} s; killing it")
         _signal_group(leader, signal.SIGKILL)
         child.popen.wait()
         child.popen = None
-        self._pid_file(child.spec).unlink(missing_ok=True)
+        self._pid_file(child.process).unlink(missing_ok=True)
 
 
 def _signal_group(leader: int, number: signal.Signals) -> None:

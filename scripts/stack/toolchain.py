@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 PIN = tomllib.loads((ROOT / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
 

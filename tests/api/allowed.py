@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from hypothesis_jsonschema import from_schema
 
 from event_document import Message, generate, in_ascii
-from stack.local import DOMAIN, PARTNER
+from stack.stack import DOMAIN, PARTNER
 
 
 def served(message: Message) -> dict:

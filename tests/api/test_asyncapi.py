@@ -45,8 +45,8 @@ def test_channels_are_the_codes(asyncapi):
     addresses = {channel["address"] for channel in asyncapi["channels"].values()}
     assert addresses == set(ROUTING_KEYS.values()), "events/asyncapi.yaml and core/src/events/event_type.rs differ"
     assert {function(address): address for address in addresses} == ROUTING_KEYS
-    told = {operation["summary"] for operation in asyncapi["operations"].values()}
-    assert told == {f"Handled by the function {name}." for name in ROUTING_KEYS}
+    summaries = {operation["summary"] for operation in asyncapi["operations"].values()}
+    assert summaries == {f"Handled by the function {name}." for name in ROUTING_KEYS}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -13,7 +13,7 @@ import pytest
 from allowed import edges, generated
 from event_document import FORMS, Message, places
 from forbidden import Mistake, in_words, no_objects, systematic
-from stack import aws, stand_in
+from stack import aws, fake_aws
 from stack.dead_letters import DEAD
 from stack.event_types import EVENT_FUNCTIONS
 from stack.rabbitmq import EXCHANGE, QUEUE
@@ -109,8 +109,8 @@ def test_every_example_is_handled(platform, all_messages):
     events = dict(event(message, message.example) for message in all_messages)
     assert len(events) == 2 * TYPES
     lines = handle(platform, events)
-    told = {(routing_key, lines[id]) for id, (routing_key, _, _) in events.items()}
-    assert len(told) == len({line for _, line in told}) == TYPES, "each type has a line, in both envelopes the same"
+    received = {(routing_key, lines[id]) for id, (routing_key, _, _) in events.items()}
+    assert len(received) == len({line for _, line in received}) == TYPES, "each type has a line, in both envelopes the same"
 
 
 def test_generated_events_are_handled(platform, all_messages):
@@ -130,7 +130,7 @@ def ledger(platform: Platform) -> list[str]:
     """All that events have left behind."""
     found, start = [], {}
     while True:
-        page = aws.call(platform.stack.ports.queue, "dynamodb", "Scan", TableName=stand_in.TABLE, **start)
+        page = aws.call(platform.stack.ports.queue, "dynamodb", "Scan", TableName=fake_aws.TABLE, **start)
         found += [json.dumps(item, sort_keys=True) for item in page["Items"] if item["pk"] != {"S": "bridge"}]
         if not page.get("LastEvaluatedKey"):
             return sorted(found)

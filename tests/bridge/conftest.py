@@ -1,4 +1,4 @@
-"""One RabbitMQ and one stand-in for SQS and DynamoDB for all tests; names of its own for each test."""
+"""One RabbitMQ and one fake AWS for all tests; names of its own for each test."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sqs_proxy import Proxy
-from stack import rabbitmq, stand_in
-from stack.layout import Layout, free_port
+from stack import fake_aws, rabbitmq
+from stack.paths import StackPaths, free_port
 from stack.supervisor import Supervisor
 from stage import Stage
 from support.folders import new_folder
@@ -23,33 +23,33 @@ def folder(request: pytest.FixtureRequest):
 
 
 @pytest.fixture(scope="session")
-def layout(folder: Path) -> Layout:
-    layout = Layout(folder)
-    layout.create()
-    return layout
+def paths(folder: Path) -> StackPaths:
+    paths = StackPaths(folder)
+    paths.create()
+    return paths
 
 
 @pytest.fixture(scope="session")
-def supervisor(layout: Layout):
+def supervisor(paths: StackPaths):
     """Starts again what dies."""
-    supervisor = Supervisor(layout)
+    supervisor = Supervisor(paths)
     yield supervisor
     supervisor.stop()
 
 
 @pytest.fixture(scope="session")
-def broker(layout: Layout, supervisor: Supervisor) -> rabbitmq.Settings:
+def broker(paths: StackPaths, supervisor: Supervisor) -> rabbitmq.Settings:
     settings = rabbitmq.Settings(
-        layout.rabbitmq_data, free_port(), free_port(), free_port(), secrets.token_hex(24))
+        paths.rabbitmq_data, free_port(), free_port(), free_port(), secrets.token_hex(24))
     for process in rabbitmq.processes(settings):
         supervisor.start(process)
     return settings
 
 
 @pytest.fixture(scope="session")
-def queues(layout: Layout, supervisor: Supervisor) -> stand_in.Settings:
-    settings = stand_in.Settings(layout.stand_in_data, free_port())
-    supervisor.start(stand_in.process(settings))
+def queues(paths: StackPaths, supervisor: Supervisor) -> fake_aws.Settings:
+    settings = fake_aws.Settings(paths.fake_aws_data, free_port())
+    supervisor.start(fake_aws.process(settings))
     return settings
 
 
@@ -68,7 +68,7 @@ def config_dir(folder: Path) -> Path:
 
 
 @pytest.fixture
-def stage(broker: rabbitmq.Settings, queues: stand_in.Settings, config_dir: Path, folder: Path):
+def stage(broker: rabbitmq.Settings, queues: fake_aws.Settings, config_dir: Path, folder: Path):
     """Queues, table, exchange of the test's own."""
     stage = Stage(broker.url, broker.password, queues.port, config_dir, folder, Proxy(queues.port))
     stage.prepare()

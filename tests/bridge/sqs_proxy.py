@@ -1,4 +1,4 @@
-"""An HTTP proxy before the stand-in for SQS and DynamoDB that lets calls fail."""
+"""An HTTP proxy before the fake AWS that lets calls fail."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Faults:
 
 
 class Proxy:
-    """The proxy; `url` is what a client uses instead of the stand-in's."""
+    """The proxy; `url` is what a client uses instead of the fake AWS's."""
 
     def __init__(self, target_port: int) -> None:
         self.faults = Faults()

@@ -20,8 +20,8 @@ import pika
 from sqs_proxy import Proxy
 from stack import aws
 from stack.event_types import ROUTING_KEYS
-from stack.layout import BINARIES, ROOT, free_port
-from stack.supervisor import TETHER
+from stack.paths import BINARIES, ROOT, free_port
+from stack.supervisor import DIE_WITH_PARENT
 from support import log_lines
 from support.wait import until
 
@@ -54,7 +54,7 @@ class Message:
 
 @dataclass
 class Stage:
-    """Names of its own in the shared broker and stand-in."""
+    """Names of its own in the shared broker and fake AWS."""
 
     amqp_url: str
     password: str
@@ -194,7 +194,7 @@ class Bridge:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SIPPO_", "AWS_"))}
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-SEs", str(TETHER), str(os.getpid()), str(BINARIES / "bridge")], cwd=ROOT,
+                [sys.executable, "-SEs", str(DIE_WITH_PARENT), str(os.getpid()), str(BINARIES / "bridge")], cwd=ROOT,
                 env=inherited | environment | {"SIPPO_BRIDGE__LISTEN": f"127.0.0.1:{self.port}"},
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 

@@ -9,7 +9,7 @@ import threading
 from stage import Stage, assert_broker_order, events
 from support.wait import until
 from stack import rabbitmq
-from stack.layout import Layout
+from stack.paths import StackPaths
 
 
 def run(stage: Stage, count: int, timeout: float = 90.0):
@@ -148,7 +148,7 @@ def test_bridges_paused_by_turns(stage):
     assert_broker_order(messages, count)
 
 
-def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, layout: Layout, broker):
+def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, paths: StackPaths, broker):
     bridge = standby(stage, broker)
     stage.proxy.faults.entries = 0.2
     stage.publish(events(2000))

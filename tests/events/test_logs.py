@@ -118,7 +118,7 @@ def test_a_server_that_is_down_is_told_and_waited_for(platform: Platform, admin:
 
 def test_every_line_is_json_without_secrets(platform: Platform):
     for name in ("functions", "bridge", "poller"):
-        text = (platform.layout.logs / f"{name}.log").read_text()
+        text = (platform.paths.logs / f"{name}.log").read_text()
         for secret in (platform.stack.admin_token, platform.stack.rabbitmq.password):
             assert secret not in text
         for line in text.splitlines():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.layout import ROOT, Layout
-from stack.sweep import members
+from stack.paths import ROOT, StackPaths
+from stack.orphans import stack_processes
 from support.wait import until
 
 KEPT_UP = ("prosody", "epmd", "rabbitmq", "functions", "poller", "bridge")
@@ -18,42 +18,42 @@ PROMISED = {"API_URL", "AMQP_URL", "AMQP_EXCHANGE", "XMPP_URL", "HOSTS_ADMIN_URL
             "XMPP_DOMAIN", "AWS_ENDPOINT_URL", "LOG_DIR", "PID_DIR"}
 
 
-def pid_of(layout: Layout, name: str) -> int | None:
+def pid_of(paths: StackPaths, name: str) -> int | None:
     """What the pid file says, None while there is none."""
-    file = layout.pids / f"{name}.pid"
+    file = paths.pids / f"{name}.pid"
     return int(file.read_text()) if file.exists() else None
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals):
-    layout = Layout(folder / f"run-{end.name}")
+    paths = StackPaths(folder / f"run-{end.name}")
     output = folder / f"run-{end.name}.txt"
     with output.open("w") as file:
-        run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--state", layout.state], cwd=ROOT, stdout=file,
+        run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--state", paths.state], cwd=ROOT, stdout=file,
                                stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
     try:
         until(lambda: "\nready\n" in output.read_text() or run.poll() is not None, "ready", 120)
         assert run.poll() is None, output.read_text()
-        env = dict(line.split("=", 1) for line in layout.env_file.read_text().splitlines())
+        env = dict(line.split("=", 1) for line in paths.env_file.read_text().splitlines())
         assert PROMISED <= env.keys()
-        for file in (layout.env_file, layout.functions_env_file):
+        for file in (paths.env_file, paths.functions_env_file):
             assert file.stat().st_mode & 0o077 == 0
-        assert f"SIPPO_XMPP__XMPP_URL={env['XMPP_URL']}\n" in layout.functions_env_file.read_text()
+        assert f"SIPPO_XMPP__XMPP_URL={env['XMPP_URL']}\n" in paths.functions_env_file.read_text()
         for name in KEPT_UP if end == signal.SIGTERM else ():
-            pid = pid_of(layout, name)
+            pid = pid_of(paths, name)
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            until(lambda: pid_of(layout, name) not in (None, pid), f"{name} to be started again", 10)
+            until(lambda: pid_of(paths, name) not in (None, pid), f"{name} to be started again", 10)
     finally:
         run.send_signal(end)
         run.wait(60)
     if end == signal.SIGTERM:
         assert run.returncode == 0, output.read_text()
-        assert not layout.env_file.exists() and not layout.functions_env_file.exists(), "addresses and secrets of nothing"
-        assert members(layout.state) == []
+        assert not paths.env_file.exists() and not paths.functions_env_file.exists(), "addresses and secrets of nothing"
+        assert stack_processes(paths.state) == []
     else:
-        until(lambda: members(layout.state) == [], "the end of what it had started", 20)
+        until(lambda: stack_processes(paths.state) == [], "the end of what it had started", 20)
 
 
 @pytest.mark.parametrize("options", [[], ["--fresh"]])

@@ -10,7 +10,7 @@ import pytest
 
 from rooms import DOMAIN, Room
 from stack.event_types import ROUTING_KEYS
-from stack.layout import ROOT
+from stack.paths import ROOT
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import Client
@@ -19,7 +19,7 @@ from support.xmpp import Client
 def script(platform: Platform, *arguments: str, code: int = 0) -> str:
     """Runs a script against the tests' stack; its output."""
     name, *rest = arguments
-    done = subprocess.run([ROOT / "scripts" / name, *rest, "--state", str(platform.layout.state)], cwd=ROOT,
+    done = subprocess.run([ROOT / "scripts" / name, *rest, "--state", str(platform.paths.state)], cwd=ROOT,
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
     return done.stdout

@@ -21,10 +21,10 @@ def test_an_event_keeps_its_trace(platform: Platform, room: Room):
     with platform.broker() as broker:
         broker.publish("sippo.events", room.created, body, id, {"traceparent": f"00-{trace}-{parent}-01"})
 
-    def told() -> list[dict] | None:
+    def found() -> list[dict] | None:
         lines = [line for line in platform.log() if line.get("trace_id") == trace]
         return lines if any(line["message"].startswith("Failed to send invite") for line in lines) else None
-    lines = until(told, "lines of the event's trace")
+    lines = until(found, "lines of the event's trace")
     received = next(line for line in lines if line["message"] == "Received a new usersGroup creation")
     assert received["event.id"] == id
     invite = next(line for line in lines if line["message"].startswith("Failed to send invite"))

@@ -23,11 +23,11 @@ PLAN = Plan(seed=3, rooms=24, users=10, rate=40, seconds=50, gap=(1.0, 3.0), str
 @pytest.mark.timeout(600)
 def test_every_room_ends_as_in_the_brokers_order(platform: Platform):
     report = run(platform, PLAN)
-    told = "\n".join(report.lines())
-    print(told)
+    summary = "\n".join(report.lines())
+    print(summary)
     assert set(report.strikes) == set(ALL), "each kind at least once"
     assert report.published > PLAN.rooms and report.verdict.existing > 0 and report.verdict.invitations > 0
-    assert report.is_clean, f"{told}\nevidence: {platform.layout.state}/divergences.json, journal.jsonl, logs/"
+    assert report.is_clean, f"{summary}\nevidence: {platform.paths.state}/divergences.json, journal.jsonl, logs/"
     the_comparison_sees_what_differs(platform, report.model)
 
 

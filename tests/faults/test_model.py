@@ -13,7 +13,7 @@ ROOM = "room@conference.example.test"
 DOMAINS = Domains(steady="example.test", fickle="tenant.test", guests="partner.test")
 
 
-def told(*events: Event) -> Model:
+def model_of(*events: Event) -> Model:
     """A model of these events, one a second."""
     model = Model()
     for second, event in enumerate(events):
@@ -22,7 +22,7 @@ def told(*events: Event) -> Model:
 
 
 def affiliations(*events: Event) -> dict[str, str]:
-    return told(*events).rooms[ROOM].affiliations()
+    return model_of(*events).rooms[ROOM].affiliations()
 
 
 def created(*users: str, owner: str | None = None) -> Event:
@@ -59,12 +59,12 @@ def test_a_domains_deletion_ends_its_rooms():
     assert affiliations(created("a"), gone, back) == affiliations(joined("a"), gone, joined("b")) == {}
     assert affiliations(joined("a"), gone, joined("b"), back, created("c")) == {"b": "member", "c": "member"}
     assert affiliations(created("a"), Event("domain deleted", "test")) == {"a": "member"}
-    assert told(created("a"), back).domains == {"example.test": True}
+    assert model_of(created("a"), back).domains == {"example.test": True}
 
 
 def test_who_must_have_been_invited_since_when():
     def invited(*events: Event) -> dict[str, float]:
-        return told(*events).rooms[ROOM].invited()
+        return model_of(*events).rooms[ROOM].invited()
     assert invited(created("a", owner="o"), joined("a", "b")) == {"a": 0, "b": 1}, "an owner as such is not"
     assert invited(created("a"), left("a"), joined("a"), created("a")) == {"a": 2}
     assert invited(created("a"), DESTROYED, created("a")) == {"a": 2}
@@ -88,7 +88,7 @@ def test_an_event_published_twice_comes_to_the_same():
 
 def test_an_invitation_of_an_earlier_spell_is_not_enough():
     def wrong(user: str, *stamps: float) -> list[str]:
-        model = told(created("a"), left("a"), joined("a"), joined("b"), left("b"), left("c"))
+        model = model_of(created("a"), left("a"), joined("a"), joined("b"), left("b"), left("c"))
         return [one.kind for one in compare_invited(model, user, {ROOM: list(stamps)} if stamps else {})]
     assert wrong("a") == wrong("a", 0.0, 1.0) == ["invitation lost"]
     assert wrong("a", 0.0, 2.0) == []

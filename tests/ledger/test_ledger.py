@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stack.layout import ROOT, free_port
+from stack.paths import ROOT, free_port
 from support import cargo
 from support.aws import CREDENTIALS, Aws
 
@@ -18,13 +18,13 @@ TABLE = "tests-ledger"
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """The stand-in with an empty table."""
+    """The fake AWS with an empty table."""
     with Aws(tmp_path_factory.mktemp("aws")) as aws:
         aws.create_ledger_table(TABLE)
         yield aws
 
 
-def test_the_stand_in_listens_on_loopback_only(aws: Aws) -> None:
+def test_the_fake_aws_listens_on_loopback_only(aws: Aws) -> None:
     listening = subprocess.run(["ss", "-Hltnup"], capture_output=True, text=True, check=True, timeout=20).stdout
     own = [line.split()[4] for line in listening.splitlines() if f"pid={aws.pid}," in line]
     assert own == [f"127.0.0.1:{aws.port}"]

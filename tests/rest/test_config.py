@@ -168,7 +168,7 @@ def test_bad_configuration_ends_the_local_lambda_with_the_line(functions):
 
 
 def test_the_sample_configuration_lacks_only_the_token(config):
-    from stack.layout import ROOT
+    from stack.paths import ROOT
     line = stops(ROOT / "config", "xmpp.toml", "adminToken", "is missing")
     assert "SIPPO_XMPP__ADMIN_TOKEN" in line
     _, output = run_alone("login", ROOT / "config", {"SIPPO_XMPP__ADMIN_TOKEN": TOKEN})

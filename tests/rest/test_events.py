@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 from support.stack import LIST
 
 SAMPLES = {

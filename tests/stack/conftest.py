@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from stack.layout import Layout
+from stack.paths import StackPaths
 from stack.supervisor import Supervisor
 from support.folders import new_folder
 
 
 @pytest.fixture
-def layout(request: pytest.FixtureRequest):
+def paths(request: pytest.FixtureRequest):
     """The files of a stack of the test's own; they stay when it has failed."""
     with new_folder("stack", request.session) as folder:
-        layout = Layout(folder)
-        layout.create()
-        yield layout
+        paths = StackPaths(folder)
+        paths.create()
+        yield paths
 
 
 @pytest.fixture
@@ -25,8 +25,8 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def supervisor(layout: Layout, said: list[str]):
+def supervisor(paths: StackPaths, said: list[str]):
     """Stops all that it has started."""
-    supervisor = Supervisor(layout, said.append)
+    supervisor = Supervisor(paths, said.append)
     yield supervisor
     supervisor.stop()

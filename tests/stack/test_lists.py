@@ -14,7 +14,7 @@ import yaml
 
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, VARIANTS
 from stack.functions import REST_FUNCTIONS
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 BINARIES = ROOT / "functions" / "src" / "bin"
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()

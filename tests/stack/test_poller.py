@@ -1,4 +1,4 @@
-"""The local stack's event source mapping, between the stand-in for SQS and a function that does as it is told."""
+"""The local stack's event source mapping, between the fake AWS and a function that does as it is told."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from stack import aws, functions, stand_in
-from stack.layout import ROOT, Layout, free_port
-from stack.spec import Process
+from stack import aws, fake_aws, functions
+from stack.paths import ROOT, StackPaths, free_port
+from stack.process import Process
 from stack.supervisor import Supervisor
 from support.wait import until
 
@@ -36,23 +36,23 @@ def manifest(folder: Path, names: tuple[str, ...]) -> Path:
 class Rig:
     """Queues, functions, poller."""
 
-    def __init__(self, layout: Layout, supervisor: Supervisor) -> None:
-        self.layout, self.supervisor = layout, supervisor
-        self.record = layout.state / "record"
-        binaries = layout.state / "binaries"
+    def __init__(self, paths: StackPaths, supervisor: Supervisor) -> None:
+        self.paths, self.supervisor = paths, supervisor
+        self.record = paths.state / "record"
+        binaries = paths.state / "binaries"
         binaries.mkdir()
         names = ("login", SINGLE, COALESCED)
         for name in names:
             (binaries / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKE}"\n')
             (binaries / name).chmod(0o755)
         self.queue_port, self.api_port = free_port(), free_port()
-        supervisor.start(stand_in.process(stand_in.Settings(layout.stand_in_data, self.queue_port)))
-        stand_in.create_queues(self.queue_port)
+        supervisor.start(fake_aws.process(fake_aws.Settings(paths.fake_aws_data, self.queue_port)))
+        fake_aws.create_queues(self.queue_port)
         for name in (SINGLE, COALESCED):
             self.sqs("SetQueueAttributes", name, Attributes={"VisibilityTimeout": str(VISIBILITY)})
         self.functions = functions.process(functions.Settings(
             port=self.api_port, runtime_port=free_port(), gateway_port=free_port(), functions=names, copies=1,
-            binaries=binaries, manifest=manifest(layout.state / "crate", names), environment={"FAKE_RECORD": str(self.record)}), layout)
+            binaries=binaries, manifest=manifest(paths.state / "crate", names), environment={"FAKE_RECORD": str(self.record)}), paths)
         supervisor.start(self.functions)
 
     def poll(self) -> None:
@@ -61,11 +61,11 @@ class Rig:
             name="poller", ready=lambda: True, argv=[
                 sys.executable, str(ROOT / "scripts" / "stack" / "poller.py"), SINGLE, COALESCED,
                 "--queue-port", str(self.queue_port), "--api-port", str(self.api_port),
-                "--prefix", stand_in.QUEUE_PREFIX, "--large-batch", "40"]))
+                "--prefix", fake_aws.QUEUE_PREFIX, "--large-batch", "40"]))
 
     def sqs(self, action: str, function: str, **parameters: Any) -> dict[str, Any]:
         """A call about a function's queue."""
-        url = f"http://127.0.0.1:{self.queue_port}/{aws.ACCOUNT}/{stand_in.QUEUE_PREFIX}{function}"
+        url = f"http://127.0.0.1:{self.queue_port}/{aws.ACCOUNT}/{fake_aws.QUEUE_PREFIX}{function}"
         return aws.call(self.queue_port, "sqs", action, QueueUrl=url, **parameters)
 
     def send(self, function: str, **order: Any) -> str:
@@ -95,8 +95,8 @@ class Rig:
 
 
 @pytest.fixture
-def rig(layout: Layout, supervisor: Supervisor) -> Rig:
-    return Rig(layout, supervisor)
+def rig(paths: StackPaths, supervisor: Supervisor) -> Rig:
+    return Rig(paths, supervisor)
 
 
 def test_a_message_arrives_as_lambda_would_hand_it_over(rig: Rig):
@@ -181,9 +181,9 @@ def test_an_invocation_is_no_larger_than_lambda_takes(rig: Rig):
     assert len(rig.calls()) >= 2
 
 
-def test_the_stand_in_is_not_started_again_and_the_stack_says_so(rig: Rig, said: list[str]):
+def test_the_fake_aws_is_not_started_again_and_the_stack_says_so(rig: Rig, said: list[str]):
     pid = rig.supervisor.pid("queue")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: any(stand_in.FAREWELL in line for line in said), "word of the stand-in's end")
+    until(lambda: any(fake_aws.LOSS_HINT in line for line in said), "word of the fake AWS's end")
     assert rig.supervisor.pid("queue") is None

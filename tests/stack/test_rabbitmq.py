@@ -10,15 +10,15 @@ import pika
 import pytest
 
 from stack import rabbitmq
-from stack.layout import Layout, free_port
+from stack.paths import StackPaths, free_port
 from stack.supervisor import Supervisor
-from stack.sweep import members
+from stack.orphans import stack_processes
 from support.wait import until
 
 
 @pytest.fixture
-def broker(layout: Layout, supervisor: Supervisor) -> rabbitmq.Settings:
-    settings = rabbitmq.Settings(layout.rabbitmq_data, free_port(), free_port(), free_port(), "a-password-of-its-own")
+def broker(paths: StackPaths, supervisor: Supervisor) -> rabbitmq.Settings:
+    settings = rabbitmq.Settings(paths.rabbitmq_data, free_port(), free_port(), free_port(), "a-password-of-its-own")
     for process in rabbitmq.processes(settings):
         supervisor.start(process)
     return settings
@@ -27,7 +27,7 @@ def broker(layout: Layout, supervisor: Supervisor) -> rabbitmq.Settings:
 def listeners(state: Path) -> set[tuple[str, int]]:
     """Addresses that the stack's processes listen on, from /proc (proc(5), net/tcp and net/tcp6)."""
     sockets = set()
-    for pid in members(state):
+    for pid in stack_processes(state):
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             try:
                 sockets.add(os.readlink(descriptor))
@@ -43,29 +43,29 @@ def listeners(state: Path) -> set[tuple[str, int]]:
     return found
 
 
-def test_it_listens_on_loopback_alone(broker: rabbitmq.Settings, layout: Layout):
-    found = listeners(layout.state)
+def test_it_listens_on_loopback_alone(broker: rabbitmq.Settings, paths: StackPaths):
+    found = listeners(paths.state)
     assert {port for _, port in found} == {broker.port, broker.epmd_port, broker.distribution_port}
     assert {address for address, _ in found} <= {"0100007F", "00000000000000000000000001000000"}
 
 
-def test_its_password_is_the_stacks_own_and_no_argument(broker: rabbitmq.Settings, layout: Layout):
+def test_its_password_is_the_stacks_own_and_no_argument(broker: rabbitmq.Settings, paths: StackPaths):
     pika.BlockingConnection(pika.URLParameters(broker.url)).close()
     guest = pika.ConnectionParameters("127.0.0.1", broker.port, credentials=pika.PlainCredentials("guest", "guest"))
     with pytest.raises(pika.exceptions.ProbableAuthenticationError):
         pika.BlockingConnection(guest)
-    for pid in members(layout.state):
+    for pid in stack_processes(paths.state):
         assert broker.password.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_a_killed_broker_comes_back_with_its_messages(broker: rabbitmq.Settings, layout: Layout, supervisor: Supervisor):
+def test_a_killed_broker_comes_back_with_its_messages(broker: rabbitmq.Settings, paths: StackPaths, supervisor: Supervisor):
     with pika.BlockingConnection(pika.URLParameters(broker.url)) as connection:
         channel = connection.channel()
         channel.queue_declare("kept", durable=True, arguments={"x-queue-type": "quorum"})
         channel.confirm_delivery()
         channel.basic_publish("", "kept", b"message", pika.BasicProperties(delivery_mode=2), mandatory=True)
     until(lambda: rabbitmq.remembers(broker, "kept"), "a queue that survives")
-    pid = int((layout.pids / "rabbitmq.pid").read_text())
+    pid = int((paths.pids / "rabbitmq.pid").read_text())
     assert b"beam" in Path(f"/proc/{pid}/cmdline").read_bytes(), "the pid file names the server itself"
     os.kill(pid, signal.SIGKILL)
     until(lambda: supervisor.pid("rabbitmq") not in (None, pid), "another process", 2)
@@ -81,7 +81,7 @@ def test_a_killed_broker_comes_back_with_its_messages(broker: rabbitmq.Settings,
     assert until(fetched, "the message") == b"message"
 
 
-def test_a_killed_port_mapper_is_started_again(broker: rabbitmq.Settings, layout: Layout, supervisor: Supervisor):
+def test_a_killed_port_mapper_is_started_again(broker: rabbitmq.Settings, paths: StackPaths, supervisor: Supervisor):
     pid = supervisor.pid("epmd")
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -89,8 +89,8 @@ def test_a_killed_port_mapper_is_started_again(broker: rabbitmq.Settings, layout
     pika.BlockingConnection(pika.URLParameters(broker.url)).close()
 
 
-def test_nothing_is_left_behind(broker: rabbitmq.Settings, layout: Layout, supervisor: Supervisor):
-    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in members(layout.state)}
+def test_nothing_is_left_behind(broker: rabbitmq.Settings, paths: StackPaths, supervisor: Supervisor):
+    names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in stack_processes(paths.state)}
     assert {"epmd", "beam.smp"} <= names
     supervisor.stop()
-    assert members(layout.state) == []
+    assert stack_processes(paths.state) == []

@@ -4,15 +4,15 @@ import os
 
 import pytest
 
-from stack.layout import Layout
-from stack.spec import Process
+from stack.paths import StackPaths
+from stack.process import Process
 from stack.supervisor import StackError, Supervisor
 
 
-def test_a_process_that_cannot_be_started_ends_no_other(layout: Layout, supervisor: Supervisor, said: list[str]):
+def test_a_process_that_cannot_be_started_ends_no_other(paths: StackPaths, supervisor: Supervisor, said: list[str]):
     supervisor.start(Process("good", ["/usr/bin/sleep", "600"], ready=lambda: True))
     pid = supervisor.pid("good")
-    (layout.logs / "full").write_text("no folder")
+    (paths.logs / "full").write_text("no folder")
     with pytest.raises(StackError, match="bad was not ready"):
         supervisor.start(Process("bad", ["/usr/bin/sleep", "600"], ready=lambda: True, log="full/bad.log"), timeout=0.5)
     assert [line for line in said if line.startswith("bad cannot be started")]

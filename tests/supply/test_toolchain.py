@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack import toolchain
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 SELECT = "from stack import toolchain; import subprocess; toolchain.select(); subprocess.run(['rustc', '--version'], check=True)"
 NOWHERE = "http://127.0.0.1:9"

@@ -1,4 +1,4 @@
-"""The stand-in for SQS and DynamoDB, on a loopback port of the tests' own."""
+"""The fake AWS, on a loopback port of the tests' own."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import boto3
 import httpx
 
-from stack.layout import VENV, free_port
+from stack.paths import VENV, free_port
 
 CREDENTIALS = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 
 
 class Aws:
-    """The running stand-in. Loses its data when it stops."""
+    """The running fake AWS. Loses its data when it stops."""
 
     def __init__(self, folder: Path, services: str = "dynamodb,sqs") -> None:
         self.port = free_port()
@@ -37,7 +37,7 @@ class Aws:
         while not self._serves():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
-                raise RuntimeError(f"the stand-in for AWS did not start; look into {self._folder / 'aws.log'}")
+                raise RuntimeError(f"the fake AWS did not start; look into {self._folder / 'aws.log'}")
             time.sleep(0.05)
         return self
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Any
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 ROW = re.compile(r"^\| `(\w+)` \| (Count|Milliseconds) \|", re.MULTILINE)
 UNITS = dict(ROW.findall((ROOT / "docs" / "METRICS.md").read_text()))

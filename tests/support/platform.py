@@ -16,8 +16,8 @@ import httpx
 from stack.broker import Broker
 from stack.dead_letters import DEAD, Letter, Queues, list_all
 from stack.event_types import ROUTING_KEYS
-from stack.layout import Layout
-from stack.local import Stack
+from stack.paths import StackPaths
+from stack.stack import Stack
 from stack.ports import Ports
 from stack.rabbitmq import EXCHANGE, QUEUE
 from stack.supervisor import Supervisor
@@ -34,12 +34,12 @@ class Platform:
     """A stack of the tests' own. Everything is polled for, nothing waits a fixed time."""
 
     def __init__(self, folder: Path, log_level: str = "silly", **options: Any) -> None:
-        self.layout = Layout(folder.resolve())
-        self.layout.create()
+        self.paths = StackPaths(folder.resolve())
+        self.paths.create()
         self.said: list[str] = []
-        self.supervisor = Supervisor(self.layout, self.said.append)
-        self.stack = Stack(self.layout, self.supervisor, Ports.any_free(), log_level=log_level, **options)
-        self.queues = Queues(self.stack.ports.queue, self.stack.stand_in.queue_url_prefix)
+        self.supervisor = Supervisor(self.paths, self.said.append)
+        self.stack = Stack(self.paths, self.supervisor, Ports.any_free(), log_level=log_level, **options)
+        self.queues = Queues(self.stack.ports.queue, self.stack.fake_aws.queue_url_prefix)
         self._clients: list[Client] = []
         self._versions = itertools.count(1)
 
@@ -165,11 +165,11 @@ class Platform:
         return log_lines.metrics(self._objects(name, since))
 
     def _objects(self, name: str, since: int) -> list[dict[str, Any]]:
-        return log_lines.objects(self.layout.logs / f"{name}.log", since, torn=True)
+        return log_lines.objects(self.paths.logs / f"{name}.log", since, torn=True)
 
     def mark(self, name: str = "functions") -> int:
         """A log's length now."""
-        return (self.layout.logs / f"{name}.log").stat().st_size
+        return (self.paths.logs / f"{name}.log").stat().st_size
 
     def wait_log(self, level: str, message: str, name: str = "functions", since: int = 0) -> dict[str, Any]:
         """Waits for a line of this level with this very message."""

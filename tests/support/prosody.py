@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 from stack import prosody
-from stack.layout import free_port
+from stack.paths import free_port
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client

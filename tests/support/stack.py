@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from stack import functions as stack_functions
-from stack.layout import BINARIES, ROOT, Layout, free_port
+from stack.paths import BINARIES, ROOT, StackPaths, free_port
 from stack.supervisor import Supervisor
 from support import log_lines
 
@@ -26,8 +26,8 @@ class Functions:
 
     def __init__(self, folder: Path, environment: dict[str, str], copies: int = 1,
                  functions: list[str] | None = None) -> None:
-        self.layout = Layout(folder.resolve())
-        self.layout.create()
+        self.paths = StackPaths(folder.resolve())
+        self.paths.create()
         self.settings = stack_functions.Settings(
             port=free_port(), runtime_port=free_port(), gateway_port=free_port(), environment=environment,
             copies=copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
@@ -44,9 +44,9 @@ class Functions:
 
     def start(self) -> None:
         """Starts them and waits until all serve."""
-        self.supervisor = Supervisor(self.layout)
+        self.supervisor = Supervisor(self.paths)
         try:
-            self.supervisor.start(stack_functions.process(self.settings, self.layout))
+            self.supervisor.start(stack_functions.process(self.settings, self.paths))
         except BaseException:
             self.supervisor.stop()
             raise
@@ -124,7 +124,7 @@ class Functions:
 
     @property
     def log_file(self) -> Path:
-        return self.layout.logs / f"{self.settings.name}.log"
+        return self.paths.logs / f"{self.settings.name}.log"
 
     def mark(self) -> int:
         """The log's length now, for `log`. A function logs before it answers."""

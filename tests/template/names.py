@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stack.event_types import VARIANTS
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 
 def event_types() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The bridge beside a straightforward one on Node: the same broker, the same stand-in for SQS, in turn.
+"""The bridge beside a straightforward one on Node: the same broker, the same fake SQS, in turn.
 
 Each run begins with a queue full of events and ends when SQS has all of them and the bridge was told to stop. CPU is all
 that the process took, its start included. Called by scripts/bench.
@@ -29,12 +29,12 @@ DEADLINE = 300.0
 
 
 @dataclass(frozen=True)
-class Place:
+class Target:
     """Where both work."""
 
     amqp: str
     sqs: str
-    """The stand-in's URL."""
+    """The fake AWS's URL."""
     url_prefix: str
     """Of the queues' URLs."""
     functions: dict[str, str]
@@ -51,10 +51,10 @@ def call(sqs: str, operation: str, **arguments: object) -> dict:
         return json.loads(answer.read() or b"{}")
 
 
-def fill(place: Place) -> None:
+def fill(target: Target) -> None:
     """Publishes events of all types to the durable queue."""
-    keys = list(place.functions)
-    with pika.BlockingConnection(pika.URLParameters(place.amqp)) as connection:
+    keys = list(target.functions)
+    with pika.BlockingConnection(pika.URLParameters(target.amqp)) as connection:
         channel = connection.channel()
         channel.exchange_declare(EXCHANGE, "topic", durable=True)
         channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum", "x-single-active-consumer": True})
@@ -78,49 +78,49 @@ def wait(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def arrived(place: Place) -> int:
+def arrived(target: Target) -> int:
     """How many messages SQS has."""
-    counts = (call(place.sqs, "GetQueueAttributes", QueueUrl=place.url_prefix + function,
-                   AttributeNames=["ApproximateNumberOfMessages"]) for function in place.functions.values())
+    counts = (call(target.sqs, "GetQueueAttributes", QueueUrl=target.url_prefix + function,
+                   AttributeNames=["ApproximateNumberOfMessages"]) for function in target.functions.values())
     return sum(int(answer["Attributes"]["ApproximateNumberOfMessages"]) for answer in counts)
 
 
-def drain(place: Place, command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
+def drain(target: Target, command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
     """One run: messages a second, and a CPU second."""
-    for function in place.functions.values():
-        call(place.sqs, "PurgeQueue", QueueUrl=place.url_prefix + function)
-    fill(place)
+    for function in target.functions.values():
+        call(target.sqs, "PurgeQueue", QueueUrl=target.url_prefix + function)
+    fill(target)
     began = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
         try:
-            wait(lambda: arrived(place) >= MESSAGES or process.poll() is not None, "SQS has all")
+            wait(lambda: arrived(target) >= MESSAGES or process.poll() is not None, "SQS has all")
             seconds = time.monotonic() - began
         finally:
             process.send_signal(signal.SIGTERM)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-    if arrived(place) != MESSAGES:
-        raise RuntimeError(f"{command[0]} ended with {arrived(place)} of {MESSAGES} messages sent; look into {log}")
+    if arrived(target) != MESSAGES:
+        raise RuntimeError(f"{command[0]} ended with {arrived(target)} of {MESSAGES} messages sent; look into {log}")
     return MESSAGES / seconds, MESSAGES / (usage.ru_utime + usage.ru_stime)
 
 
 def create_queues(sqs: str, prefix: str, functions: list[str]) -> str:
-    """The functions' queues; returns what their URLs begin with, as the stand-in calls itself."""
+    """The functions' queues; returns what their URLs begin with, as the fake AWS calls itself."""
     for function in functions:
         url: str = call(sqs, "CreateQueue", QueueName=prefix + function)["QueueUrl"]
     return url.removesuffix(function)
 
 
-def measure(place: Place, ours: tuple[list[str], dict[str, str]], node: list[str], log: Path) -> None:
+def measure(target: Target, ours: tuple[list[str], dict[str, str]], node: list[str], log: Path) -> None:
     """Both in turn; medians."""
-    peer = {"AMQP_URL": place.amqp, "QUEUE": QUEUE, "QUEUE_PREFIX": place.url_prefix, "PREFETCH": str(PREFETCH),
-            "FUNCTIONS": json.dumps(list(place.functions.items())), "AWS_ENDPOINT_URL_SQS": place.sqs}
+    peer = {"AMQP_URL": target.amqp, "QUEUE": QUEUE, "QUEUE_PREFIX": target.url_prefix, "PREFETCH": str(PREFETCH),
+            "FUNCTIONS": json.dumps(list(target.functions.items())), "AWS_ENDPOINT_URL_SQS": target.sqs}
     aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     figures: dict[str, list[tuple[float, float]]] = {"sippo-xmpp": [], "Node": []}
     for _ in range(ROUNDS):
-        figures["sippo-xmpp"].append(drain(place, ours[0], ours[1] | {"AWS_ENDPOINT_URL_SQS": place.sqs}, log))
-        figures["Node"].append(drain(place, node, aws | peer, log))
+        figures["sippo-xmpp"].append(drain(target, ours[0], ours[1] | {"AWS_ENDPOINT_URL_SQS": target.sqs}, log))
+        figures["Node"].append(drain(target, node, aws | peer, log))
     print(f"bridge, {MESSAGES:,} messages: a second, and a CPU second of the bridge; median of {ROUNDS}, in turn")
     medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in figures.items()}
     for name, (rate, efficiency) in medians.items():

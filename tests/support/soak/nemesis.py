@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from stack.event_types import EVENT_FUNCTIONS
-from stack.layout import BINARIES
+from stack.paths import BINARIES
 from support.platform import Platform
 
 KILLED = ("functions", "function", "poller", "prosody", "rabbitmq", "bridge")
@@ -29,8 +29,8 @@ YOUNG = 3.0
 class Nemesis:
     """Strikes from a thread of its own."""
 
-    def __init__(self, platform: Platform, random: random.Random, note: Callable[..., None]) -> None:
-        self._platform, self._random, self._note = platform, random, note
+    def __init__(self, platform: Platform, random: random.Random, record: Callable[..., None]) -> None:
+        self._platform, self._random, self._record = platform, random, record
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._failure: BaseException | None = None
@@ -69,10 +69,10 @@ class Nemesis:
                 if self._stop.wait(self._random.uniform(*gap)):
                     return
                 began = time.monotonic()
-                self._note(strike=strike, phase="begins")
+                self._record(strike=strike, phase="begins")
                 self._strike(strike)
                 self.strikes[strike] += 1
-                self._note(strike=strike, phase="over", took=round(time.monotonic() - began, 2))
+                self._record(strike=strike, phase="over", took=round(time.monotonic() - began, 2))
         except BaseException as error:  # noqa: BLE001 - `check` raises it where it is seen
             self._failure = error
 

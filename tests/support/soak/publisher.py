@@ -50,7 +50,7 @@ class Publisher:
         self._model.apply(message.event, began)
         self.published += 1
         event = message.event
-        self.note(number=self.published, began=began, tries=tries, id=message.id, kind=event.kind, room=event.room,
+        self.record(number=self.published, began=began, tries=tries, id=message.id, kind=event.kind, room=event.room,
                   users=event.users, owner=event.owner)
 
     def _try(self, message: Message) -> bool:
@@ -71,7 +71,7 @@ class Publisher:
         """Lets time pass between two bursts."""
         self._stopped.wait(max(0.0, seconds))
 
-    def note(self, **fields: object) -> None:
+    def record(self, **fields: object) -> None:
         """A line of the journal."""
         self._journal.write(json.dumps({"at": time.time(), **fields}) + "\n")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import aws
-from stack.local import DOMAIN
-from stack.stand_in import TABLE
+from stack.stack import DOMAIN
+from stack.fake_aws import TABLE
 from support.platform import Platform
 from support.soak.model import Model
 from support.soak.nemesis import Nemesis
@@ -89,9 +89,9 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     platform.stack.create_domain(DOMAINS.guests)
     report = Report()
     model = report.model
-    journal = platform.layout.state / "journal.jsonl"
+    journal = platform.paths.state / "journal.jsonl"
     publisher = Publisher(platform.stack.rabbitmq.url, model, journal)
-    nemesis = Nemesis(platform, random.Random(plan.seed + 1), publisher.note)
+    nemesis = Nemesis(platform, random.Random(plan.seed + 1), publisher.record)
     say(f"journal of events and strikes: {journal}")
     try:
         _flow(plan, model, publisher, nemesis, say)
@@ -103,12 +103,12 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     finally:
         publisher.close()
     report.published, report.in_doubt, report.strikes = publisher.published, publisher.in_doubt, nemesis.strikes
-    report.handled = _handled(platform.layout.logs / "functions.log")
+    report.handled = _handled(platform.paths.logs / "functions.log")
     report.dead = dead_letters(platform)
     report.verdict = compare(platform, model)
     compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
     if not report.is_clean:
-        _keep_evidence(platform, report, platform.layout.state / "divergences.json")
+        _keep_evidence(platform, report, platform.paths.state / "divergences.json")
     return report
 
 

@@ -1,4 +1,4 @@
-"""Runs a program that cannot outlive its parent: `tether.py PARENT_PID PROGRAM ARGUMENT…`
+"""Runs a program that cannot outlive its parent: `die_with_parent.py PARENT_PID PROGRAM ARGUMENT…`
 
 A program of its own and not code run between fork and exec: the parent has threads.
 """

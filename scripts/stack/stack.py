@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack import bridge, functions, prosody, rabbitmq, stand_in
+from stack import bridge, fake_aws, functions, prosody, rabbitmq
 from stack.event_types import EVENT_FUNCTIONS, RESYNC
 from stack.issuer import Issuer
-from stack.layout import BINARIES, ROOT, Layout, write_private
+from stack.paths import BINARIES, ROOT, StackPaths, write_private
 from stack.ports import Ports
-from stack.spec import Process
+from stack.process import Process
 from stack.supervisor import StackError, Supervisor
 
 DOMAIN = "example.test"
@@ -33,7 +33,7 @@ SETTLE_TIMEOUT = 15.0
 class Stack:
     """XMPP server, broker, queues and ledger, functions, poller and bridge."""
 
-    layout: Layout
+    paths: StackPaths
     supervisor: Supervisor
     ports: Ports
     log_level: str | None = None
@@ -46,19 +46,19 @@ class Stack:
     """Seconds between two runs of resync; 0: only when it is invoked."""
 
     def __post_init__(self) -> None:
-        self.layout.create()
-        self.issuer = Issuer(self.layout.issuer)
+        self.paths.create()
+        self.issuer = Issuer(self.paths.issuer)
         self.issuer.create()
         self.admin_token = self._admin_token()
         ports = self.ports
         self.prosody = prosody.Settings(
-            data=self.layout.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
+            data=self.paths.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
             extra=self.prosody_options)
         self.rabbitmq = rabbitmq.Settings(
-            data=self.layout.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
+            data=self.paths.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
             distribution_port=ports.distribution,
-            password=rabbitmq.password(self.layout.state / "rabbitmq-password"))
-        self.stand_in = stand_in.Settings(data=self.layout.stand_in_data, port=ports.queue)
+            password=rabbitmq.password(self.paths.state / "rabbitmq-password"))
+        self.fake_aws = fake_aws.Settings(data=self.paths.fake_aws_data, port=ports.queue)
         environment = self.service_environment() | self.environment
         self.functions = functions.Settings(
             port=ports.api, runtime_port=ports.runtime, gateway_port=ports.gateway, environment=environment,
@@ -69,7 +69,7 @@ class Stack:
 
     def _admin_token(self) -> str:
         """Made once; the XMPP server's data would not mind another one, but clients' sessions would."""
-        file = self.layout.state / "admin-token"
+        file = self.paths.state / "admin-token"
         if not file.exists():
             write_private(file, secrets.token_hex(32))
         return file.read_text().strip()
@@ -83,10 +83,10 @@ class Stack:
             "SIPPO_XMPP__ADMIN_TOKEN": self.admin_token,
             "SIPPO_XMPP__ADMIN_JID": self.prosody.admin_jid,
             "SIPPO_LOG__FORMAT": "json",
-            "SIPPO_QUEUES__URL_PREFIX": self.stand_in.queue_url_prefix,
+            "SIPPO_QUEUES__URL_PREFIX": self.fake_aws.queue_url_prefix,
             "SIPPO_QUEUES__LONGEST_RETRY_WAIT": str(LONGEST_RETRY_WAIT),
-            "SIPPO_LEDGER__TABLE": stand_in.TABLE,
-            **self.stand_in.environment(),
+            "SIPPO_LEDGER__TABLE": fake_aws.TABLE,
+            **self.fake_aws.environment(),
             **self.issuer.environment(),
         }
         if self.log_level is not None:
@@ -97,9 +97,9 @@ class Stack:
         """Starts everything and shows that a user can log in."""
         with ThreadPoolExecutor() as pool:
             # What depends on nothing, together: the broker alone takes most of the time.
-            for started in [pool.submit(one) for one in (self.start_xmpp, self.start_broker, self.start_stand_in)]:
+            for started in [pool.submit(one) for one in (self.start_xmpp, self.start_broker, self.start_fake_aws)]:
                 started.result()
-        self.supervisor.start(functions.process(self.functions, self.layout))
+        self.supervisor.start(functions.process(self.functions, self.paths))
         self.verify()
         self.supervisor.start(self.poller())
         self.supervisor.start(bridge.process(self.bridge))
@@ -111,7 +111,7 @@ class Stack:
         for queue in (rabbitmq.QUEUE, f"{rabbitmq.QUEUE}.dead"):
             while not rabbitmq.remembers(self.rabbitmq, queue):
                 if time.monotonic() > deadline:
-                    raise StackError(f"the broker has no quorum queue {queue}; look into {self.layout.logs}/bridge.log")
+                    raise StackError(f"the broker has no quorum queue {queue}; look into {self.paths.logs}/bridge.log")
                 time.sleep(0.05)
 
     def start_xmpp(self) -> None:
@@ -125,11 +125,11 @@ class Stack:
         for process in rabbitmq.processes(self.rabbitmq):
             self.supervisor.start(process)
 
-    def start_stand_in(self) -> None:
-        """Starts the stand-in for SQS and DynamoDB, with queues and table."""
-        self.supervisor.start(stand_in.process(self.stand_in))
-        stand_in.create_queues(self.stand_in.port)
-        stand_in.create_table(self.stand_in.port)
+    def start_fake_aws(self) -> None:
+        """Starts the fake AWS, with queues and table."""
+        self.supervisor.start(fake_aws.process(self.fake_aws))
+        fake_aws.create_queues(self.fake_aws.port)
+        fake_aws.create_table(self.fake_aws.port)
 
     def poller(self) -> Process:
         """What invokes the event functions."""
@@ -137,7 +137,7 @@ class Stack:
             name="poller",
             argv=[sys.executable, str(Path(__file__).with_name("poller.py")),
                   "--queue-port", str(self.ports.queue), "--api-port", str(self.ports.api),
-                  "--prefix", stand_in.QUEUE_PREFIX, "--resync-every", str(self.resync_every)],
+                  "--prefix", fake_aws.QUEUE_PREFIX, "--resync-every", str(self.resync_every)],
             ready=lambda: True,  # it waits for queues and functions itself
         )
 
@@ -146,7 +146,7 @@ class Stack:
         url = urllib.parse.urlsplit(self.prosody.hosts_url)
         status, _ = _call(url, "POST", self.admin_token, json.dumps({"domain": domain}))
         if status not in (200, 201):
-            raise StackError(f"{domain} could not be created (HTTP {status}); look into {self.layout.logs}/prosody.log")
+            raise StackError(f"{domain} could not be created (HTTP {status}); look into {self.paths.logs}/prosody.log")
 
     def verify(self) -> None:
         """A login and a chat list as a user's: the stack is not ready before they work."""
@@ -154,7 +154,7 @@ class Stack:
         for path in ("/sapi/xmpp/login", "/sapi/xmpp/individualChatList"):
             status, body = _call(urllib.parse.urlsplit(self.functions.url + path), "GET", token)
             if status != 200:
-                raise StackError(f"GET {path} answers {status}: {body[:500]}; look into {self.layout.logs}/functions.log")
+                raise StackError(f"GET {path} answers {status}: {body[:500]}; look into {self.paths.logs}/functions.log")
 
     def write_env(self) -> None:
         """Writes stack.env and functions.env for the shell."""
@@ -169,14 +169,14 @@ class Stack:
             "AMQP_URL": self.rabbitmq.url,
             "AMQP_EXCHANGE": rabbitmq.EXCHANGE,
             "AMQP_QUEUE": rabbitmq.QUEUE,
-            **self.stand_in.environment(),
-            "QUEUE_URL_PREFIX": self.stand_in.queue_url_prefix,
-            "LEDGER_TABLE": stand_in.TABLE,
+            **self.fake_aws.environment(),
+            "QUEUE_URL_PREFIX": self.fake_aws.queue_url_prefix,
+            "LEDGER_TABLE": fake_aws.TABLE,
             "BRIDGE_HEALTH_URL": self.bridge.health_url,
-            "LOG_DIR": str(self.layout.logs.resolve()),
-            "PID_DIR": str(self.layout.pids.resolve()),
+            "LOG_DIR": str(self.paths.logs.resolve()),
+            "PID_DIR": str(self.paths.pids.resolve()),
         }
-        for file, content in ((self.layout.env_file, lines), (self.layout.functions_env_file, self.service_environment())):
+        for file, content in ((self.paths.env_file, lines), (self.paths.functions_env_file, self.service_environment())):
             write_private(file, "".join(f"{key}={shlex.quote(value)}\n" for key, value in content.items()))
 
 

@@ -11,7 +11,7 @@ MARK = "SIPPO_STACK_STATE"
 """Environment variable that every process of a stack carries; its value is the stack's state folder."""
 
 
-def members(state: Path) -> list[int]:
+def stack_processes(state: Path) -> list[int]:
     """Processes of the stack with this state folder; never this process itself."""
     mark = f"{MARK}={state.resolve()}".encode()
     found = []
@@ -26,11 +26,11 @@ def members(state: Path) -> list[int]:
     return found
 
 
-def sweep(state: Path, timeout: float = 5.0) -> int:
+def kill_orphans(state: Path, timeout: float = 5.0) -> int:
     """Kills them all and returns how many there were. Only for the holder of the stack's lock."""
     killed: set[int] = set()
     deadline = time.monotonic() + timeout
-    while (left := members(state)) and time.monotonic() < deadline:
+    while (left := stack_processes(state)) and time.monotonic() < deadline:
         for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
-from stack.layout import ROOT
+from stack.paths import ROOT
 
 GRACE = 20.0
 """Seconds that running steps have to end when they are told to."""
@@ -39,7 +39,7 @@ class Step:
     """Exit codes."""
 
 
-class Lanes:
+class StepRunner:
     """Runs all steps and prints what each has written when it ends. Only the main thread may make and run one:
     SIGINT, SIGTERM and SIGHUP end all steps, and then the program."""
 

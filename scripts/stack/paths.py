@@ -18,7 +18,7 @@ LOCAL = ROOT / "target" / "local"
 
 
 @dataclass(frozen=True)
-class Layout:
+class StackPaths:
     """The files of one running stack; `state` is private to it."""
 
     state: Path
@@ -64,8 +64,8 @@ class Layout:
         return self.state / "rabbitmq"
 
     @property
-    def stand_in_data(self) -> Path:
-        """What the stand-in for SQS and DynamoDB saves when it is stopped."""
+    def fake_aws_data(self) -> Path:
+        """What the fake AWS saves when it is stopped."""
         return self.state / "queue"
 
     @property

@@ -24,5 +24,5 @@ class Process:
     """File name in LOG_DIR when it is not `<name>.log` (several processes may share one)."""
     critical: bool = True
     """Started again within two seconds when it dies."""
-    farewell: str = ""
+    loss_hint: str = ""
     """What the loss of a process that is not critical means, and what to do."""

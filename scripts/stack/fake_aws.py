@@ -1,4 +1,4 @@
-"""The stand-in for SQS and DynamoDB (ministack), as the process `queue` of the stack, and what is in it.
+"""The fake AWS: ministack, which serves SQS and DynamoDB; the process `queue` of the stack, and what is in it.
 
 It keeps everything in memory and saves it when it is stopped in order. Killed it has lost all, unlike what
 it stands for: so it is not started again, with empty queues and an empty ledger beside full rooms.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stack import aws
 from stack.event_types import EVENT_FUNCTIONS
-from stack.spec import Process
+from stack.process import Process
 
 QUEUE_PREFIX = "sippo-xmpp-"
 DEAD = "-dead"
@@ -27,12 +27,12 @@ MAX_RECEIVES = 1000
 MAX_MESSAGE = 1 << 20
 RETENTION = 14 * 24 * 3600
 """Seconds; the most that SQS keeps a message."""
-FAREWELL = "it has lost all queues and the ledger; stop the stack and start it again with --fresh"
+LOSS_HINT = "it has lost all queues and the ledger; stop the stack and start it again with --fresh"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One stand-in."""
+    """One fake AWS."""
 
     data: Path
     port: int
@@ -69,7 +69,7 @@ def _serves(settings: Settings) -> bool:
 
 
 def process(settings: Settings) -> Process:
-    """The stand-in, with these two services and no port but its own."""
+    """The fake AWS, with these two services and no port but its own."""
     data = settings.data.resolve()
     (data / "tmp").mkdir(parents=True, exist_ok=True)
     return Process(
@@ -91,7 +91,7 @@ def process(settings: Settings) -> Process:
         },
         cwd=data,
         critical=False,
-        farewell=FAREWELL,
+        loss_hint=LOSS_HINT,
     )
 
 

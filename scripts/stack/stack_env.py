@@ -6,12 +6,12 @@ import shlex
 import sys
 from pathlib import Path
 
-from stack.layout import Layout
+from stack.paths import StackPaths
 
 
 def settings(state: Path, program: str) -> dict[str, str]:
     """The lines of stack.env; ends the program when no stack runs."""
-    file = Layout(state.resolve()).env_file
+    file = StackPaths(state.resolve()).env_file
     if not file.exists():
         sys.exit(f"{program}: the local stack does not run; start it with scripts/run")
     return dict((key, shlex.split(value)[0] if value else "") for key, _, value in
