@@ -173,7 +173,7 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 -- Modules
 
 modules_enabled = {
-	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_islands",
+	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_tenant_isolation",
 	"sippo_session_age",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
@@ -182,15 +182,15 @@ local tenant_options = {
 	disco_hidden = true, -- or else a.example lists b.a.example to its users
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
-		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_rosters", "sippo_offline_quota", "sippo_push",
-		"sippo_resumption", "sippo_archive_pages", "sippo_uploads",
+		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_roster_admin", "sippo_offline_quota",
+		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 	},
 };
 local room_options = {
 	name = "Rooms",
 	modules_enabled = {
-		"muc_mam", "sippo_islands", "sippo_rooms", "sippo_room_lives", "muc_admin_batch", "sippo_messages",
-		"sippo_archive_pages", "sippo_adhoc_limit", "sippo_room_shutdown", "sippo_room_history",
+		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
+		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 	},
 	muc_tombstones = false,
 	muc_room_default_public = false,

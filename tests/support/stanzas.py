@@ -100,7 +100,7 @@ def mentions(text: str) -> Predicate:
     return lambda e: e.get("type") != "error" and text in ElementTree.tostring(e, encoding="unicode")
 
 
-# Several messages in one request (mod_sippo_messages) ---------------------------
+# Several messages in one request (mod_sippo_message_batch) ---------------------------
 
 
 def messages_to(*users: str) -> str:

@@ -25,12 +25,11 @@
 local st = require "util.stanza";
 local jid_prep = require "util.jid".prep;
 local jid_resource = require "util.jid".resource;
-local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
 local lives = module:require "sippo_lives";
-local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
+local service = module:require "sippo_service";
 
 local xmlns_admin = "http://jabber.org/protocol/muc#admin";
 local xmlns_batch = "urn:quobis:sippo:muc-admin-batch:0";
@@ -60,7 +59,7 @@ local function parse(items)
 		elseif not valid_affiliations[item.attr.affiliation] then
 			return nil, ("Item %d: '%s' is no affiliation; use owner, admin, member, none or outcast")
 				:format(index, item.attr.affiliation);
-		elseif is_admin(jid, module.host) then
+		elseif service.is_service(jid) then
 			return nil, ("Item %d: '%s' is a server admin and owns every room; leave it out"):format(index, jid);
 		end
 		changes[index] = { jid = jid, affiliation = item.attr.affiliation, reason = item:get_child_text("reason") };
@@ -102,8 +101,7 @@ end
 module:hook("iq-set/bare/"..xmlns_admin..":query", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local items = stanza.tags[1].tags;
-	local by_admin = origin.type == "c2s" and is_admin(stanza.attr.from, module.host);
-	if not by_admin then
+	if not service.is_from_service(event) then
 		if #items <= 1 then return; end
 		origin.send(st.error_reply(stanza, "cancel", "feature-not-implemented", "Send one item per request"));
 		return true;
@@ -189,11 +187,7 @@ end
 
 module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
 	local origin, stanza = event.origin, event.stanza;
-	if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
-		origin.send(st.error_reply(stanza, "auth", "forbidden", "Only the service does this"));
-		return true;
-	end
-	if refuse_if_expired(event) then return true; end
+	if service.refuse_unless_current(event) then return true; end
 	local room = muc.get_room_from_jid(stanza.attr.to);
 	if not room or room._data.destroyed or has_ended(room, stanza.tags[1].attr.ended) then
 		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "There is no such room"));

@@ -103,9 +103,9 @@ async fn a_kept_connection_that_died_costs_one_repetition() {
     assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
 }
 
-/// Run by `tests/xmpp_server/test_hosts_client.py`, which starts the server.
+/// Run by `tests/xmpp_server/tenants/test_virtual_hosts_client.py`, which starts the server.
 #[tokio::test]
-#[ignore = "needs a Prosody; tests/xmpp_server/test_hosts_client.py runs it with one"]
+#[ignore = "needs a Prosody; tests/xmpp_server/tenants/test_virtual_hosts_client.py runs it with one"]
 async fn the_real_server_takes_what_the_client_sends() {
     let variable = |name: &str| std::env::var(name).unwrap();
     let url: url::Url = variable("HOSTS_ADMIN_URL").parse().unwrap();

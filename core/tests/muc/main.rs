@@ -1,6 +1,6 @@
 //! Rooms on a real Prosody, seen by clients that are inside or would like to be.
 //!
-//! Run by `tests/xmpp_server/test_muc_rooms.py`, which starts the servers and looks at what happened with a client
+//! Run by `tests/xmpp_server/rooms/test_muc_lives.py`, which starts the servers and looks at what happened with a client
 //! that shares no code with core. This side reads requests, a JSON object a line, and answers each with a line.
 
 use std::{
@@ -18,7 +18,7 @@ use sippo_xmpp_core::{
 use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-#[ignore = "needs a Prosody; tests/xmpp_server/test_muc_rooms.py runs it with one"]
+#[ignore = "needs a Prosody; tests/xmpp_server/rooms/test_muc_lives.py runs it with one"]
 async fn serves_requests() {
     let variable = |name: &str| std::env::var(name).expect("set by the test that runs this");
     let connector = WsConnector::new(variable("XMPP_URL").parse().expect("a URL"), Tls::new(None));

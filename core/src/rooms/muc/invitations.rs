@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Invitations that are under way at once. The server stores each twice, for who is offline and in the archive: with one
-/// commit for all of them where it has `mod_sippo_messages`, else with one each time, which on a slow disk may take 20 ms.
+/// commit for all of them where it has `mod_sippo_message_batch`, else with one each, which may take 20 ms on a slow disk.
 /// It must be free for others now and then, or they take it for dead.
 const CHUNK: usize = 25;
 

@@ -1,6 +1,6 @@
 //! Rooms on the XMPP server (XEP-0045), behind the border [`RoomServer`].
 //!
-//! A room is made and unmade by requests of our own (`mod_sippo_room_lives`), not by entering it, filling in
+//! A room is made and unmade by requests of our own (`mod_sippo_muc_lives`), not by entering it, filling in
 //! the owner's form and leaving: handlers run concurrently, so the server has to compare lives and act in one
 //! step. Affiliations go in batches where the server takes them, and singly where it does not; singly they cannot
 //! say which end of the room is known, and whether a room has ended is left to its `ensure`.

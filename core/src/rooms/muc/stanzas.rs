@@ -18,7 +18,7 @@ const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 const CONFERENCE: &str = "jabber:x:conference";
 const HINTS: &str = "urn:xmpp:hints";
 
-/// There is a room of a life newer than `ended` (`mod_sippo_room_lives`).
+/// There is a room of a life newer than `ended` (`mod_sippo_muc_lives`).
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = ROOM, name = "ensure")]
 pub(super) struct Ensure {
@@ -100,7 +100,7 @@ pub(super) struct RefusedOne {
     pub(super) condition: DefinedCondition,
 }
 
-/// Messages to be stored together (`mod_sippo_messages`).
+/// Messages to be stored together (`mod_sippo_message_batch`).
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = MESSAGES, name = "messages")]
 pub(super) struct Messages {

@@ -1,4 +1,4 @@
---- How many `adhoc-…` rooms one user may have made that are there still (see mod_sippo_rooms for who makes which).
+--- How many `adhoc-…` rooms one user may have made that are there still (see mod_sippo_muc_policy for who makes which).
 --
 -- Rooms stay on the disk for as long as their owners like, so somebody has to stop at some number: the creator, whoever
 -- owns the room by now. Who made which is in the store `sippo_adhoc`, and each room carries its creator so that it can
@@ -8,9 +8,9 @@
 local st = require "util.stanza";
 local jid_node = require "util.jid".node;
 local new_cache = require "util.cache".new;
-local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
+local is_service = module:require "sippo_service".is_service;
 
 local limit = module:get_option_number("sippo_adhoc_limit", 100);
 local made_by = module:open_store("sippo_adhoc"); -- user: { localpart of the room = true, … }
@@ -49,10 +49,10 @@ local function has_enough(user)
 	return count(rooms) >= limit;
 end
 
--- After mod_sippo_rooms (1000), before mod_muc keeps the room in memory
+-- After mod_sippo_muc_policy (1000), before mod_muc keeps the room in memory
 module:hook("muc-room-pre-create", function (event)
 	local from = event.stanza.attr.from;
-	if is_admin(from, module.host) or not has_enough(jid_node(from)) then return; end
+	if is_service(from) or not has_enough(jid_node(from)) then return; end
 	event.origin.send(st.error_reply(event.stanza, "wait", "resource-constraint",
 		"You have made as many rooms as you may: destroy one first", module.host));
 	return true;
@@ -60,7 +60,7 @@ end, 900);
 
 module:hook("muc-room-created", function (event)
 	local room, from = event.room, event.stanza and event.stanza.attr.from; -- without a stanza the service made it
-	if not from or is_admin(from, module.host) then return; end
+	if not from or is_service(from) then return; end
 	room._data.sippo_creator = jid_node(from);
 	entries:set(room._data.sippo_creator, jid_node(room.jid), true);
 end);

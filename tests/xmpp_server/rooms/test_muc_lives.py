@@ -311,7 +311,7 @@ def test_a_server_without_our_batches_loses_nothing(program, new_server, server_
     shutil.copytree(prosody.CONFIG.parent, folder)
     config = folder / prosody.CONFIG.name
     text = config.read_text()
-    for module in (', "muc_admin_batch"', ', "sippo_messages"'):
+    for module in (', "muc_admin_batch"', ', "sippo_message_batch"'):
         assert module in text
         text = text.replace(module, "")
     config.write_text(text)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from pathlib import Path
-
+from stack.layout import ROOT
 from support import cargo
 
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_cores_client_and_the_server_agree(server):

@@ -1,4 +1,4 @@
-"""mod_sippo_archive_pages: how much of an archive one asks for (XEP-0313 with XEP-0059)."""
+"""mod_sippo_mam_limits: how much of an archive one asks for (XEP-0313 with XEP-0059)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mod_sippo_push: who asks for push notifications (XEP-0357) names an address that can be one."""
+"""mod_sippo_push_addresses: who asks for push notifications (XEP-0357) names an address that can be one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is answered is stored: SQLite's write-ahead log (mod_sippo_sqlite), transactions of many (mod_sippo_messages)."""
+"""What is answered is stored: SQLite's write-ahead log (mod_sippo_sqlite), transactions of many (mod_sippo_message_batch)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mod_sippo_rosters: the server admin's hand on the users' rosters (contract, section 5; RFC 6121, section 2)."""
+"""mod_sippo_roster_admin: the server admin's hand on the users' rosters (contract, section 5; RFC 6121, section 2)."""
 
 from __future__ import annotations
 

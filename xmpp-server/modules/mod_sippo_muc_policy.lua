@@ -11,7 +11,8 @@
 -- room, cancelling the registration unmakes one). Name, description and language are the owner's, and so is keeping
 -- order: roles are moderated as XEP-0045, section 8, has it, since a role ends with the visit.
 --
--- In `adhoc-…` rooms only the server admin makes members of other tenants' users (mod_sippo_islands lets members in).
+-- In `adhoc-…` rooms only the server admin makes members of other tenants' users
+-- (mod_sippo_tenant_isolation lets members in).
 --
 -- A server admin never becomes an owner by entry in the list: she owns every room anyway, and owners would see her.
 --
@@ -24,7 +25,6 @@ local jid_node = require "util.jid".node;
 local jid_prep = require "util.jid".prep;
 local jid_resource = require "util.jid".resource;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
-local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
@@ -35,9 +35,7 @@ local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local life_field = "urn:quobis:sippo:room#life";
 local tenant = module.host:match("^[^.]+%.(.+)$");
 
-local function is_server_admin(jid)
-	return is_admin(jid, module.host);
-end
+local is_service = module:require "sippo_service".is_service;
 
 --- Whether the service, not a user, decides about the room.
 local function is_service_room(room_jid)
@@ -60,7 +58,7 @@ end
 -- Before mod_muc tracks or locks the room: what is refused here leaves nothing behind.
 module:hook("muc-room-pre-create", function (event)
 	local from = event.stanza.attr.from;
-	if is_server_admin(from) then return; end
+	if is_service(from) then return; end
 	if jid_host(from) ~= tenant or is_service_room(event.room.jid) then
 		return refuse(event, "not-allowed", "Choose a room name that begins with adhoc-, on your own domain's service");
 	end
@@ -102,9 +100,9 @@ end, 10);
 
 module:hook("muc-pre-set-affiliation", function (event)
 	local room, actor, jid = event.room, event.actor, event.jid;
-	if is_server_admin(jid) then
+	if is_service(jid) then
 		event.allowed = false;
-	elseif not actor or is_server_admin(actor) then
+	elseif not actor or is_service(actor) then
 		return;
 	elseif is_service_room(room.jid) then
 		event.allowed = false;
@@ -117,7 +115,7 @@ end);
 -- an affiliation at all. So ask first.
 module:hook("iq-set/bare/"..xmlns_admin..":query", function (event)
 	local stanza = event.stanza;
-	local room = not is_server_admin(stanza.attr.from) and muc.get_room_from_jid(stanza.attr.to);
+	local room = not is_service(stanza.attr.from) and muc.get_room_from_jid(stanza.attr.to);
 	if not room then return; end
 	for _, item in ipairs(stanza.tags[1].tags) do
 		if item.attr.affiliation then
@@ -132,7 +130,7 @@ end, 20);
 
 module:hook("muc-pre-invite", function (event)
 	local room, stanza = event.room, event.stanza;
-	if not is_service_room(room.jid) or is_server_admin(stanza.attr.from) then return; end
+	if not is_service_room(room.jid) or is_service(stanza.attr.from) then return; end
 	local x = stanza:get_child("x", xmlns_muc_user);
 	local invite = x and x:get_child("invite");
 	local invitee = invite and jid_prep(invite.attr.to);
@@ -144,7 +142,7 @@ end, 900);
 module:hook("iq/bare/jabber:iq:register:query", function (event)
 	local stanza = event.stanza;
 	if stanza.attr.type == "set" and stanza.tags[1]:get_child("remove") and is_service_room(stanza.attr.to)
-		and not is_server_admin(stanza.attr.from) and muc.get_room_from_jid(stanza.attr.to) then
+		and not is_service(stanza.attr.from) and muc.get_room_from_jid(stanza.attr.to) then
 		return refuse(event, "not-allowed", "The service decides who belongs to this room; leave the group there");
 	end
 end, 10);
@@ -161,7 +159,7 @@ local owner_fields = {
 -- mod_muc reads of a submitted form what the form for that very sender contains: what is not in it stays as it is.
 module:hook("muc-config-form", function (event)
 	local room, form = event.room, event.form;
-	if is_server_admin(event.actor) then
+	if is_service(event.actor) then
 		table.insert(form, {
 			name = life_field, type = "text-single", label = "Life of the room", value = room._data.sippo_life,
 		});
@@ -202,7 +200,7 @@ module:hook("iq-set/bare/"..xmlns_owner..":query", function (event)
 	local room = muc.get_room_from_jid(stanza.attr.to);
 	if not room then return; end
 	local child = stanza.tags[1].tags[1];
-	if not is_server_admin(stanza.attr.from) then
+	if not is_service(stanza.attr.from) then
 		if child and child.name == "destroy" and is_service_room(room.jid)
 			and room:get_affiliation(stanza.attr.from) == "owner" then
 			return refuse(event, "not-allowed", "The service decides how long this room lives; delete the group there");

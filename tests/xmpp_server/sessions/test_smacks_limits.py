@@ -1,4 +1,4 @@
-"""mod_sippo_resumption: sessions that wait to be resumed (XEP-0198), and those that take their place."""
+"""mod_sippo_smacks_limits: sessions that wait to be resumed (XEP-0198), and those that take their place."""
 
 from __future__ import annotations
 

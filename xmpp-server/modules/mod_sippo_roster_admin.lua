@@ -15,13 +15,13 @@
 -- when it loads a roster): adding it is `not-allowed`, removing it changes nothing.
 
 local st = require "util.stanza";
-local jid_bare = require "util.jid".bare;
 local jid_prep = require "util.jid".prep;
 local jid_resource = require "util.jid".resource;
 local jid_split = require "util.jid".split;
-local is_admin = require "core.usermanager".is_admin;
 local user_exists = require "core.usermanager".user_exists;
 local rostermanager = require "core.rostermanager";
+
+local is_service = module:require "sippo_service".is_service;
 
 local xmlns_roster = "jabber:iq:roster";
 local xmlns_group = "urn:quobis:sippo:roster-group:0";
@@ -33,7 +33,7 @@ module:add_feature(xmlns_group);
 local function addressed_user(event)
 	local origin, to = event.origin, event.stanza.attr.to;
 	-- `to` is nil for one's own account: that is mod_roster's.
-	if not to or origin.type ~= "c2s" or not is_admin(jid_bare(origin.full_jid), module.host) then return nil; end
+	if not to or origin.type ~= "c2s" or not is_service(origin.full_jid) then return nil; end
 	local username = jid_split(to);
 	return user_exists(username, module.host) and username or nil;
 end

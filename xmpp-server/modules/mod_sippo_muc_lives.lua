@@ -17,10 +17,9 @@
 
 local st = require "util.stanza";
 local jid_node = require "util.jid".node;
-local is_admin = require "core.usermanager".is_admin;
 
 local muc = module:depends "muc";
-local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
+local service = module:require "sippo_service";
 
 local lives = module:require "sippo_lives";
 
@@ -122,10 +121,7 @@ local function handle(operation)
 			origin.send(st.error_reply(stanza, kind, condition, text));
 			return true;
 		end
-		if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
-			return refuse("auth", "forbidden", "Only the service does this");
-		end
-		if refuse_if_expired(event) then return true; end
+		if service.refuse_unless_current(event) then return true; end
 		local room = muc.get_room_from_jid(stanza.attr.to);
 		if room and room._data.locked == math.huge then -- mod_muc's stand-in for a room that it could not read
 			return refuse("wait", "internal-server-error", "The room could not be read; try again later");

@@ -16,9 +16,8 @@
 -- After an error of the store nothing is stored, but who is online may have got hers: repeat it with the same ids.
 
 local st = require "util.stanza";
-local is_admin = require "core.usermanager".is_admin;
 
-local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
+local service = module:require "sippo_service";
 local transaction = module:require "sippo_transaction";
 
 local xmlns = "urn:quobis:sippo:messages:0";
@@ -79,11 +78,7 @@ end
 
 local function handle_request(event)
 	local origin, stanza = event.origin, event.stanza;
-	if origin.type ~= "c2s" or not is_admin(stanza.attr.from, module.host) then
-		origin.send(st.error_reply(stanza, "auth", "forbidden", "Only the service does this"));
-		return true;
-	end
-	if refuse_if_expired(event) then return true; end
+	if service.refuse_unless_current(event) then return true; end
 	local messages, ids = parse(stanza.tags[1]);
 	if not messages then
 		origin.send(st.error_reply(stanza, "modify", "bad-request", ids));

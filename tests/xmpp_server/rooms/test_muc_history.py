@@ -1,4 +1,4 @@
-"""What a newcomer gets of a room's history is bounded, whatever anybody asks for (mod_sippo_room_history)."""
+"""What a newcomer gets of a room's history is bounded, whatever anybody asks for (mod_sippo_muc_history)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mod_sippo_islands: users of one domain cannot reach users of another (contract, section 5, "Tenants are islands").
+"""mod_sippo_tenant_isolation: users of one domain cannot reach users of another (contract, section 5, "Tenants are islands").
 
 Mallory is a user of another tenant with a client of her own making; Alice and Bob are the victims.
 """

@@ -2,7 +2,7 @@
 --
 -- A tenant is a virtual host together with the components one label below it (`conference.a.example` belongs to
 -- `a.example`). What crosses is the traffic between a room and its members (an affiliation of member or above, which
--- only the platform grants across tenants, see mod_sippo_rooms) and whatever the server admin sends.
+-- only the platform grants across tenants, see mod_sippo_muc_policy) and whatever the server admin sends.
 -- To the admin's host nothing gets through but what rooms send to the admin.
 --
 -- Load it on every virtual host and every component. There are two guards, since neither sees everything:
@@ -18,7 +18,6 @@ local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
-local is_admin = require "core.usermanager".is_admin;
 
 local xmlns_muc_user = "http://jabber.org/protocol/muc#user";
 local hosts = prosody.hosts;
@@ -39,9 +38,7 @@ end
 
 local own_host = module.host;
 
-local function is_server_admin(jid)
-	return is_admin(jid_bare(jid), own_host);
-end
+local is_service = module:require "sippo_service".is_service;
 
 --- The room that `jid` names, when it is one on a MUC component of this server.
 local function room_of(jid)
@@ -84,7 +81,7 @@ if not is_component then
 	module:hook("pre-stanza", function (event)
 		local origin, stanza = event.origin, event.stanza;
 		local to = stanza.attr.to;
-		if origin.type ~= "c2s" or not to or is_server_admin(origin.full_jid) then return; end
+		if origin.type ~= "c2s" or not to or is_service(origin.full_jid) then return; end
 		local host = jid_host(to);
 		if tenant_of_host(host) == own_host then return; end
 		-- Rooms know no subscriptions, and mod_presence would note the request in the roster before the room refuses.
@@ -97,7 +94,7 @@ if not is_component then
 	-- what comes from there: the service would wait in vain. So it is told on the spot.
 	module:hook("route/remote", function (event)
 		local origin, stanza = event.origin, event.stanza;
-		if origin.type ~= "c2s" or not is_server_admin(origin.full_jid) then return; end
+		if origin.type ~= "c2s" or not is_service(origin.full_jid) then return; end
 		if not silent_types[stanza.attr.type] then
 			origin.send(st.error_reply(stanza, "cancel", "remote-server-not-found",
 				"This server has no host of that name; create it first"));
@@ -148,12 +145,12 @@ end
 local function guard_arrival(event)
 	local stanza = event.stanza;
 	local from = stanza.attr.from;
-	if not from or not stanza.attr.to or is_server_admin(from) then return; end
+	if not from or not stanza.attr.to or is_service(from) then return; end
 	local tenant = tenant_of(from);
 	if tenant == tenant_of_host(own_host) then return; end
 	if is_component then
 		if hosts[own_host].modules.muc and foreigner_may_send(stanza) then return; end
-	elseif is_server_admin(stanza.attr.to) then
+	elseif is_service(stanza.attr.to) then
 		-- The admin makes rooms by entering them, as an owner without an entry in the list of affiliations.
 		if room_of(from) then return; end
 	elseif jid_split(from) and room_may_send(stanza) then
@@ -184,7 +181,7 @@ if is_component then
 		return function (event)
 			local room, origin, stanza = event.room, event.origin, event.stanza;
 			local from = stanza.attr.from;
-			if is_server_admin(from) then return; end
+			if is_service(from) then return; end
 			local x = stanza:get_child("x", xmlns_muc_user);
 			local payload = x and x:get_child(payload_name);
 			local addressee = payload and jid_prep(payload.attr.to);
@@ -208,7 +205,7 @@ if is_component then
 	module:hook("iq/full", function (event)
 		local stanza = event.stanza;
 		local kind = stanza.attr.type;
-		if (kind ~= "get" and kind ~= "set") or is_server_admin(stanza.attr.from) then return; end
+		if (kind ~= "get" and kind ~= "set") or is_service(stanza.attr.from) then return; end
 		local room = room_of(stanza.attr.to);
 		local occupant = room and room:get_occupant_by_nick(stanza.attr.to);
 		if occupant and tenant_of(occupant.bare_jid) ~= tenant_of(stanza.attr.from) then return refuse(event); end
@@ -218,7 +215,7 @@ if is_component then
 	module:hook("muc-set-affiliation", function (event)
 		local room, jid = event.room, event.jid;
 		if not event.in_room or member_ranks[event.affiliation] or not jid_split(jid)
-			or tenant_of(jid) == tenant_of_host(own_host) or is_server_admin(jid) then
+			or tenant_of(jid) == tenant_of_host(own_host) or is_service(jid) then
 			return;
 		end
 		local nicks = {};

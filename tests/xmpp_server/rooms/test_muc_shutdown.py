@@ -1,4 +1,4 @@
-"""The end of the server, or of a host, does not write rooms that need no writing (mod_sippo_room_shutdown, DELETE)."""
+"""The end of the server, or of a host, does not write rooms that need no writing (mod_sippo_muc_shutdown, DELETE)."""
 
 from __future__ import annotations
 

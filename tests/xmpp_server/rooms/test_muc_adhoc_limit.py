@@ -1,4 +1,4 @@
-"""Rooms of users: what makes none (mod_sippo_rooms), and how many one makes (mod_sippo_adhoc_limit)."""
+"""Rooms of users: what makes none (mod_sippo_muc_policy), and how many one makes (mod_sippo_muc_adhoc_limit)."""
 
 from __future__ import annotations
 
