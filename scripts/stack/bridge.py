@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import http_probe
 from stack.paths import BINARIES, ROOT
 from stack.process import Process
 
@@ -29,15 +29,7 @@ class Settings:
 
 def health(port: int) -> tuple[int, str] | None:
     """What the bridge says of itself: HTTP status and text; None when it does not answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.8)
-    try:
-        connection.request("GET", HEALTH_PATH)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode(errors="replace")
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+    return http_probe.get(port, HEALTH_PATH)
 
 
 def process(settings: Settings) -> Process:

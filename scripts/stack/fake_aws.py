@@ -6,14 +6,13 @@ it stands for: so it is not started again, with empty queues and an empty ledger
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import aws
+from stack import aws, http_probe
 from stack.event_types import EVENT_FUNCTIONS
 from stack.process import Process
 
@@ -57,17 +56,6 @@ class Settings:
         }
 
 
-def _serves(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", settings.port, timeout=0.8)
-    try:
-        connection.request("GET", "/_ministack/health")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
-
-
 def process(settings: Settings) -> Process:
     """The fake AWS, with these two services and no port but its own."""
     data = settings.data.resolve()
@@ -75,7 +63,7 @@ def process(settings: Settings) -> Process:
     return Process(
         name="queue",
         argv=[sys.executable, "-m", "ministack"],
-        ready=lambda: _serves(settings),
+        ready=lambda: http_probe.status(settings.port, "/_ministack/health") == 200,
         env={
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(settings.port),
@@ -109,21 +97,27 @@ def create_queues(port: int) -> None:
             "VisibilityTimeout": str(VISIBILITY), "RedrivePolicy": redrive})
 
 
-def create_table(port: int) -> bool:
-    """The ledger's table, with an epoch to begin from; False when it is there already."""
-    keys = {"pk": "HASH", "sk": "RANGE"}
-    try:
-        aws.call(
-            port, "dynamodb", "CreateTable", TableName=TABLE, BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in keys],
-            KeySchema=[{"AttributeName": name, "KeyType": kind} for name, kind in keys.items()])
-    except aws.AwsError as error:
-        if error.code == "ResourceInUseException":
-            return False
-        raise
+def create_ledger(port: int) -> None:
+    """The ledger's table, with an epoch to begin from, unless it is there."""
+    if not create_table(port, TABLE):
+        return
     aws.call(port, "dynamodb", "UpdateTimeToLive", TableName=TABLE,
              TimeToLiveSpecification={"Enabled": True, "AttributeName": "expires"})
     # The XMPP server may have rooms with versions of a table that was lost; those to come must be newer.
     aws.call(port, "dynamodb", "PutItem", TableName=TABLE, Item={
         "pk": {"S": "bridge"}, "sk": {"S": "epoch"}, "epoch": {"N": str(int(time.time()))}})
+
+
+def create_table(port: int, name: str) -> bool:
+    """An empty table with a ledger's keys; False when it is there already."""
+    keys = {"pk": "HASH", "sk": "RANGE"}
+    try:
+        aws.call(
+            port, "dynamodb", "CreateTable", TableName=name, BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()])
+    except aws.AwsError as error:
+        if error.code == "ResourceInUseException":
+            return False
+        raise
     return True

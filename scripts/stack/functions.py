@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import http_probe
 from stack.event_types import EVENT_FUNCTIONS, RESYNC
 from stack.paths import BINARIES, ROOT, VENV, StackPaths
 from stack.process import Process
@@ -44,24 +44,13 @@ class Settings:
         return f"http://127.0.0.1:{self.port}"
 
 
-def _answers(port: int, path: str) -> int | None:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=0.4)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
 def process(settings: Settings, paths: StackPaths) -> Process:
     """cargo lambda and the functions, in one process group whose leader is the process."""
 
     def ready() -> bool:
         # 401 from the login function, or 404 where the service is disabled: either way it is there.
-        return _answers(settings.runtime_port, "/ready") == 200 and _answers(
-            settings.port, "/sapi/xmpp/login") in (401, 404)
+        return http_probe.status(settings.runtime_port, "/ready", timeout=0.4) == 200 and http_probe.status(
+            settings.port, "/sapi/xmpp/login", timeout=0.4) in (401, 404)
 
     empty = paths.state / "empty"
     empty.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from stack.die_with_parent import bind_to_parent  # noqa: E402
 from stack.gateway import Gateway  # noqa: E402
 from stack.http1 import Request, Upstream, read_request, start_server, write_response  # noqa: E402
-from stack.die_with_parent import bind_to_parent  # noqa: E402
 
 NEXT = "/2018-06-01/runtime/invocation/next"
 PULLERS = 16

@@ -1,7 +1,8 @@
-"""The border between what a process of the stack is and who keeps it running."""
+"""What a process of the stack is, for who keeps it running."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,3 +27,14 @@ class Process:
     """Started again within two seconds when it dies."""
     loss_hint: str = ""
     """What the loss of a process that is not critical means, and what to do."""
+
+
+def close(process: subprocess.Popen, timeout: float = 10.0) -> None:
+    """Ends a program that goes on until its standard input ends; kills it when it does not."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(timeout)

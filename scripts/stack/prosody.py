@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import http_probe
 from stack.process import Process
 
 PROSODY = "/usr/bin/prosody"
@@ -68,16 +68,9 @@ class Settings:
         return {f"SIPPO_XMPP_{name}": str(value) for name, value in options.items() if value is not None}
 
 
-def _serves(settings: Settings) -> bool:
-    connection = http.client.HTTPConnection(settings.interface, settings.http_port, timeout=0.8)
-    try:
-        # The token shows that this is our server, not whoever else took the port.
-        connection.request("GET", HOSTS_PATH, headers={"Authorization": f"Bearer {settings.admin_token}"})
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+def serves(settings: Settings) -> bool:
+    """Whether it answers; the token shows that this is our server, not whoever else took the port."""
+    return http_probe.status(settings.http_port, HOSTS_PATH, {"Authorization": f"Bearer {settings.admin_token}"}) == 200
 
 
 def process(settings: Settings) -> Process:
@@ -86,6 +79,6 @@ def process(settings: Settings) -> Process:
     return Process(
         name="prosody",
         argv=[PROSODY, "-F", "--config", str(CONFIG)],
-        ready=lambda: _serves(settings),
+        ready=lambda: serves(settings),
         env=settings.environment(),
     )

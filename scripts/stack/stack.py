@@ -129,7 +129,7 @@ class Stack:
         """Starts the fake AWS, with queues and table."""
         self.supervisor.start(fake_aws.process(self.fake_aws))
         fake_aws.create_queues(self.fake_aws.port)
-        fake_aws.create_table(self.fake_aws.port)
+        fake_aws.create_ledger(self.fake_aws.port)
 
     def poller(self) -> Process:
         """What invokes the event functions."""

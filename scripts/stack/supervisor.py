@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.orphans import MARK, kill_orphans
 from stack.paths import StackPaths
 from stack.process import Process
-from stack.orphans import MARK, kill_orphans
 
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 POLL = 0.05

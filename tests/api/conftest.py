@@ -9,7 +9,7 @@ import yaml
 
 from event_document import Message, messages
 from rest.conftest import (  # noqa: F401
-    api, authority, config_dir, environment, folder, functions, keys, server, token, token_for, user)
+    api, authority, config_dir, environment, functions, keys, server, token, token_for, user)
 
 EVENTS = Path(__file__).resolve().parents[2] / "events"
 

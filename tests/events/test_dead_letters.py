@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from rooms import DOMAIN, Room
 from stack.dead_letters import redrive_broker
 from stack.event_types import ROUTING_KEYS
 from support.platform import BROKER_DEAD, FUNCTIONS, Platform
+from support.rooms import DOMAIN, Room
 from support.wait import until
 from support.xmpp import Client
 

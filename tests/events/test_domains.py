@@ -1,4 +1,4 @@
-"""Domains come and go with broker events (contract, section 4)."""
+"""Domains come and go with broker events (docs/ARCHITECTURE.md#the-path-of-an-event)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
-from rooms import Room
-from support.stanzas import ask
 from support.platform import Platform
+from support.rooms import Room
+from support.stanzas import ask
 from support.wait import until
 from support.xmpp import AuthFailed, Client, StreamError, XmppError
 

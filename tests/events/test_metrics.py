@@ -6,9 +6,9 @@ import os
 import signal
 import uuid
 
-from rooms import Room
 from support.metrics import total, values
 from support.platform import Platform
+from support.rooms import Room
 from support.wait import until
 from support.xmpp import Client
 

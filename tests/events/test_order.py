@@ -1,4 +1,4 @@
-"""Order never matters, nor do duplicates (contract, section 4): the room ends as in broker order."""
+"""Order never matters, nor do duplicates (docs/ARCHITECTURE.md#order-never-matters): the room ends as in broker order."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import uuid
 
 import pytest
 
-from rooms import Room
 from support.platform import Platform
+from support.rooms import Room
 from support.xmpp import Client
 
 ALL_ORDERS = list(itertools.permutations(range(4)))

@@ -6,9 +6,9 @@ import json
 import secrets
 import uuid
 
-from rooms import Room
 from support.metrics import total
 from support.platform import Platform
+from support.rooms import Room
 from support.wait import until
 
 

@@ -1,4 +1,4 @@
-"""The model of the broker order says what the contract (section 4) says, and the comparison sees what differs."""
+"""The model of the broker order says what events/asyncapi.yaml says, and the comparison sees what differs."""
 
 from __future__ import annotations
 

@@ -9,20 +9,12 @@ from pathlib import Path
 import pytest
 
 from support.access_tokens import AUDIENCE, ISSUER, Key, claims, write_jwks
-from support.folders import new_folder
+from support.functions import Functions
 from support.issuer_double import Authority
 from support.prosody import Server
-from support.stack import Functions
 
 DOMAIN, OTHER_DOMAIN = "example.test", "other.test"
 _counter = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def folder(request: pytest.FixtureRequest):
-    """A new folder under target/ for this run; it stays when a test has failed."""
-    with new_folder("rest", request.session) as path:
-        yield path
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from support.stack import LIST, ok, problem
+from support.functions import LIST, ok, problem
 from support.xmpp import CLIENT, E, serialize
 
 ROSTER = "jabber:iq:roster"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support.stack import LOGIN, run_alone
+from support.functions import LOGIN, run_alone
 
 TOKEN = "a-good-admin-token-of-more-than-32-characters"
 GOOD = {

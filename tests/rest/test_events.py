@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stack.paths import ROOT
-from support.stack import LIST
+from support.functions import LIST
 
 SAMPLES = {
     "login": 200, "individual-chat-list-get": 200, "individual-chat-list-put": 204, "individual-chat-list-delete": 204,

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
+from support.functions import LIST, ok, problem
 from support.issuer_double import HttpDouble
 from support.prosody import Server
-from support.stack import LIST, ok, problem
 from support.wait import until
 
 LINE = "Failed to obtain [admin] XMPP client"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.stack import LIST, LOGIN, ok, problem
+from support.functions import LIST, LOGIN, ok, problem
 
 ORIGIN = "https://chat.example.com"
 

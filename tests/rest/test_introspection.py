@@ -6,8 +6,8 @@ import time
 import pytest
 
 from support.access_tokens import AUDIENCE
+from support.functions import LIST, LOGIN, problem
 from support.issuer_double import CLIENT_ID, CLIENT_SECRET, HttpDouble, Introspection
-from support.stack import LIST, LOGIN, problem
 from support.wait import until
 from test_tokens import INVALID, LOG_LINE
 

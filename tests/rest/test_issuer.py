@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from support.access_tokens import Key, claims, jwks
+from support.functions import LOGIN, problem
 from support.issuer_double import HttpDouble
-from support.stack import LOGIN, problem
 
 
 class KeySet:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from support.stack import LOGIN, ok, problem
+from support.functions import LOGIN, ok, problem
 from support.xmpp import AuthFailed, Client
 
 

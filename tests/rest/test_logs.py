@@ -6,7 +6,7 @@ import re
 import pytest
 
 from support.access_tokens import Key, claims
-from support.stack import LIST, LOGIN
+from support.functions import LIST, LOGIN
 
 ORDER = ["error", "warn", "info", "verbose", "debug", "silly"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support.stack import LIST, LOGIN, problem
+from support.functions import LIST, LOGIN, problem
 from support.xmpp import Client
 
 ESCAPED = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
+from support.functions import LIST, LOGIN
 from support.metrics import total, values
-from support.stack import LIST, LOGIN
 from support.wait import until
 
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from support.functions import run_alone
 from support.issuer_double import HttpDouble
-from support.stack import run_alone
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:sippo-xmpp-AbCdEf"
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from support.access_tokens import ISSUER, Key, base64url, claims, forge
-from support.stack import LOGIN, PROBLEM, problem
+from support.functions import LOGIN, PROBLEM, problem
 
 CHALLENGE = 'Bearer realm="Users"'
 INVALID = 'Bearer realm="Users", error="invalid_token"'

@@ -76,3 +76,11 @@ def test_the_guide_names_what_is_there():
     assert len(named) > 20
     missing = {path for path in named if not list(Path(ROOT).glob(path.rstrip("/")))}
     assert not {path for path in missing if not path.startswith("target/")}
+
+
+def test_no_two_test_files_have_one_name():
+    """pytest imports them by it, and a failure's report names no folder."""
+    folders: dict[str, list[str]] = {}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folders.setdefault(path.name, []).append(path.parent.name)
+    assert {name: where for name, where in folders.items() if len(where) > 1} == {}

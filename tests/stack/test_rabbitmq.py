@@ -10,9 +10,9 @@ import pika
 import pytest
 
 from stack import rabbitmq
+from stack.orphans import stack_processes
 from stack.paths import StackPaths, free_port
 from stack.supervisor import Supervisor
-from stack.orphans import stack_processes
 from support.wait import until
 
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from stack.process import close
 from support import cargo
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,11 +72,5 @@ class MucRooms:
         return outcome["refused"]
 
     def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(10)
+        close(self._process)
         os.close(self._answers)

@@ -17,9 +17,9 @@ from stack.broker import Broker
 from stack.dead_letters import DEAD, Letter, Queues, list_all
 from stack.event_types import ROUTING_KEYS
 from stack.paths import StackPaths
-from stack.stack import Stack
 from stack.ports import Ports
 from stack.rabbitmq import EXCHANGE, QUEUE
+from stack.stack import Stack
 from stack.supervisor import Supervisor
 from support import log_lines
 from support.login_tokens import mint

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.process import close
 from whole import Whole
 
 HERE = Path(__file__).resolve().parent
@@ -60,13 +61,7 @@ class Actor:
         return self
 
     def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        try:
-            self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        close(self._process)
 
     def _read(self) -> dict:
         assert self._process.stdout is not None

@@ -1,6 +1,6 @@
 """What rooms should be: the events applied one after the other, in the order in which the broker took them.
 
-Written from the contract (section "Broker events") alone; it shares no thought with the service's ledger,
+Written from events/asyncapi.yaml alone; it shares no thought with the service's ledger,
 which never sees that order.
 """
 

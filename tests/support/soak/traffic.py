@@ -172,13 +172,13 @@ class Traffic:
         return Message(event, key, id, json.dumps(body).encode())
 
     def _spelled(self, room: _Room, person: tuple[str, str]) -> Any:
-        """A participant in one of the ways the contract allows."""
+        """A participant in one of the ways that events/asyncapi.yaml allows."""
         local, domain = person
         username = local.replace("\\40", "@")
-        ways: list[Any] = [f"{local}@{domain}", {"username": username, "domain": domain},
+        ways: list[Any] = [{"username": username, "domain": domain},
                            {"username": username, "domain": domain, "capabilities": ["voice", "chat"]}]
         if domain == room.domain:
-            ways.append({"username": username})
+            ways += [{"username": username}, f"{local}@{domain}"]
             if username == local:
                 ways.append(username)
         return self._random.choice(ways)

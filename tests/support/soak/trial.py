@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import aws
-from stack.stack import DOMAIN
 from stack.fake_aws import TABLE
+from stack.stack import DOMAIN
 from support.platform import Platform
 from support.soak.model import Model
 from support.soak.nemesis import Nemesis

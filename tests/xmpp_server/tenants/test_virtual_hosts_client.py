@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from stack.layout import ROOT
+from stack.paths import ROOT
 from support import cargo
 
 

@@ -8,10 +8,10 @@ import uuid
 
 import pytest
 
-from rooms import DOMAIN, Room
 from stack.event_types import ROUTING_KEYS
 from stack.paths import ROOT
 from support.platform import Platform
+from support.rooms import DOMAIN, Room
 from support.wait import until
 from support.xmpp import Client
 

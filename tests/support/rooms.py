@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.stanzas import affiliated, ask, configuration, room_features
 from support.platform import Platform
+from support.stanzas import affiliated, ask, configuration, room_features
 from support.wait import until
 from support.xmpp import CLIENT, Client, Element
 

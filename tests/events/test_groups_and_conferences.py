@@ -1,4 +1,4 @@
-"""Groups and conferences become rooms: contract, section 4, as a client in the room sees it."""
+"""Groups and conferences become rooms as docs/ARCHITECTURE.md has it (#the-path-of-an-event), as a client in the room sees it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
-from rooms import DOMAIN, Room
-from support.stanzas import archived_bodies, has_body, join, send_message, statuses
 from support.platform import Platform
+from support.rooms import DOMAIN, Room
+from support.stanzas import archived_bodies, has_body, join, send_message, statuses
 from support.wait import until
 from support.xmpp import Client, StanzaError, error_condition
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stack.paths import ROOT, StackPaths
 from stack.orphans import stack_processes
+from stack.paths import ROOT, StackPaths
 from support.wait import until
 
 KEPT_UP = ("prosody", "epmd", "rabbitmq", "functions", "poller", "bridge")

@@ -1,4 +1,4 @@
-"""Everything dies once while events flow, and every room ends as in the broker's order (contract, section 4).
+"""Everything dies once while events flow, and every room ends as in the broker's order (docs/ARCHITECTURE.md#order-never-matters).
 
 `scripts/soak MINUTES` does the same for longer, and in random order.
 """

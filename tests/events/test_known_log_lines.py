@@ -1,4 +1,4 @@
-"""The known log lines of the events' half (contract, section 6): to the letter, and at their level."""
+"""The known log lines of the events' half (docs/OPERATIONS.md#known-log-lines): to the letter, and at their level."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import uuid
 
 import pytest
 
-from rooms import DOMAIN, Room
 from stack.event_types import ROUTING_KEYS
 from support.platform import Platform
+from support.rooms import DOMAIN, Room
 from support.stanzas import join
 from support.wait import until
 from support.xmpp import Client
