@@ -4,7 +4,7 @@
 //! Amazon MQ's event source. Both stamp and route alike ([`route`]) and send alike ([`queues`]).
 //! Never both on one queue: see [`amazon_mq`].
 //!
-//! What makes the versions sound (`docs/ARCHITECTURE.md`, "Order never matters"): only the active
+//! What makes the versions sound (`docs/CONVERGENCE.md`): only the active
 //! consumer gets deliveries; its epoch is taken at the first of them ([`session`]); acknowledged is only
 //! the unbroken run of what was accepted ([`prefix`]), and only while the epoch is still the newest.
 
