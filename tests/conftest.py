@@ -1,5 +1,9 @@
-"""Puts tests/ and scripts/ on the import path: `support` is shared by all tests, `stack` with the scripts."""
+"""Puts tests/ and scripts/ on the import path: `support` is shared by all tests, `stack` with the scripts.
 
+Which servers the tests run against is an option.
+"""
+
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,3 +22,21 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
     from support.folders import new_folder
     with new_folder("run", request.session) as path:
         yield path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The servers' versions."""
+    parser.addoption("--prosody", metavar="SERIES", help="run against this Prosody (0.12, 13.0) instead of the installed one")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All that tests start gets to know it by the environment."""
+    from stack import prosody_program
+    if series := config.getoption("--prosody"):
+        os.environ[prosody_program.VARIABLE] = series
+
+
+def pytest_report_header() -> str:
+    """At the head of the run."""
+    from stack import prosody_program
+    return f"Prosody {prosody_program.program().version}"

@@ -6,10 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack import http_probe
+from stack import http_probe, prosody_program
 from stack.process import Process
 
-PROSODY = "/usr/bin/prosody"
 CONFIG = Path(__file__).resolve().parents[2] / "xmpp-server" / "prosody.cfg.lua"
 HOSTS_PATH = "/quobis_virtualhosts/virtualhost"
 WEBSOCKET_PATH = "/xmpp-websocket"
@@ -28,6 +27,8 @@ class Settings:
     https_port: int | None = None
     certificate: Path | None = None
     key: Path | None = None
+    series: str | None = None
+    """Which Prosody; see prosody_program.program."""
     storage: str | None = None
     log_level: str = "info"
     extra: dict[str, str] = field(default_factory=dict)
@@ -78,7 +79,7 @@ def process(settings: Settings) -> Process:
     settings.data.mkdir(parents=True, exist_ok=True)
     return Process(
         name="prosody",
-        argv=[PROSODY, "-F", "--config", str(CONFIG)],
+        argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(CONFIG)],
         ready=lambda: serves(settings),
         env=settings.environment(),
     )
