@@ -31,12 +31,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """All that tests start gets to know it by the environment."""
-    from stack import prosody_program
+    from stack import debian, prosody_program
     if series := config.getoption("--prosody"):
         os.environ[prosody_program.VARIABLE] = series
+    try:
+        prosody_program.program()
+    except debian.DebianError as error:
+        raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header() -> str:
     """At the head of the run."""
     from stack import prosody_program
-    return f"Prosody {prosody_program.program().version}"
+    return f"Prosody {prosody_program.program().version or 'is not installed'}"
