@@ -18,7 +18,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use serde::Deserialize;
 use sippo_xmpp_core::{
-    events::{EpochError, EpochRegister, Version},
+    events::Version,
+    ledger::{EpochError, EpochRegister},
     telemetry::Metric,
 };
 use time::OffsetDateTime;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sippo_xmpp_core::events::EpochRegister;
+use sippo_xmpp_core::ledger::EpochRegister;
 use tokio::{sync::watch, time::Instant};
 
 use crate::{

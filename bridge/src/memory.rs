@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use sippo_xmpp_core::events::{EpochError, EpochRegister};
+use sippo_xmpp_core::ledger::{EpochError, EpochRegister};
 
 use crate::{
     batches::Batch,

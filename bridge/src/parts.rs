@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sippo_xmpp_core::{aws, config::Service, events::DynamoEpochs, table::Table};
+use sippo_xmpp_core::{aws, config::Service, ledger::DynamoEpochs, table::Table};
 
 use crate::{link::Place, queues::Sqs};
 

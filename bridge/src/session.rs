@@ -18,7 +18,8 @@ use futures::{
 };
 use lapin::message::Delivery;
 use sippo_xmpp_core::{
-    events::{EpochError, EpochRegister, Version},
+    events::Version,
+    ledger::{EpochError, EpochRegister},
     telemetry::Metric,
 };
 use time::OffsetDateTime;

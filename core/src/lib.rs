@@ -15,6 +15,7 @@ pub mod events;
 pub mod hosts;
 mod http;
 pub mod lambda;
+pub mod ledger;
 pub mod resync;
 pub mod rooms;
 pub mod table;

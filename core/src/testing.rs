@@ -14,7 +14,8 @@ use crate::{
     address::{RoomJid, UserJid},
     domains::HostServer,
     hosts::HostsError,
-    rooms::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError},
+    ledger::{Ordinal, RoomKind},
+    rooms::{Grant, Invitation, Refusal, RoomServer, RoomSpec, ServerError},
 };
 
 /// Rooms with their members. `refused` is never let in, invitations of `bounced` bounce; requests about `broken` fail, those about `stuck…` are never answered,

@@ -1,4 +1,4 @@
-"""The ledger and the epoch register on DynamoDB (core/src/rooms/dynamo, core/src/events/epoch.rs)."""
+"""The ledger and the epoch register on DynamoDB (core/src/ledger/dynamo, core/src/ledger/epoch.rs)."""
 
 from __future__ import annotations
 

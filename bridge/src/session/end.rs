@@ -1,6 +1,6 @@
 //! Why a session is over.
 
-use sippo_xmpp_core::events::EpochError;
+use sippo_xmpp_core::ledger::EpochError;
 
 use crate::{link::LinkError, prefix::TagGap};
 

@@ -19,10 +19,8 @@ use tokio::time::Instant;
 
 use crate::{
     hosts::{Hosts, HostsError},
-    rooms::{
-        DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, ReconcileError, Reconciler, RoomServer,
-        Upkeep,
-    },
+    ledger::{DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, Upkeep},
+    rooms::{ReconcileError, Reconciler, RoomServer},
 };
 
 /// Most rounds of one pass; more only if events of the domain keep coming.

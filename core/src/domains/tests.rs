@@ -10,7 +10,8 @@ use super::*;
 use crate::{
     address::{RoomJid, UserJid},
     events::Version,
-    rooms::{Change, Grant, Invitation, MemoryLedger, Refusal, RoomEvent, RoomKind, RoomSpec, ServerError},
+    ledger::{Change, MemoryLedger, RoomEvent, RoomKind},
+    rooms::{Grant, Invitation, Refusal, RoomSpec, ServerError},
 };
 
 const DOMAIN: &str = "new.test";

@@ -5,7 +5,6 @@
 //! [`Poison`]. Nothing here knows broker, queue or XMPP server.
 
 mod envelope;
-mod epoch;
 mod event;
 mod event_type;
 mod fields;
@@ -17,7 +16,6 @@ mod users;
 mod version;
 
 pub use self::{
-    epoch::{DynamoEpochs, EpochError, EpochRegister},
     event::{Event, Payload},
     event_type::{EventType, Family},
     poison::{MAX_REASON, Place, Poison, Quoted},

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 use crate::{
     address::RoomJid,
     domains::{Domains, HostServer},
-    rooms::{EXPIRY_GRACE, Ledger, LedgerError, OnRecord, ReconcileError, Reconciler, RoomServer, Upkeep, expired_by},
+    ledger::{Ledger, LedgerError, OnRecord, Upkeep},
+    rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
 };
 
 #[cfg(test)]

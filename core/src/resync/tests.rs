@@ -7,7 +7,7 @@ use crate::{
     address::UserJid,
     domains::DomainEvent,
     events::Version,
-    rooms::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
+    ledger::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
     testing::{Hosts, Rooms},
 };
 

@@ -17,11 +17,14 @@ use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::{
-    EXPIRY_GRACE, Invitation, Ledger, Ordinal, Reconciler, RoomServer, RoomState, Scope, Ticket,
-    reconcile::{Failures, ReconcileError, in_time, within},
+    deadline::{in_time, within},
+    error::{Failures, ReconcileError},
+    expiry::EXPIRY_GRACE,
+    server::{Invitation, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
+    ledger::{Ledger, Ordinal, RoomKind, RoomState, Scope, Ticket},
     telemetry::Metric,
 };
 
@@ -36,135 +39,170 @@ const MARKING: Duration = Duration::from_secs(2);
 const ACCESSES_AT_A_TIME: usize = 30;
 
 /// How sending ended.
-pub(super) enum Sent {
+pub(super) enum SendOutcome {
     /// Whatever could be sent is sent and marked.
     Done,
     /// The scope changed meanwhile; nothing was sent since.
     Changed(RoomState),
 }
 
-/// Sends what is due in `scope`, given that the server agrees with `state`.
-pub(super) async fn send_due<L: Ledger + Sync, S: RoomServer + Sync>(
-    reconciler: &Reconciler<L, S>,
-    room: &RoomJid,
-    scope: &Scope,
-    mut state: RoomState,
-    failures: &mut Failures,
-    deadline: Instant,
-) -> Result<Sent, ReconcileError> {
-    // Who was refused is no member yet; who bounced is not tried twice in one pass.
-    let due = |state: &RoomState, failures: &Failures| {
-        let all = state.invitations_due(scope).into_iter();
-        all.filter(|(user, _)| !failures.contains_key(user)).collect::<Vec<_>>()
-    };
-    let send_by = deadline.checked_sub(MARKING).unwrap_or(deadline);
-    loop {
-        let wanted = due(&state, failures);
-        if wanted.is_empty() {
-            return Ok(Sent::Done);
+/// Sends the invitations of a room that are due in a scope.
+pub(super) struct InvitationSender<'a, L, S> {
+    pub(super) ledger: &'a L,
+    pub(super) server: &'a S,
+    /// The wall clock, by which claims expire.
+    pub(super) clock: fn() -> SystemTime,
+    pub(super) room: &'a RoomJid,
+    pub(super) scope: &'a Scope,
+    pub(super) deadline: Instant,
+}
+
+impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
+    /// Sends what is due, given that the server agrees with `state`.
+    pub(super) async fn send_due(
+        &self,
+        mut state: RoomState,
+        failures: &mut Failures,
+    ) -> Result<SendOutcome, ReconcileError> {
+        let send_by = self.deadline.checked_sub(MARKING).unwrap_or(self.deadline);
+        loop {
+            let wanted = self.due(&state, failures);
+            if wanted.is_empty() {
+                return Ok(SendOutcome::Done);
+            }
+            in_time(send_by)?;
+            let claims = self.claim(&state, &wanted).await?;
+            let again = self.read().await?;
+            let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
+                claims.release().await?;
+                return Ok(SendOutcome::Changed(again));
+            };
+            let sendable = claims.sendable(&again, self.due(&again, failures));
+            if sendable.is_empty() {
+                claims.release().await?;
+                Metric::LedgerConflicts.add(1);
+                let left = self.due(&again, failures).into_iter();
+                failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
+                return Ok(SendOutcome::Done);
+            }
+            if let Err(late) = in_time(send_by) {
+                claims.release().await?;
+                return Err(late);
+            }
+            let sent = match self.send(spec.kind, sendable, failures, send_by).await {
+                Ok(sent) => sent,
+                Err(error) => {
+                    // A claim that is not given back expires. What the server said decides when the event may come again.
+                    let _ = claims.release().await;
+                    return Err(error.into());
+                }
+            };
+            claims.mark(&again, &sent).await?;
+            if wanted.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
+                return Ok(SendOutcome::Done);
+            }
+            state = self.read().await?;
+            if !state.agrees_with(&again) {
+                return Ok(SendOutcome::Changed(state));
+            }
         }
-        in_time(send_by)?;
-        let now = (reconciler.clock)();
-        let left = deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
-        let mut claims = Claims { reconciler, room, until: now + left.min(CLAIM), deadline, held: Vec::new() };
-        let tickets = claims.take(&state, scope, &wanted, now).await?;
-        let again = within(deadline, reconciler.ledger.read(room, scope)).await?;
-        let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
-            claims.release().await?;
-            return Ok(Sent::Changed(again));
-        };
-        let sendable: Vec<Invitation> = due(&again, failures)
-            .into_iter()
-            .filter(|(user, _)| !claims.rivalled(&again, user, now))
-            .filter_map(|(to, since)| match tickets.get(&to).filter(|ticket| claims.held.contains(ticket))? {
-                Ticket::Member(_) => Some(Invitation { to, since }),
-                // As it will be marked: that covers no spell which a later creation begins.
-                Ticket::Creation(at) => Some(Invitation { to, since: at.clone() }),
-            })
-            .collect();
-        if sendable.is_empty() {
-            claims.release().await?;
-            Metric::LedgerConflicts.add(1);
-            let left = due(&again, failures).into_iter();
-            failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
-            return Ok(Sent::Done);
+    }
+
+    async fn read(&self) -> Result<RoomState, ReconcileError> {
+        within(self.deadline, self.ledger.read(self.room, self.scope)).await
+    }
+
+    /// Who was refused is no member yet; who bounced is not tried twice in one pass.
+    fn due(&self, state: &RoomState, failures: &Failures) -> Vec<(UserJid, Ordinal)> {
+        let all = state.invitations_due(self.scope).into_iter();
+        all.filter(|(user, _)| !failures.contains_key(user)).collect()
+    }
+
+    /// Claims what `wanted` needs.
+    async fn claim(&self, state: &RoomState, wanted: &[(UserJid, Ordinal)]) -> Result<Claims<'_, L>, ReconcileError> {
+        let now = (self.clock)();
+        let left = self.deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
+        let until = now + left.min(CLAIM);
+        let (mut tickets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
+        for (user, _) in wanted {
+            let listed = state.unannounced(user).next().filter(|_| *self.scope == Scope::Whole);
+            let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
+            to_claim.entry(ticket.clone()).or_insert_with(|| state.interrupted(user));
+            tickets.insert(user.clone(), ticket);
         }
-        if let Err(late) = in_time(send_by) {
-            claims.release().await?;
-            return Err(late);
-        }
-        let bounced = match reconciler.server.invite(room, spec.kind, &sendable, send_by).await {
+        let claims = to_claim.into_iter().map(async |(ticket, interrupted)| {
+            let claim = self.ledger.claim(self.room, &ticket, interrupted, now, until);
+            Ok(within(self.deadline, claim).await?.then_some(ticket))
+        });
+        let held = some_at_a_time(claims).await?.into_iter().flatten().collect();
+        Ok(Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, tickets })
+    }
+
+    /// Sends `invitations`; returns those that were sent, or that no retry helps.
+    async fn send(
+        &self,
+        kind: RoomKind,
+        invitations: Vec<Invitation>,
+        failures: &mut Failures,
+        send_by: Instant,
+    ) -> Result<BTreeMap<UserJid, Ordinal>, ServerError> {
+        let room = self.room;
+        let bounced = match self.server.invite(room, kind, &invitations, send_by).await {
             Ok(bounced) => bounced,
             Err(error) => {
-                Metric::InvitationsFailed.add(sendable.len());
-                for Invitation { to, .. } in &sendable {
+                Metric::InvitationsFailed.add(invitations.len());
+                for Invitation { to, .. } in &invitations {
                     tracing::warn!(error = %error, "Failed to send invite to MUC {room} to user {to}");
                 }
-                // A claim that is not given back expires. What the server said decides when the event may come again.
-                let _ = claims.release().await;
-                return Err(error.into());
+                return Err(error);
             }
         };
-        let mut sent: BTreeMap<UserJid, Ordinal> = sendable.into_iter().map(|one| (one.to, one.since)).collect();
+        let mut sent: BTreeMap<UserJid, Ordinal> = invitations.into_iter().map(|one| (one.to, one.since)).collect();
         Metric::InvitationsFailed.add(bounced.len());
         for refusal in bounced {
             let user = refusal.user;
             tracing::warn!(error = %refusal.error, "Failed to send invite to MUC {room} to user {user}");
-            // What no retry helps counts as sent: more cannot be done for her.
+            // What no retry helps counts as sent: more cannot be done for them.
             if refusal.error.is_retryable() {
                 sent.remove(&user);
                 failures.insert(user, refusal.error.into());
             }
         }
-        claims.mark(&again, &tickets, &sent).await?;
-        if wanted.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
-            return Ok(Sent::Done);
-        }
-        state = within(deadline, reconciler.ledger.read(room, scope)).await?;
-        if !state.agrees_with(&again) {
-            return Ok(Sent::Changed(state));
-        }
+        Ok(sent)
     }
 }
 
 /// The claims of one round.
-struct Claims<'a, L, S> {
-    reconciler: &'a Reconciler<L, S>,
+struct Claims<'a, L> {
+    ledger: &'a L,
     room: &'a RoomJid,
-    until: SystemTime,
     deadline: Instant,
+    /// When they were made.
+    now: SystemTime,
+    /// When they end.
+    until: SystemTime,
+    /// Those that succeeded.
     held: Vec<Ticket>,
+    /// Which claim covers whom, whether it succeeded or not.
+    tickets: BTreeMap<UserJid, Ticket>,
 }
 
-impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
-    /// Claims what `wanted` needs; returns which ticket covers whom, claimed or not.
-    async fn take(
-        &mut self,
-        state: &RoomState,
-        scope: &Scope,
-        wanted: &[(UserJid, Ordinal)],
-        now: SystemTime,
-    ) -> Result<BTreeMap<UserJid, Ticket>, ReconcileError> {
-        let (mut tickets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
-        for (user, _) in wanted {
-            let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
-            let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
-            to_claim.entry(ticket.clone()).or_insert_with(|| state.interrupted(user));
-            tickets.insert(user.clone(), ticket);
-        }
-        let ledger = &self.reconciler.ledger;
-        let claims = to_claim.into_iter().map(async |(ticket, interrupted)| {
-            let claim = ledger.claim(self.room, &ticket, interrupted, now, self.until);
-            Ok(within(self.deadline, claim).await?.then_some(ticket))
-        });
-        let claimed = some_at_a_time(claims).await?;
-        self.held = claimed.into_iter().flatten().collect();
-        Ok(tickets)
+impl<L: Ledger + Sync> Claims<'_, L> {
+    /// Those of `due` whom a claim of ours covers, and nobody else's.
+    fn sendable(&self, state: &RoomState, due: Vec<(UserJid, Ordinal)>) -> Vec<Invitation> {
+        due.into_iter()
+            .filter(|(user, _)| !self.rivalled(state, user))
+            .filter_map(|(to, since)| match self.tickets.get(&to).filter(|ticket| self.held.contains(ticket))? {
+                Ticket::Member(_) => Some(Invitation { to, since }),
+                // As it will be marked: that covers no spell which a later creation begins.
+                Ticket::Creation(at) => Some(Invitation { to, since: at.clone() }),
+            })
+            .collect()
     }
 
     /// Whether someone else's claim covers `user`.
-    fn rivalled(&self, state: &RoomState, user: &UserJid, now: SystemTime) -> bool {
-        let live = |claimed: Option<SystemTime>| claimed.is_some_and(|until| until > now);
+    fn rivalled(&self, state: &RoomState, user: &UserJid) -> bool {
+        let live = |claimed: Option<SystemTime>| claimed.is_some_and(|until| until > self.now);
         let own = state.members.get(user).is_some_and(|record| live(record.claimed));
         let others_creation = state
             .unannounced(user)
@@ -173,32 +211,26 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Claims<'_, L, S> {
     }
 
     /// Marks what was sent, and gives back the claims of what was not.
-    async fn mark(
-        self,
-        state: &RoomState,
-        tickets: &BTreeMap<UserJid, Ticket>,
-        sent: &BTreeMap<UserJid, Ordinal>,
-    ) -> Result<(), ReconcileError> {
-        let ledger = &self.reconciler.ledger;
+    async fn mark(self, state: &RoomState, sent: &BTreeMap<UserJid, Ordinal>) -> Result<(), ReconcileError> {
         let marks = self.held.iter().map(async |ticket| match ticket {
             Ticket::Member(user) => match sent.get(user) {
-                Some(since) => within(self.deadline, ledger.mark_invited(self.room, user, since)).await,
-                None => within(self.deadline, ledger.release(self.room, ticket, self.until)).await,
+                Some(since) => within(self.deadline, self.ledger.mark_invited(self.room, user, since)).await,
+                None => within(self.deadline, self.ledger.release(self.room, ticket, self.until)).await,
             },
             Ticket::Creation(at) => {
-                let uninvited = |user: &&UserJid| !(sent.contains_key(*user) && tickets.get(*user) == Some(ticket));
+                let uninvited =
+                    |user: &&UserJid| !(sent.contains_key(*user) && self.tickets.get(*user) == Some(ticket));
                 let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
                 let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
-                within(self.deadline, ledger.mark_announced(self.room, at, &except)).await
+                within(self.deadline, self.ledger.mark_announced(self.room, at, &except)).await
             }
         });
         some_at_a_time(marks).await.map(drop)
     }
 
     async fn release(self) -> Result<(), ReconcileError> {
-        let ledger = &self.reconciler.ledger;
         let releases =
-            self.held.iter().map(|ticket| within(self.deadline, ledger.release(self.room, ticket, self.until)));
+            self.held.iter().map(|ticket| within(self.deadline, self.ledger.release(self.room, ticket, self.until)));
         some_at_a_time(releases).await.map(drop)
     }
 }

@@ -20,74 +20,30 @@
 //! then dies could make a room anew after its destruction, and the event's next attempt, with no room to
 //! look at, would not destroy it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, time::SystemTime};
 
 use tokio::time::Instant;
 
 use super::{
-    Change, Grant, Ledger, LedgerError, Refusal, RoomEvent, RoomKind, RoomServer, RoomState, Scope, ServerError,
-    Standing,
-    invitations::{self, Sent},
+    deadline::{in_time, within},
+    error::{Failures, MAX_ROUNDS, ReconcileError},
+    invitations::{InvitationSender, SendOutcome},
+    model::{Grant, Standing},
+    server::{Refusal, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
+    ledger::{Change, Ledger, RoomEvent, RoomKind, RoomState, Scope},
     telemetry::Metric,
 };
-
-/// Most rounds of one pass; more only if events of the room keep coming faster than it is made to agree.
-const MAX_ROUNDS: u32 = 16;
-
-/// Why an event is not done.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ReconcileError {
-    /// The ledger did not answer; retry helps.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The XMPP server did not do it; see [`ReconcileError::is_retryable`].
-    #[error(transparent)]
-    Server(#[from] ServerError),
-    /// There was no time left; retry helps.
-    #[error("there was no time left for it; a retry takes it up again")]
-    OutOfTime,
-    /// The room's events came faster than it could be made to agree; retry helps.
-    #[error("the room kept changing for {MAX_ROUNDS} rounds; a retry takes it up again")]
-    Busy,
-    /// Another handler has claimed the invitation and may not live to send it; retry helps, at the latest
-    /// when the claim has expired.
-    #[error("another handler is about to send the invitation of {0}; a retry sees whether it did")]
-    InvitationClaimed(UserJid),
-}
-
-impl ReconcileError {
-    /// Whether the same event may succeed later.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::Server(error) => error.is_retryable(),
-            Self::Ledger(_) | Self::OutOfTime | Self::Busy | Self::InvitationClaimed(_) => true,
-        }
-    }
-
-    /// Whether a request is left that may still take effect until it expires.
-    #[must_use]
-    pub fn is_unanswered(&self) -> bool {
-        matches!(self, Self::Server(ServerError::Unanswered(_)))
-    }
-}
-
-/// What is not done, by member.
-pub(super) type Failures = BTreeMap<UserJid, ReconcileError>;
 
 /// Makes rooms what their events say.
 #[derive(Debug, Clone)]
 pub struct Reconciler<L, S> {
-    pub(super) ledger: L,
-    pub(super) server: S,
+    ledger: L,
+    server: S,
     /// The wall clock, by which claims expire.
-    pub(super) clock: fn() -> SystemTime,
+    clock: fn() -> SystemTime,
 }
 
 impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
@@ -165,14 +121,22 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             };
             let mut again = read().await?;
             if again.agrees_with(&state) {
-                match invitations::send_due(self, room, &scope, again, &mut failures, deadline).await? {
-                    Sent::Done => {
+                let sender = InvitationSender {
+                    ledger: &self.ledger,
+                    server: &self.server,
+                    clock: self.clock,
+                    room,
+                    scope: &scope,
+                    deadline,
+                };
+                match sender.send_due(again, &mut failures).await? {
+                    SendOutcome::Done => {
                         if failures.is_empty() {
                             Metric::EventsStale.add(events.iter().filter(|event| state.has_overtaken(event)).count());
                         }
                         return Ok(failures);
                     }
-                    Sent::Changed(newer) => again = newer,
+                    SendOutcome::Changed(newer) => again = newer,
                 }
             }
             Metric::LedgerConflicts.add(1);
@@ -254,20 +218,6 @@ fn note(failures: &mut Failures, refusals: Vec<Refusal>) {
 /// The error to report of several: one that a retry helps, as long as there is one.
 fn first<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
     errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
-}
-
-/// The outcome of an access to the ledger, as long as there is time for it. One that is given up may have had
-/// its effect, which does no harm: what is recorded only grows.
-pub(super) async fn within<T>(
-    deadline: Instant,
-    access: impl Future<Output = Result<T, LedgerError>>,
-) -> Result<T, ReconcileError> {
-    in_time(deadline)?;
-    Ok(tokio::time::timeout_at(deadline, access).await.map_err(|_| ReconcileError::OutOfTime)??)
-}
-
-pub(super) fn in_time(deadline: Instant) -> Result<(), ReconcileError> {
-    if Instant::now() < deadline { Ok(()) } else { Err(ReconcileError::OutOfTime) }
 }
 
 fn scope_of(events: &[RoomEvent]) -> Scope {

@@ -1,9 +1,12 @@
-//! The border to the XMPP server's rooms.
+//! The port to the XMPP server's rooms.
 
 use tokio::time::Instant;
 
-use super::{Grant, Ordinal, RoomKind, RoomSpec};
-use crate::address::{RoomJid, UserJid};
+use super::model::{Grant, RoomSpec};
+use crate::{
+    address::{RoomJid, UserJid},
+    ledger::{Ordinal, RoomKind},
+};
 
 /// Why the server did not do what it was asked to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -11,9 +11,10 @@ use aws_sdk_dynamodb::{Client, types::AttributeValue};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     aws,
-    events::{DynamoEpochs, EpochRegister, Version},
-    rooms::{
-        Change, DynamoLedger, Ledger, OnRecord, Ordinal, RoomEvent, RoomKind, RoomState, Scope, Upkeep, conformance,
+    events::Version,
+    ledger::{
+        Change, DynamoEpochs, DynamoLedger, EpochRegister, Ledger, OnRecord, Ordinal, RoomEvent, RoomKind, RoomState,
+        Scope, Upkeep, conformance,
     },
     table::Table,
 };

@@ -11,7 +11,7 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    rooms::{
+    ledger::{
         Change, DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomEvent, RoomKind, Scope,
         Ticket, Upkeep,
     },

@@ -11,7 +11,8 @@ use std::{
 use serde_json::{Value, json};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
-    rooms::{Grant, Invitation, MucRooms, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError},
+    ledger::{Ordinal, RoomKind},
+    rooms::{Grant, Invitation, MucRooms, Refusal, RoomServer, RoomSpec, ServerError},
     tls::Tls,
     xmpp::{Account, Timings, WsConnector, XmppClient},
 };

@@ -8,7 +8,7 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    rooms::{Change, Ordinal, RoomEvent, RoomKind},
+    ledger::{Change, Ordinal, RoomEvent, RoomKind},
 };
 
 use crate::sim::End;

@@ -12,11 +12,11 @@ use std::{
 
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
-    rooms::{
-        CLAIM, DomainRegister, DomainState, Grant, Invitation, Ledger, LedgerError, MemoryLedger, Ordinal,
-        ReconcileError, Reconciler, Refusal, RoomEvent, RoomKind, RoomServer, RoomSpec, RoomState, Scope, ServerError,
+    ledger::{
+        DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomKind, RoomState, Scope,
         Ticket,
     },
+    rooms::{CLAIM, Grant, Invitation, ReconcileError, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
 };
 use tokio::time::Instant;
 

@@ -14,10 +14,8 @@ use serde_json::{Value, json};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    rooms::{
-        Change, Grant, Invitation, MemoryLedger, MucRooms, Ordinal, Reconciler, Refusal, RoomEvent, RoomKind,
-        RoomServer, RoomSpec, ServerError,
-    },
+    ledger::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
+    rooms::{Grant, Invitation, MucRooms, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
     xmpp::{Timings, XmppClient},
 };
 use tokio::time::Instant as Deadline;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use sippo_xmpp_core::{
     address::UserJid,
     events::Version,
-    rooms::{Change, Ordinal, RoomEvent, RoomKind},
+    ledger::{Change, Ordinal, RoomEvent, RoomKind},
 };
 
 /// The users there are; a set of them is a bit each.

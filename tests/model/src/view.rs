@@ -7,7 +7,8 @@ use std::{
 
 use sippo_xmpp_core::{
     address::RoomJid,
-    rooms::{Grant, Ledger as _, MemoryLedger, RoomEvent, RoomKind, RoomState, Scope, Standing},
+    ledger::{Ledger as _, MemoryLedger, RoomEvent, RoomKind, RoomState, Scope},
+    rooms::{Grant, Standing},
 };
 
 use crate::{
@@ -95,7 +96,7 @@ fn state(history: &[Event], set: u8, of_users: Option<u8>, without: Without) -> 
 }
 
 fn conclude(state: &RoomState, all: &[RoomState], of_users: Option<u8>, without: Without) -> View {
-    let counter = |at: &sippo_xmpp_core::rooms::Ordinal| u8::try_from(at.version.counter).expect("places are small");
+    let counter = |at: &sippo_xmpp_core::ledger::Ordinal| u8::try_from(at.version.counter).expect("places are small");
     let wanted = std::array::from_fn(|index| match state.standing(&user(index)) {
         Standing::In(grant) => Wanted::In(grant),
         Standing::Out => Wanted::Out,
@@ -121,7 +122,7 @@ fn is_of_this_life(state: &RoomState, index: usize) -> bool {
     let user = user(index);
     let record = state.members.get(&user);
     let changed = record.and_then(|record| record.joined.as_ref().max(record.left.as_ref()));
-    let names = |creation: &sippo_xmpp_core::rooms::Creation| {
+    let names = |creation: &sippo_xmpp_core::ledger::Creation| {
         debug_assert_eq!(creation.kind, RoomKind::UsersGroup);
         creation.owner.as_ref() == Some(&user) || creation.participants.contains(&user)
     };

@@ -37,7 +37,7 @@ from support.wait import until
 pytestmark = pytest.mark.timeout(900)  # the first of them may have to wait for the compiler
 
 GRACE = 5.0
-"""Seconds, as in core/src/rooms/muc/expiry.rs."""
+"""Seconds, as in core/src/rooms/expiry.rs."""
 CONFERENCE = "jabber:x:conference"
 
 

@@ -14,9 +14,8 @@ use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped},
-    rooms::{
-        Change, EXPIRY_GRACE, Ledger, Ordinal, ReconcileError, Reconciler, RoomEvent, RoomServer, Upkeep, expired_by,
-    },
+    ledger::{Change, Ledger, Ordinal, RoomEvent, Upkeep},
+    rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
         Metric,
         trace::{self, TRACEPARENT, TraceContext},

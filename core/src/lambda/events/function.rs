@@ -14,7 +14,8 @@ use crate::{
     aws::sdk_config,
     events::EventType,
     hosts::Hosts,
-    rooms::{DynamoLedger, MucRooms, Reconciler},
+    ledger::DynamoLedger,
+    rooms::{MucRooms, Reconciler},
     table::Table,
     telemetry,
 };

@@ -14,7 +14,8 @@ use super::{
 use crate::{
     address::{Tenancy, UserJid},
     events::{EventType, Poison, Stamped, Version},
-    rooms::{DomainRegister, Ledger, MemoryLedger, Ordinal, Reconciler},
+    ledger::{DomainRegister, Ledger, MemoryLedger, Ordinal},
+    rooms::Reconciler,
     testing::{Hosts, Rooms},
 };
 

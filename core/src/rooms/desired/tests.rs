@@ -1,8 +1,7 @@
+use std::time::SystemTime;
+
 use super::*;
-use crate::{
-    events::Version,
-    rooms::{Change, RoomEvent},
-};
+use crate::{events::Version, ledger::RoomKind};
 
 fn at(counter: u64) -> Ordinal {
     Ordinal::new(Version { epoch: 1, counter }, "e")

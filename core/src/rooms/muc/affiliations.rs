@@ -11,13 +11,17 @@ use tokio::time::Instant;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
 use super::{
-    super::{Grant, Ordinal, Refusal, ServerError},
+    super::{
+        expiry::expires,
+        model::Grant,
+        server::{Refusal, ServerError},
+    },
     errors::{not_understood, of_condition, server_error, stanza_error},
-    expiry::expires,
     stanzas::{AdminItem, AdminQuery, Affiliation, Affiliations, Refused, RefusedOne, life},
 };
 use crate::{
     address::{RoomJid, UserJid},
+    ledger::Ordinal,
     xmpp::{Request, RequestError, XmppClient},
 };
 

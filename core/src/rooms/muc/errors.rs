@@ -2,7 +2,7 @@
 
 use xmpp_parsers::stanza_error::{DefinedCondition, ErrorType, StanzaError};
 
-use super::super::ServerError;
+use super::super::server::ServerError;
 use crate::xmpp::RequestError;
 
 /// Of a request to a room.

@@ -12,13 +12,16 @@ use xmpp_parsers::{
 };
 
 use super::{
-    super::{Invitation, Refusal, RoomKind, ServerError},
+    super::{
+        expiry::expires,
+        server::{Invitation, Refusal, ServerError},
+    },
     errors::{bounce, not_understood, server_error},
-    expiry::expires,
     stanzas::{Bounced, BouncedOne, DirectInvitation, Messages, Store, hex, life},
 };
 use crate::{
     address::RoomJid,
+    ledger::RoomKind,
     xmpp::{Bounce, Request, XmppClient},
 };
 
@@ -131,7 +134,7 @@ fn stanza_id(room: &RoomJid, Invitation { to, since }: &Invitation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{address::UserJid, events::Version, rooms::Ordinal};
+    use crate::{address::UserJid, events::Version, ledger::Ordinal};
 
     #[test]
     fn the_id_follows_from_room_user_and_event() {

@@ -1,4 +1,4 @@
-//! Rooms on the XMPP server (XEP-0045), behind the border [`RoomServer`].
+//! Rooms on the XMPP server (XEP-0045), behind the port [`RoomServer`].
 //!
 //! A room is made and unmade by requests of our own (`mod_sippo_muc_lives`), not by entering it, filling in
 //! the owner's form and leaving: handlers run concurrently, so the server has to compare lives and act in one
@@ -7,22 +7,24 @@
 
 mod affiliations;
 mod errors;
-mod expiry;
 mod invitations;
 mod stanzas;
 
 use tokio::time::Instant;
 
-pub use self::expiry::{EXPIRY_GRACE, expired_by};
 use self::{
     affiliations::Change,
     errors::{server_error, stanza_error},
-    expiry::expires,
     stanzas::{Destroy, Ensure, life},
 };
-use super::{Grant, Invitation, Ordinal, Refusal, RoomKind, RoomServer, RoomSpec, ServerError};
+use super::{
+    expiry::expires,
+    model::{Grant, RoomSpec},
+    server::{Invitation, Refusal, RoomServer, ServerError},
+};
 use crate::{
     address::{RoomJid, UserJid},
+    ledger::{Ordinal, RoomKind},
     xmpp::{Request, RequestError, XmppClient},
 };
 

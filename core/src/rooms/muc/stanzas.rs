@@ -9,7 +9,8 @@ use xmpp_parsers::{
 };
 use xso::{AsXml, FromXml};
 
-use super::super::{Grant, Ordinal};
+use super::super::model::Grant;
+use crate::ledger::Ordinal;
 
 const ROOM: &str = "urn:quobis:sippo:room:0";
 const BATCH: &str = "urn:quobis:sippo:muc-admin-batch:0";

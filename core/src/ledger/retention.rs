@@ -27,7 +27,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Ordinal, RoomState};
+use super::{model::RoomState, ordinal::Ordinal};
 use crate::address::UserJid;
 
 /// How long after its last writing something may be forgotten. Longer than any event is handled.
@@ -38,7 +38,7 @@ pub const GRACE: Duration = Duration::from_hours(1);
 
 /// A part of what is recorded of a room.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Creation(Ordinal),
     Member(UserJid),
     End,

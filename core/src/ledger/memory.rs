@@ -7,9 +7,12 @@ use std::{
 };
 
 use super::{
-    Change, Creation, DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, RoomEvent, RoomState, Scope,
-    Ticket, Upkeep,
-    forgetting::{Aged, Part, Sweep, is_old, may_end},
+    model::{
+        Change, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomEvent, RoomState, Scope, Ticket,
+    },
+    ordinal::Ordinal,
+    port::{Ledger, LedgerError, Upkeep},
+    retention::{Aged, Part, Sweep, is_old, may_end},
 };
 use crate::address::{RoomJid, UserJid};
 
@@ -79,7 +82,7 @@ fn raise(register: &mut Option<Ordinal>, at: &Ordinal) -> bool {
 
 impl RoomState {
     /// Notes `event` where it is newer; returns what that changed.
-    pub(super) fn note(&mut self, event: &RoomEvent) -> Vec<Part> {
+    pub(crate) fn note(&mut self, event: &RoomEvent) -> Vec<Part> {
         match &event.change {
             Change::Created { name, owner, participants } => {
                 if self.creations.contains_key(&event.at) {
@@ -114,7 +117,7 @@ impl RoomState {
         }
     }
 
-    fn member(&mut self, user: &UserJid) -> &mut super::MemberRecord {
+    fn member(&mut self, user: &UserJid) -> &mut MemberRecord {
         self.members.entry(user.clone()).or_default()
     }
 
@@ -305,7 +308,7 @@ impl Upkeep for MemoryLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rooms::conformance;
+    use crate::ledger::conformance;
 
     #[tokio::test]
     async fn the_ledger_in_memory_conforms() {

@@ -9,8 +9,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     super::{
-        LedgerError, OnRecord, Scope, Upkeep,
-        forgetting::{Part, Sweep, is_old, may_end},
+        model::{OnRecord, Scope},
+        port::{LedgerError, Upkeep},
+        retention::{Part, Sweep, is_old, may_end},
     },
     DynamoLedger,
     layout::{behind, bookmark_key, domain_key, end_key, member_key, met, of_seconds, seconds},

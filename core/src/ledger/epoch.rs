@@ -13,7 +13,7 @@ use crate::table::{Key, Table, Update, number};
 #[error("the epoch register cannot be used: {0}")]
 pub struct EpochError(pub String);
 
-/// The border to where the epoch is kept.
+/// The port to where the epoch is kept.
 pub trait EpochRegister {
     /// The newest epoch; 0 when there was none yet. Sees every advance that was answered before.
     ///

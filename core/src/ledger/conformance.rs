@@ -9,8 +9,10 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    Change, DomainRegister, GRACE, KEPT, Ledger, MemberRecord, OnRecord, Ordinal, RoomEvent, RoomKind, RoomState,
-    Scope, Ticket, Upkeep,
+    model::{Change, DomainRegister, MemberRecord, OnRecord, RoomEvent, RoomKind, RoomState, Scope, Ticket},
+    ordinal::Ordinal,
+    port::{Ledger, Upkeep},
+    retention::{GRACE, KEPT},
 };
 use crate::{
     address::{RoomJid, UserJid},

@@ -1,111 +1,12 @@
-//! The border to the table that says what should be.
+//! The port to the table that says what should be.
 
 use std::{collections::BTreeSet, time::SystemTime};
 
-use super::{Ordinal, RoomKind, RoomState};
-use crate::{
-    address::{RoomJid, UserJid},
-    events::{Event, Payload, Version},
+use super::{
+    model::{DomainRegister, DomainState, OnRecord, RoomEvent, RoomState, Scope, Ticket},
+    ordinal::Ordinal,
 };
-
-/// An event about one room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoomEvent {
-    /// Its place among all events.
-    pub at: Ordinal,
-    /// What the room is for.
-    pub kind: RoomKind,
-    /// What happened.
-    pub change: Change,
-}
-
-impl RoomEvent {
-    /// What `event`, at `version` in the broker's order, says about its room; `None` if it is about a domain.
-    #[must_use]
-    pub fn of(event: Event, version: Version) -> Option<(RoomJid, Self)> {
-        let kind = RoomKind::of(event.event_type.family())?;
-        let at = Ordinal::new(version, &event.id);
-        let (room, change) = match event.payload {
-            Payload::RoomCreated { room, name, owner, participants } => {
-                (room, Change::Created { name, owner, participants: participants.into_iter().collect() })
-            }
-            Payload::RoomDestroyed { room } => (room, Change::Destroyed),
-            Payload::Joined { room, participants } => (room, Change::Joined(participants.into_iter().collect())),
-            Payload::Left { room, participants } => (room, Change::Left(participants.into_iter().collect())),
-            Payload::DomainCreated { .. } | Payload::DomainDeleted { .. } => return None,
-        };
-        Some((room, Self { at, kind, change }))
-    }
-}
-
-/// What an event says about its room.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
-    /// The room was created. It stays what it is if it exists.
-    Created {
-        /// Its name, for people.
-        name: Option<String>,
-        /// Its owner.
-        owner: Option<UserJid>,
-        /// Its members.
-        participants: BTreeSet<UserJid>,
-    },
-    /// The room was destroyed.
-    Destroyed,
-    /// These became members.
-    Joined(BTreeSet<UserJid>),
-    /// These ceased to be members.
-    Left(BTreeSet<UserJid>),
-}
-
-/// How much of a room is read and made to agree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Scope {
-    /// The end of the room, every creation, every member's record.
-    Whole,
-    /// The end of the room, every creation, the records of these members.
-    Members(BTreeSet<UserJid>),
-}
-
-/// A domain's registers, each `None` as long as nothing raised it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DomainState {
-    /// [`DomainRegister::Created`].
-    pub created: Option<Ordinal>,
-    /// [`DomainRegister::Deleted`].
-    pub deleted: Option<Ordinal>,
-    /// [`DomainRegister::Purged`].
-    pub purged: Option<Ordinal>,
-}
-
-/// Which of a domain's registers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DomainRegister {
-    /// Its newest creation.
-    Created,
-    /// Its newest deletion.
-    Deleted,
-    /// The newest deletion whose data are purged, see [`crate::domains`].
-    Purged,
-}
-
-/// Whose invitations a claim is about.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ticket {
-    /// One member's.
-    Member(UserJid),
-    /// Those of all participants of the creation, so that a room of 1,000 costs one claim and not as many.
-    Creation(Ordinal),
-}
-
-/// What the walk over the ledger meets.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OnRecord {
-    /// A domain with a register.
-    Domain(String),
-    /// A room of which anything is recorded.
-    Room(RoomJid),
-}
+use crate::address::{RoomJid, UserJid};
 
 /// Why the ledger did not answer, and what to do. Retry helps: whatever was asked is idempotent.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -131,7 +32,7 @@ pub struct LedgerError(pub String);
 /// Ordinals sort as they compare, numbers before text: both parts of the version are padded to 20 digits.
 ///
 /// Every item says when it was last changed, `written`, by its writer's clock. Nothing expires by itself;
-/// [`Upkeep::sweep`] says what is forgotten, and `forgetting.rs` why that changes nothing.
+/// [`Upkeep::sweep`] says what is forgotten, and `retention.rs` why that changes nothing.
 ///
 /// # Consistency
 /// Each read of an item is consistent: it sees every write that was answered before the read began. The

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::super::{OnRecord, Ordinal};
+use super::super::{model::OnRecord, ordinal::Ordinal};
 use crate::{
     address::{RoomJid, UserJid},
     events::Version,

@@ -6,8 +6,8 @@
 //! - a read: the room's creations and end in one query, the members' records in batches of 100.
 
 mod layout;
+mod maintenance;
 mod reading;
-mod upkeep;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,11 @@ use self::{
     layout::{bits, chunk_key, chunks, domain_key, end_key, member_key, nanoseconds, room_pk, seconds, short},
     reading::{Read, Reading, ordinal},
 };
-use super::{Change, DomainRegister, DomainState, Ledger, LedgerError, Ordinal, RoomEvent, RoomState, Scope, Ticket};
+use super::{
+    model::{Change, DomainRegister, DomainState, RoomEvent, RoomState, Scope, Ticket},
+    ordinal::Ordinal,
+    port::{Ledger, LedgerError},
+};
 use crate::{
     address::{RoomJid, UserJid},
     table::{Attributes, Key, Table, TableError, Update, bytes, number, text},

@@ -4,7 +4,8 @@ use super::*;
 use crate::{
     address::RoomJid,
     events::Version,
-    rooms::{Change, Creation, Ledger, MemoryLedger, RoomEvent, RoomKind, Scope, Standing, Upkeep},
+    ledger::{Change, Creation, Ledger, MemoryLedger, RoomEvent, RoomKind, Scope, Upkeep},
+    rooms::Standing,
 };
 
 const USERS: [&str; 4] = ["a", "b", "c", "d"];

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     super::{
-        Creation, MemberRecord, Ordinal, RoomKind,
-        forgetting::{Aged, Part},
+        model::{Creation, MemberRecord, RoomKind},
+        ordinal::Ordinal,
+        retention::{Aged, Part},
     },
     layout::{CREATION, END, MEMBER, REGISTERS, chunk_of, long, of_nanoseconds, of_seconds, read_ordinal, set_bits},
 };

@@ -1,0 +1,30 @@
+//! The ledger: what should be on the XMPP server, according to the broker's events.
+//!
+//! All of it only grows, so that neither the order of events nor their repetition matters: see "Order never matters"
+//! in `docs/ARCHITECTURE.md`. [`Ledger`] and [`Upkeep`] are the port, [`DynamoLedger`] keeps it in the table
+//! that functions and bridge share, where the bridge's [`EpochRegister`] lies too.
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod dynamo;
+mod epoch;
+#[cfg(any(test, feature = "conformance"))]
+mod memory;
+mod model;
+mod ordinal;
+mod port;
+mod retention;
+
+#[cfg(any(test, feature = "conformance"))]
+pub use self::memory::MemoryLedger;
+pub use self::{
+    dynamo::DynamoLedger,
+    epoch::{DynamoEpochs, EpochError, EpochRegister},
+    model::{
+        Change, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomEvent, RoomKind, RoomState, Scope,
+        Ticket,
+    },
+    ordinal::{MAX_EVENT, Ordinal, OrdinalError},
+    port::{Ledger, LedgerError, Upkeep},
+    retention::{GRACE, KEPT},
+};
