@@ -112,7 +112,11 @@ consider_websocket_secure = true;
 http_host = "*";
 http_external_url = env("PUBLIC_HTTP_URL", ("http://%s:%d/"):format(interface, http_port));
 http_paths = { file_share = "/file_share/$host" };
-http_cors_override = { quobis_virtualhosts = { enabled = false } };
+http_cors_override = {
+	quobis_virtualhosts = { enabled = false },
+	-- Whoever knows an upload's address may read it from any page; nothing depends on a browser's credentials.
+	file_share = { enabled = true, credentials = false, headers = { Authorization = true, Range = true } },
+};
 
 -- A quiet connection gets a WebSocket ping in time before proxies drop it; one that does not log in ends.
 network_settings = { read_timeout = number("KEEPALIVE", 45, 1, 840) };
@@ -166,6 +170,7 @@ sippo_resume_limit = number("RESUME_LIMIT", 20, 1, 1000);
 local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);
 http_file_share_size_limit = upload_limit;
 http_file_share_daily_quota = number("UPLOAD_DAILY_QUOTA", 10 * upload_limit, 1, 1024 * 1024 * 1024 * 1024);
+sippo_upload_daily_slots = number("UPLOAD_DAILY_SLOTS", 1000, 1, 1000000);
 http_file_share_expires_after = number("UPLOAD_RETENTION", 7 * 24 * 60 * 60, 60, 10 * 365 * 24 * 60 * 60);
 -- A longer body is refused before it comes, but that of an upload with its slot's token: it goes to the disk in pieces.
 http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
@@ -184,6 +189,7 @@ local tenant_options = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_roster_admin", "sippo_offline_quota",
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
+		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 	},
 };
 local room_options = {
