@@ -1,4 +1,4 @@
--- Lua inside Prosody 0.12 on Lua 5.4.
+-- Lua inside Prosody 0.12 and 13 on Lua 5.4.
 std = "lua54"
 max_line_length = 120
 codes = true
@@ -24,5 +24,5 @@ read_globals = {
 files["xmpp-server/prosody.cfg.lua"] = {
 	allow_defined_top = true,
 	ignore = { "131" },
-	read_globals = { "RunScript", "VirtualHost", "Component" },
+	read_globals = { "Lua", "RunScript", "VirtualHost", "Component" },
 }

@@ -1,6 +1,11 @@
 -- Prosody for sippo-xmpp. Everything that differs between installations comes from the environment; README.md of this
 -- folder lists the variables. What is wrong with them stops Prosody here, with the variable's name.
 
+-- Prosody 13 has what is Lua's in `Lua`, and warns of it elsewhere; 0.12 has it as everywhere.
+local Lua = Lua or _G;
+local error, io, ipairs, math, os, prosody, require, string, tonumber =
+	Lua.error, Lua.io, Lua.ipairs, Lua.math, Lua.os, Lua.prosody, Lua.require, Lua.string, Lua.tonumber;
+
 local lfs = require "lfs";
 local admin_token = RunScript "modules/sippo_admin_token.lib.lua";
 
@@ -198,6 +203,7 @@ local room_options = {
 		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 	},
+	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,
 	muc_room_default_public = false,
 	max_history_messages = 100, -- or else an owner has all of the archive sent to each who enters

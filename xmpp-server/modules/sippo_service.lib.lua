@@ -1,16 +1,15 @@
 -- The service: the one admin of this server (`ADMIN_JID`), and what only it may ask for.
 
-local is_admin = require "core.usermanager".is_admin;
-local jid_bare = require "util.jid".bare;
 local st = require "util.stanza";
 
+local is_operator = module:require "sippo_compat".is_operator;
 local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
 local _M = {};
 
 --- Whether a full or bare JID is the service's. What is no string (mod_muc has `true` for itself as an actor) is not.
 function _M.is_service(jid)
-	return type(jid) == "string" and is_admin(jid_bare(jid), module.host);
+	return type(jid) == "string" and is_operator(jid);
 end
 
 --- Whether a stanza came over a session of the service's.
