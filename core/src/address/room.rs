@@ -4,7 +4,13 @@ use std::fmt;
 
 use jid::{BareJid, DomainPart};
 
-use super::{AddressError, MUC_LABEL, canonical_domain, canonical_localpart, escape_localpart};
+use super::{
+    canonical::{AddressError, canonical_domain, canonical_localpart},
+    escape::escape_localpart,
+};
+
+/// The MUC service of a tenant is this name in front of its domain.
+pub const MUC_LABEL: &str = "conference.";
 
 /// Rooms whose localpart begins so are made by clients; no event ever names one.
 const ADHOC: &str = "adhoc-";

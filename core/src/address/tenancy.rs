@@ -3,7 +3,7 @@
 use jid::DomainRef;
 use url::Host;
 
-use super::{MUC_LABEL, UserJid};
+use super::{room::MUC_LABEL, user::UserJid};
 
 /// Longest host name that the XMPP server can serve, in bytes of its ASCII form.
 const MAX_DOMAIN: usize = 253;

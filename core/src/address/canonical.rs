@@ -1,0 +1,65 @@
+//! Names that preparation leaves as they are.
+
+use jid::{DomainPart, NodePart};
+
+/// Longest escaped localpart, in bytes.
+pub const MAX_LOCALPART: usize = 200;
+
+/// Why a name cannot be an address here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// No localpart, as in `example.test`.
+    #[error("it has no localpart")]
+    NoLocalpart,
+    /// Not a JID at all.
+    #[error("it is not a JID")]
+    Malformed,
+    /// Preparation would change the localpart, or cannot take it.
+    #[error("the XMPP server would take it for another name")]
+    LocalpartNotCanonical,
+    /// The escaped localpart is longer than [`MAX_LOCALPART`].
+    #[error("its localpart is longer than {MAX_LOCALPART} bytes when escaped")]
+    LocalpartTooLong,
+    /// Rooms of that name are made by clients, not by the service.
+    #[error("rooms whose id begins with adhoc- belong to clients")]
+    AdhocRoom,
+    /// The domain is no canonical host name.
+    #[error("its domain is not a host name in its canonical form")]
+    DomainNotCanonical,
+}
+
+/// Checks that `localpart`, escaped, is one that preparation leaves as it is.
+pub(super) fn canonical_localpart(localpart: &str) -> Result<NodePart, AddressError> {
+    if localpart.len() > MAX_LOCALPART {
+        return Err(AddressError::LocalpartTooLong);
+    }
+    let prepared = NodePart::new(localpart).map_err(|_| AddressError::LocalpartNotCanonical)?;
+    if prepared.as_str() != localpart {
+        return Err(AddressError::LocalpartNotCanonical);
+    }
+    Ok(prepared.into_owned())
+}
+
+/// Checks that `domain` is a host name that preparation leaves as it is. Upper-case ASCII is the one
+/// liberty: host names are compared without regard to it everywhere, so it cannot name another tenant.
+///
+/// # Errors
+/// [`AddressError::DomainNotCanonical`].
+pub fn canonical_domain(domain: &str) -> Result<DomainPart, AddressError> {
+    let lower = domain.to_ascii_lowercase();
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.chars().all(|c| c == '-' || c.is_alphanumeric())
+    };
+    if lower.len() > 253 || !lower.split('.').all(label) {
+        return Err(AddressError::DomainNotCanonical);
+    }
+    let prepared = DomainPart::new(&lower).map_err(|_| AddressError::DomainNotCanonical)?;
+    if prepared.as_str() != lower {
+        return Err(AddressError::DomainNotCanonical);
+    }
+    Ok(prepared.into_owned())
+}

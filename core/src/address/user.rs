@@ -1,0 +1,147 @@
+//! The addresses of users.
+
+use std::fmt;
+
+use jid::{BareJid, DomainRef};
+
+use super::{
+    canonical::{AddressError, canonical_domain, canonical_localpart},
+    escape::escape_localpart,
+};
+
+/// The bare JID of a user: canonical, with a localpart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UserJid(BareJid);
+
+impl UserJid {
+    /// The JID of `username` (as the platform knows it, unescaped) at `domain`.
+    ///
+    /// # Errors
+    /// [`AddressError`] when preparation would change either part, or one is too long.
+    pub fn of_username(username: &str, domain: &str) -> Result<Self, AddressError> {
+        let domain = canonical_domain(domain)?;
+        Ok(Self(BareJid::from_parts(Some(&*canonical_localpart(&escape_localpart(username))?), &domain)))
+    }
+
+    /// The JID written as `text`, which has to be bare and canonical already.
+    ///
+    /// # Errors
+    /// [`AddressError`] when it is not.
+    pub fn canonical(text: &str) -> Result<Self, AddressError> {
+        let (localpart, domain) = text.split_once('@').ok_or(AddressError::NoLocalpart)?;
+        let domain = canonical_domain(domain)?;
+        Ok(Self(BareJid::from_parts(Some(&*canonical_localpart(localpart)?), &domain)))
+    }
+
+    /// The contact that a user named as `text`: prepared as the server would, reduced to the bare JID. Of a resource only
+    /// the form counts: clients take theirs from newer Unicode than JIDs know.
+    ///
+    /// # Errors
+    /// [`AddressError::Malformed`] or [`AddressError::NoLocalpart`].
+    pub fn of_contact(text: &str) -> Result<Self, AddressError> {
+        let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
+        // RFC 7622, section 3.4.
+        if resource.is_some_and(|it| !(1..=1_023).contains(&it.len()) || it.contains(char::is_control)) {
+            return Err(AddressError::Malformed);
+        }
+        let jid = BareJid::new(bare).map_err(|_| AddressError::Malformed)?;
+        if jid.node().is_none() {
+            return Err(AddressError::NoLocalpart);
+        }
+        canonical_domain(jid.domain().as_str()).map_err(|_| AddressError::Malformed)?;
+        Ok(Self(jid))
+    }
+
+    /// The domain: the tenant.
+    #[must_use]
+    pub fn domain(&self) -> &DomainRef {
+        self.0.domain()
+    }
+
+    /// The escaped localpart.
+    #[must_use]
+    pub fn localpart(&self) -> &str {
+        self.0.node().map_or("", |node| node.as_str())
+    }
+
+    /// The JID as a string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// As the XMPP libraries want it.
+    #[must_use]
+    pub fn as_bare(&self) -> &BareJid {
+        &self.0
+    }
+}
+
+impl fmt::Display for UserJid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::MAX_LOCALPART;
+
+    #[test]
+    fn a_username_is_escaped_into_the_localpart() {
+        let jid = UserJid::of_username("d'artagnan@gascony", "musketeers.test").unwrap();
+        assert_eq!(jid.as_str(), r"d\27artagnan\40gascony@musketeers.test");
+    }
+
+    #[test]
+    fn a_name_that_preparation_would_change_is_refused() {
+        for name in ["Alice", "ａｌｉｃｅ", "ﬁona", "al\u{ad}ice", "Straße", "ΑΛΙΚΗ", "a\u{301}lice"] {
+            let refused = UserJid::of_username(name, "example.test");
+            assert_eq!(refused, Err(AddressError::LocalpartNotCanonical), "{name}");
+        }
+        for name in ["", "a\u{0}b", "a\nb", "a\u{7f}", "a\u{202e}b", "a\u{e000}b"] {
+            assert!(UserJid::of_username(name, "example.test").is_err(), "{name:?}");
+        }
+        assert!(UserJid::of_username("alice", "example.test").is_ok());
+        assert!(UserJid::of_username("straße", "example.test").is_err(), "ß folds to ss");
+        assert!(UserJid::of_username("josé", "example.test").is_ok());
+    }
+
+    #[test]
+    fn a_localpart_may_be_as_long_as_it_says() {
+        assert!(UserJid::of_username(&"a".repeat(MAX_LOCALPART), "example.test").is_ok());
+        let longer = UserJid::of_username(&"a".repeat(MAX_LOCALPART + 1), "example.test");
+        assert_eq!(longer, Err(AddressError::LocalpartTooLong));
+        assert!(UserJid::of_username(&"@".repeat(67), "example.test").is_err(), "67 escapes of three bytes");
+    }
+
+    #[test]
+    fn domains_are_host_names() {
+        for bad in
+            ["", ".", "a..b", "example.test.", "exa mple.test", "a@b", "a/b", "ｅxample.test", "-a.test", "a\u{0}b"]
+        {
+            assert_eq!(UserJid::of_username("alice", bad), Err(AddressError::DomainNotCanonical), "{bad:?}");
+        }
+        assert_eq!(UserJid::of_username("alice", "Example.TEST").unwrap().as_str(), "alice@example.test");
+    }
+
+    #[test]
+    fn a_contact_counts_as_its_bare_jid() {
+        // Clients name their resources as they like, and newer Unicode than JIDs know is among that.
+        let longest = "r".repeat(1_023);
+        for resource in ["phone", "📱", "a/b@c", " ", &longest] {
+            let contact = UserJid::of_contact(&format!("Bob@Example.test/{resource}"));
+            assert_eq!(contact.unwrap().as_str(), "bob@example.test", "{resource}");
+        }
+        for resource in ["", "a\u{0}b", "a\u{85}b", &format!("{longest}r")] {
+            let contact = UserJid::of_contact(&format!("bob@example.test/{resource}"));
+            assert_eq!(contact, Err(AddressError::Malformed), "{resource:?}");
+        }
+        for bad in ["", "example.test", "@example.test", "bob@", "bob@exa mple", "b\u{0}b@example.test", "..", "a@b@c"]
+        {
+            assert!(UserJid::of_contact(bad).is_err(), "{bad:?}");
+        }
+        assert!(UserJid::of_contact(&format!("{}@example.test", "b".repeat(1024))).is_err());
+    }
+}
