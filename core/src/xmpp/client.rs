@@ -18,9 +18,10 @@ use tracing::Instrument as _;
 use xmpp_parsers::message::Message;
 
 use super::{
-    ConnectError, RequestError,
+    error::{ConnectError, RequestError},
     login::{Account, Manner},
-    session::{Answer, Bounce, Exchange, Request, Session},
+    request::{Answer, Bounce, Exchange, Request},
+    session::Session,
     transport::WsConnector,
 };
 use crate::{clock::Stamp, telemetry::Metric};

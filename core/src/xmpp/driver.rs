@@ -24,8 +24,8 @@ use xmpp_parsers::{
 };
 
 use super::{
-    RequestError,
-    session::{Answer, Bounce, Request},
+    error::RequestError,
+    request::{Answer, Bounce, Request},
     transport::WsIo,
 };
 use crate::telemetry::trace::TraceContext;

@@ -25,7 +25,7 @@ use xmpp_parsers::{
 };
 
 use super::{
-    ConnectError,
+    error::ConnectError,
     framing::frame_of,
     transport::{WsConnector, WsIo},
 };

@@ -11,6 +11,7 @@ mod driver;
 mod error;
 mod framing;
 mod login;
+mod request;
 mod session;
 mod transport;
 
@@ -18,6 +19,7 @@ pub use self::{
     client::{Timings, XmppClient},
     error::{ConnectError, RequestError},
     login::{Account, Manner},
-    session::{Bounce, Request, Session},
+    request::{Bounce, Request},
+    session::Session,
     transport::{WsConnector, WsIo},
 };

@@ -34,7 +34,7 @@ use tokio_xmpp::{
 use url::Url;
 
 use super::{
-    ConnectError,
+    error::ConnectError,
     framing::{Splitter, stream_bytes},
 };
 use crate::{telemetry::trace, tls::Tls};
