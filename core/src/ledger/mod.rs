@@ -4,18 +4,18 @@
 //! in `docs/ARCHITECTURE.md`. [`Ledger`] and [`Upkeep`] are the port, [`DynamoLedger`] keeps it in the table
 //! that functions and bridge share, where the bridge's [`EpochRegister`] lies too.
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "testing"))]
 pub mod conformance;
 mod dynamo;
 mod epoch;
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "testing"))]
 mod memory;
 mod model;
 mod ordinal;
 mod port;
 mod retention;
 
-#[cfg(any(test, feature = "conformance"))]
+#[cfg(any(test, feature = "testing"))]
 pub use self::memory::MemoryLedger;
 pub use self::{
     dynamo::DynamoLedger,
