@@ -132,8 +132,8 @@ unlimited_jids = { admin_jid };
 
 -- Storage
 
-default_storage = "sql";
 local storage_setting = env("STORAGE", "sqlite");
+default_storage = storage_setting == "internal" and "internal" or "sql";
 if storage_setting == "sqlite" then
 	sql = { driver = "SQLite3", database = "prosody.sqlite" };
 	local synchronous = env("SQLITE_SYNCHRONOUS", "full");
@@ -141,9 +141,7 @@ if storage_setting == "sqlite" then
 		mend("SIPPO_XMPP_SQLITE_SYNCHRONOUS is neither full nor normal: set it to one of them");
 	end
 	sippo_sqlite_synchronous = synchronous;
-elseif storage_setting == "internal" then
-	default_storage = "internal";
-else
+elseif storage_setting ~= "internal" then
 	local user, address, port, database = storage_setting:match("^postgresql://([^:@/]+)@([^:@/]+):?(%d*)/([^/?]+)$");
 	if not user then
 		mend("SIPPO_XMPP_STORAGE is none of sqlite, internal, postgresql://user@host:port/database "
@@ -170,6 +168,7 @@ archive_expires_after, muc_log_expires_after = retention, retention;
 default_archive_policy, muc_log_by_default = true, true;
 local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
+bounce_blocked_messages = true; -- as XEP-0191 has it, so that the service knows who refuses it; 13 would be silent
 sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
 sippo_resume_limit = number("RESUME_LIMIT", 20, 1, 1000);
 local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);

@@ -126,8 +126,9 @@ def test_nor_does_one_whose_occupant_waits_to_be_resumed_at_the_servers_end(narr
     with narrow.user("alice@narrow.example") as alice:
         make(alice, "kept")
         make(alice, "short", persistent=False)
-        send_message(alice, short, "hello", "groupchat")
-        alice.wait(has_body("hello"), 10)
+        for room in ("adhoc-kept@conference.narrow.example", short):
+            send_message(alice, room, f"hello {room}", "groupchat")
+            alice.wait(has_body(f"hello {room}"), 10)
         alice.send(E("enable", SM, resume="true"))
         alice.wait(lambda e: e.tag == f"{{{SM}}}enabled")
         alice.abort()
