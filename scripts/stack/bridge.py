@@ -43,6 +43,7 @@ def process(settings: Settings) -> Process:
         name="bridge",
         argv=[str(settings.binaries / "bridge")],
         ready=ready,
+        ports=(settings.health_port,),
         env={"SIPPO_BRIDGE__LISTEN": f"127.0.0.1:{settings.health_port}", **settings.environment},
         cwd=ROOT,
     )

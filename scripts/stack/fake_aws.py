@@ -64,6 +64,7 @@ def process(settings: Settings) -> Process:
         name="queue",
         argv=[sys.executable, "-m", "ministack"],
         ready=lambda: http_probe.status(settings.port, "/_ministack/health") == 200,
+        ports=(settings.port,),
         env={
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(settings.port),

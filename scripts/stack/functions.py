@@ -71,6 +71,7 @@ def process(settings: Settings, paths: StackPaths) -> Process:
             "--min-copies", str(settings.copies),
         ],
         ready=ready,
+        ports=(settings.port, settings.runtime_port, settings.gateway_port),
         env=aws | settings.environment,
         cwd=ROOT,
     )

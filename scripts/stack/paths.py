@@ -1,9 +1,8 @@
-"""Where the stack keeps its files, and which ports it uses."""
+"""Where the stack keeps its files."""
 
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,24 +77,6 @@ class StackPaths:
         for folder in (self.state, self.logs, self.pids):
             folder.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
-
-
-def free_port() -> int:
-    """A port of the loopback interface that is free now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def is_free(port: int) -> bool:
-    """Whether `port` of the loopback interface can be listened on."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def write_private(path: Path, text: str) -> None:

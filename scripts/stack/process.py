@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 
+class StackError(Exception):
+    """The stack cannot run; the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Process:
     """One process of the local stack, as the supervisor starts, watches and stops it."""
@@ -18,6 +22,8 @@ class Process:
     """Program and arguments; the program stays in the foreground."""
     ready: Callable[[], bool]
     """True once the process serves. Must return within a second and never raise."""
+    ports: tuple[int, ...] = ()
+    """Of loopback, that it listens on: who has one of them is told when the process does not come up."""
     env: dict[str, str] = field(default_factory=dict)
     """Added to the supervisor's own environment."""
     cwd: Path | None = None

@@ -81,5 +81,6 @@ def process(settings: Settings) -> Process:
         name="prosody",
         argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(CONFIG)],
         ready=lambda: serves(settings),
+        ports=tuple(port for port in (settings.http_port, settings.https_port) if port is not None),
         env=settings.environment(),
     )

@@ -21,6 +21,8 @@ EPMD = "/usr/bin/epmd"
 USER = "sippo"
 EXCHANGE = "sippo.events"
 QUEUE = "sippo-xmpp"
+CTL_PORTS = (9_100, 9_199)
+"""rabbitmqctl is an Erlang node itself, and takes the first of these that is free."""
 NODE = "sippo@localhost"
 """The data belongs to the node of this name; nodes of several stacks differ by their port mapper."""
 
@@ -63,6 +65,9 @@ class Settings:
             "RABBITMQ_FEATURE_FLAGS_FILE": str(data / "feature_flags"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(data / "config"),
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
+            # rabbitmqctl's; by default 10,000 above, where the system gives ports to clients.
+            "RABBITMQ_CTL_DIST_PORT_MIN": str(CTL_PORTS[0]),
+            "RABBITMQ_CTL_DIST_PORT_MAX": str(CTL_PORTS[1]),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             # Has the script become the server instead of its parent.
             "RUNNING_UNDER_SYSTEMD": "true",
@@ -134,6 +139,7 @@ def processes(settings: Settings) -> list[Process]:
             name="epmd",
             argv=[EPMD, "-port", str(settings.epmd_port), "-address", "127.0.0.1"],
             ready=lambda: _listens(settings.epmd_port),
+            ports=(settings.epmd_port,),
             env=settings.epmd_environment(),
             log="rabbitmq.log",
         ),
@@ -141,6 +147,7 @@ def processes(settings: Settings) -> list[Process]:
             name="rabbitmq",
             argv=[SERVER],
             ready=lambda: _greets(settings.port),
+            ports=(settings.port, settings.distribution_port),
             env=settings.environment(),
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from stack.orphans import MARK, kill_orphans
 from stack.paths import StackPaths
-from stack.process import Process
+from stack.ports import holder, is_free
+from stack.process import Process, StackError
 
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 POLL = 0.05
@@ -23,10 +25,8 @@ STOP_TIMEOUT = 10.0
 SETTLED = 5.0
 """A process that lived this many seconds is started again at once; one that did not waits for `RETRY`."""
 RETRY = 1.0
-
-
-class StackError(Exception):
-    """The stack cannot run; the message says why and what to do."""
+PATIENCE = 3.0
+"""Seconds until somebody looks who else may have the port of a process that is not ready."""
 
 
 @dataclass
@@ -67,14 +67,28 @@ class Supervisor:
             self._changed.notify_all()
         deadline = time.monotonic() + timeout
         while True:
-            if child.starts and child.popen is None:
+            if child.starts and child.popen is None and child.restart_at is None:
                 raise StackError(f"{process.name} ended before it was ready; its last words:\n{self.log_tail(process.name)}")
             if child.popen is not None and process.ready():
                 child.is_ready = True
                 return
             if time.monotonic() > deadline:
-                raise StackError(f"{process.name} was not ready within {timeout:.0f} s; look into {self.log_path(process)}")
+                raise StackError(self._not_ready(child, timeout))
+            self._restart_without_port(child)
             time.sleep(POLL)
+
+    def _restart_without_port(self, child: _Child) -> None:
+        """Ends a process that goes on without its port, which somebody else has: it is started again."""
+        popen = child.popen
+        if popen is not None and time.monotonic() - child.started > PATIENCE and taken_port(child.process, popen.pid):
+            popen.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(STOP_TIMEOUT)
+
+    def _not_ready(self, child: _Child, timeout: float) -> str:
+        taken = taken_port(child.process, child.popen.pid if child.popen else None)
+        why = f": {taken}" if taken else ""
+        return f"{child.process.name} was not ready within {timeout:.0f} s{why}; look into {self.log_path(child.process)}"
 
     def pid(self, name: str) -> int | None:
         """The process's id, None while it is down."""
@@ -87,7 +101,7 @@ class Supervisor:
         deadline = time.monotonic() + timeout
         while child.popen is None or not child.process.ready():
             if time.monotonic() > deadline:
-                raise StackError(f"{name} was not ready within {timeout:.0f} s; look into {self.log_path(child.process)}")
+                raise StackError(self._not_ready(child, timeout))
             time.sleep(POLL)
 
     def stop_one(self, name: str) -> None:
@@ -143,17 +157,22 @@ class Supervisor:
         assert child.popen is not None
         code = child.popen.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        child.popen = None
         self._pid_file(child.process).unlink(missing_ok=True)
-        child.restart_at = None
+        taken = taken_port(child.process)
+        # Before `popen`: `start` gives up when neither is there.
+        child.restart_at = time.monotonic() + RETRY if taken and not child.is_ready else None
+        child.popen = None
         if not child.is_ready:
-            return  # `start` reports it
+            if taken:
+                self._say(f"{child.process.name} ended ({how}): {taken}; trying again")
+            return  # else `start` reports it
         if not child.process.critical:
             self._say(f"{child.process.name} ended ({how}): {child.process.loss_hint or 'it is not started again'}")
             return
         lived = time.monotonic() - child.started
         child.restart_at = time.monotonic() + (0 if lived > SETTLED else RETRY)
         flapping = "" if lived > SETTLED else f" {lived:.1f} s after its start; look into {self.log_path(child.process)}"
+        flapping += f": {taken}" if taken else ""
         self._say(f"{child.process.name} ended ({how}){flapping}; starting it again")
 
     def _try_to_launch(self, child: _Child) -> None:
@@ -211,3 +230,17 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
     except ProcessLookupError:
         pass
+
+
+def taken_port(process: Process, group: int | None = None) -> str | None:
+    """Which of its ports somebody outside of its process `group` has, and who; None when nobody has any."""
+    for port in process.ports:
+        if is_free(port):
+            continue
+        pid = holder(port)
+        if pid is None:
+            return f"port {port} is taken by another user's process, or a connection"
+        with contextlib.suppress(OSError):
+            if group is None or os.getpgid(pid) != group:
+                return f"port {port} is taken by process {pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
+    return None

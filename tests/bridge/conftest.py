@@ -9,7 +9,8 @@ import pytest
 
 from sqs_proxy import Proxy
 from stack import fake_aws, rabbitmq
-from stack.paths import StackPaths, free_port
+from stack.paths import StackPaths
+from stack.ports import free_port
 from stack.supervisor import Supervisor
 from stage import Stage
 from support.folders import new_folder

@@ -20,7 +20,8 @@ import pika
 from sqs_proxy import Proxy
 from stack import aws
 from stack.event_types import ROUTING_KEYS
-from stack.paths import BINARIES, ROOT, free_port
+from stack.paths import BINARIES, ROOT
+from stack.ports import free_port
 from stack.supervisor import DIE_WITH_PARENT
 from support import log_lines
 from support.wait import until

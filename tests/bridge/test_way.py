@@ -172,7 +172,7 @@ def test_health_and_metrics(stage):
 
 
 def test_without_a_broker_it_is_not_healthy_and_says_so_once(stage):
-    from stack.paths import free_port
+    from stack.ports import free_port
     bridge = stage.bridge(SIPPO_BROKER__URL=f"amqp://user:{stage.password}@127.0.0.1:{free_port()}")
     until(lambda: len(bridge.lines("Connecting to message-broker")) >= 3, "three tries", 30)
     assert bridge.get()[0] == 503 and bridge.state() == "connecting"

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from stack import fake_aws
-from stack.paths import ROOT, StackPaths, free_port
+from stack.paths import ROOT, StackPaths
+from stack.ports import free_port
 from stack.supervisor import Supervisor
 from support import cargo
 

@@ -223,7 +223,7 @@ def test_a_name_that_does_not_resolve(functions, token):
 @pytest.fixture(scope="module")
 def tls_server(folder, authority):
     """An XMPP server with TLS."""
-    from stack.paths import free_port
+    from stack.ports import free_port
     server = Server(folder / "prosody-tls", https_port=free_port(), certificate=authority.certificate,
                     key=authority.key).start()
     server.create_host("example.test")

@@ -3,7 +3,7 @@
 import asyncio
 
 from stack.http1 import read_request, start_server
-from stack.paths import free_port
+from stack.ports import free_port
 
 
 def test_connections_that_are_open_at_the_end_add_nothing_to_the_log_tail(caplog):

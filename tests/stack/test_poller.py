@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from stack import aws, fake_aws, functions
-from stack.paths import ROOT, StackPaths, free_port
+from stack.paths import ROOT, StackPaths
+from stack.ports import free_port
 from stack.process import Process
 from stack.supervisor import Supervisor
 from support.wait import until

@@ -11,7 +11,8 @@ import pytest
 
 from stack import rabbitmq
 from stack.orphans import stack_processes
-from stack.paths import StackPaths, free_port
+from stack.paths import StackPaths
+from stack.ports import free_port
 from stack.supervisor import Supervisor
 from support.wait import until
 

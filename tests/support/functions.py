@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 from stack import functions as stack_functions
-from stack.paths import BINARIES, ROOT, StackPaths, free_port
+from stack.paths import BINARIES, ROOT, StackPaths
+from stack.ports import free_port
 from stack.supervisor import Supervisor
 from support import log_lines
 

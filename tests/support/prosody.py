@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 
 from stack import prosody
-from stack.paths import free_port
+from stack.ports import free_port
+from stack.supervisor import taken_port
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
@@ -77,7 +78,8 @@ class Server:
             self.kill()
             raise
         if process.poll() is not None:
-            raise RuntimeError(f"Prosody stopped at start:\n{self.log_text()[-3000:]}")
+            raise RuntimeError(f"Prosody stopped at start ({taken_port(prosody.process(self.settings)) or 'its ports are free'}):\n"
+                               f"{self.log_text()[-3000:]}")
         return self
 
     def stop(self) -> None:

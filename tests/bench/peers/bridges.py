@@ -19,12 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pika
+from scale import Scale
 
 EXCHANGE, QUEUE = "sippo.events", "sippo-xmpp"
-MESSAGES = 20_000
-ROUNDS = 3
 PREFETCH = 300
-"""As in bridge/src/link.rs."""
+"""As the bridge has it."""
 DEADLINE = 300.0
 
 
@@ -51,22 +50,39 @@ def call(sqs: str, operation: str, **arguments: object) -> dict:
         return json.loads(answer.read() or b"{}")
 
 
-def fill(target: Target) -> None:
-    """Publishes events of all types to the durable queue."""
+def declare(target: Target, command: list[str], environment: dict[str, str], log: Path) -> None:
+    """Has our bridge declare its queue, as only it knows how, and end."""
+    with log.open("ab") as output:
+        process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
+        try:
+            wait(lambda: has_consumer(target) or process.poll() is not None, f"{command[0]} consumes; see {log}")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(DEADLINE)
+
+
+def has_consumer(target: Target) -> bool:
+    """Whether the queue is there and somebody takes what comes."""
+    with pika.BlockingConnection(pika.URLParameters(target.amqp)) as connection:
+        try:
+            return connection.channel().queue_declare(QUEUE, passive=True).method.consumer_count > 0
+        except pika.exceptions.ChannelClosedByBroker:
+            return False
+
+
+def fill(target: Target, messages: int) -> None:
+    """Publishes events of all types to the queue, which nobody consumes now."""
     keys = list(target.functions)
     with pika.BlockingConnection(pika.URLParameters(target.amqp)) as connection:
         channel = connection.channel()
-        channel.exchange_declare(EXCHANGE, "topic", durable=True)
-        channel.queue_declare(QUEUE, durable=True, arguments={"x-queue-type": "quorum", "x-single-active-consumer": True})
-        channel.queue_bind(QUEUE, EXCHANGE, "#")
         channel.queue_purge(QUEUE)
-        for number in range(MESSAGES):
+        for number in range(messages):
             event = {"id": str(uuid.uuid4()), "source": "bench", "specversion": "1.0", "type": keys[number % len(keys)],
                      "data": {"id": f"group{number}", "domain": "example.test", "participants": ["alice", "bob"]}}
             channel.basic_publish(EXCHANGE, event["type"], json.dumps(event), pika.BasicProperties(
                 delivery_mode=2, message_id=event["id"], content_type="application/json"))
         # Published without confirms: what the queue says is what counts.
-        wait(lambda: channel.queue_declare(QUEUE, passive=True).method.message_count == MESSAGES, "the broker has all")
+        wait(lambda: channel.queue_declare(QUEUE, passive=True).method.message_count == messages, "the broker has all")
 
 
 def wait(holds: Callable[[], bool], what: str) -> None:
@@ -85,24 +101,24 @@ def arrived(target: Target) -> int:
     return sum(int(answer["Attributes"]["ApproximateNumberOfMessages"]) for answer in counts)
 
 
-def drain(target: Target, command: list[str], environment: dict[str, str], log: Path) -> tuple[float, float]:
+def drain(target: Target, command: list[str], environment: dict[str, str], log: Path, messages: int) -> tuple[float, float]:
     """One run: messages a second, and a CPU second."""
     for function in target.functions.values():
         call(target.sqs, "PurgeQueue", QueueUrl=target.url_prefix + function)
-    fill(target)
+    fill(target, messages)
     began = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(command, env=os.environ | environment, stdout=output, stderr=output)
         try:
-            wait(lambda: arrived(target) >= MESSAGES or process.poll() is not None, "SQS has all")
+            wait(lambda: arrived(target) >= messages or process.poll() is not None, "SQS has all")
             seconds = time.monotonic() - began
         finally:
             process.send_signal(signal.SIGTERM)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-    if arrived(target) != MESSAGES:
-        raise RuntimeError(f"{command[0]} ended with {arrived(target)} of {MESSAGES} messages sent; look into {log}")
-    return MESSAGES / seconds, MESSAGES / (usage.ru_utime + usage.ru_stime)
+    if arrived(target) != messages:
+        raise RuntimeError(f"{command[0]} ended with {arrived(target)} of {messages} messages sent; look into {log}")
+    return messages / seconds, messages / (usage.ru_utime + usage.ru_stime)
 
 
 def create_queues(sqs: str, prefix: str, functions: list[str]) -> str:
@@ -112,18 +128,22 @@ def create_queues(sqs: str, prefix: str, functions: list[str]) -> str:
     return url.removesuffix(function)
 
 
-def measure(target: Target, ours: tuple[list[str], dict[str, str]], node: list[str], log: Path) -> None:
-    """Both in turn; medians."""
-    peer = {"AMQP_URL": target.amqp, "QUEUE": QUEUE, "QUEUE_PREFIX": target.url_prefix, "PREFETCH": str(PREFETCH),
-            "FUNCTIONS": json.dumps(list(target.functions.items())), "AWS_ENDPOINT_URL_SQS": target.sqs}
+def measure(target: Target, ours: tuple[list[str], dict[str, str]], node: list[str] | None, log: Path, scale: Scale) -> None:
+    """Both in turn, or ours alone where Node's is not there; medians."""
+    command, environment = ours[0], ours[1] | {"AWS_ENDPOINT_URL_SQS": target.sqs}
     aws = {"AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-    figures: dict[str, list[tuple[float, float]]] = {"sippo-xmpp": [], "Node": []}
-    for _ in range(ROUNDS):
-        figures["sippo-xmpp"].append(drain(target, ours[0], ours[1] | {"AWS_ENDPOINT_URL_SQS": target.sqs}, log))
-        figures["Node"].append(drain(target, node, aws | peer, log))
-    print(f"bridge, {MESSAGES:,} messages: a second, and a CPU second of the bridge; median of {ROUNDS}, in turn")
+    peer = aws | {"AMQP_URL": target.amqp, "QUEUE": QUEUE, "QUEUE_PREFIX": target.url_prefix, "PREFETCH": str(PREFETCH),
+                  "FUNCTIONS": json.dumps(list(target.functions.items())), "AWS_ENDPOINT_URL_SQS": target.sqs}
+    figures: dict[str, list[tuple[float, float]]] = {}
+    declare(target, command, environment, log)
+    for _ in range(scale.rounds):
+        figures.setdefault("sippo-xmpp", []).append(drain(target, command, environment, log, scale.messages))
+        if node is not None:
+            figures.setdefault("Node", []).append(drain(target, node, peer, log, scale.messages))
+    print(f"bridge, {scale.messages:,} messages: a second, and a CPU second of the bridge; median of {scale.rounds}, in turn")
     medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in figures.items()}
     for name, (rate, efficiency) in medians.items():
         print(f"  {name:12} {rate:9,.0f}/s {efficiency:9,.0f}/CPU s")
-    (rate, efficiency), (node_rate, node_efficiency) = medians["sippo-xmpp"], medians["Node"]
-    print(f"  ratio        {rate / node_rate:9.1f}   {efficiency / node_efficiency:9.1f}", flush=True)
+    if node is not None:
+        (rate, efficiency), (node_rate, node_efficiency) = medians["sippo-xmpp"], medians["Node"]
+        print(f"  ratio        {rate / node_rate:9.1f}   {efficiency / node_efficiency:9.1f}", flush=True)

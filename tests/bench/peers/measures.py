@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from stack.process import close
+from peers_install import HERE, NODE_FOLDER, VENV
+from scale import Scale
 from whole import Whole
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-NODE_FOLDER = ROOT / "target" / "peers"
-VENV = ROOT / "target" / "venv-peers"
-HELLO = HERE / "hello"
-"""The least that a function on Node can be: a package of its own, for its client of the Runtime API takes minutes to build."""
-HELLO_FOLDER = ROOT / "target" / "peers-hello"
-ROUNDS = 3
-GROUP = 1_000
-JOINS = 100
-SIZES = (10, 500, 4_000)
-WINDOWS = (1, 64)
-"""Affiliations in flight: awaiting each, and pipelined."""
-
-
-def install(source: Path = HERE, folder: Path = NODE_FOLDER) -> None:
-    """The peers' packages, as pinned in `source`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = (source / "package-lock.json").read_text()
-    stamp = folder / "installed"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        for name in ("package.json", "package-lock.json"):
-            (folder / name).write_text((source / name).read_text())
-        done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"bench: npm could not install the peers; see that Node 20 and npm work:\n{done.stderr[-2000:]}")
-        stamp.write_text(wanted)
-    # Where Node looks for a script's packages.
-    for script in source.glob("*.mjs"):
-        (folder / script.name).write_text(script.read_text())
-
+from stack.process import close
 
 @dataclass
 class Actor:
@@ -91,6 +61,7 @@ class Sitting:
     peers: list[Actor]
     count: Callable[[str], int]
     """How many members a room has, asked of the server."""
+    scale: Scale
     _rooms: int = 0
 
     def room(self) -> str:
@@ -105,7 +76,7 @@ class Sitting:
     def ways(self) -> list[tuple[str, Actor | Whole, int]]:
         """Everyone, each in every manner."""
         ours = [("sippo-xmpp", self.ours, 0), (self.whole.name, self.whole, 0)]
-        return ours + [(f"{peer.name}, {window} in flight", peer, window) for window in WINDOWS for peer in self.peers]
+        return ours + [(f"{peer.name}, {window} in flight", peer, window) for window in self.scale.windows for peer in self.peers]
 
     def check(self, room: str, members: int) -> None:
         """Nobody is measured who left members out."""
@@ -125,42 +96,58 @@ def report(title: str, seconds: dict[str, list[float]], show: Callable[[float], 
 
 def groups(sitting: Sitting) -> None:
     """A room, its members, their invitations."""
-    members = sitting.users(GROUP)
+    rounds, group = sitting.scale.rounds, sitting.scale.group
+    members = sitting.users(group)
     there: dict[str, list[float]] = {}
     invited: dict[str, list[float]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, actor, window in sitting.ways():
             room = sitting.room()
             for times, value in zip((there, invited), actor.run("group", room, members, window), strict=True):
                 times.setdefault(name, []).append(value)
-            sitting.check(room, GROUP)
+            sitting.check(room, group)
     for title, times in (("until all are members", there), ("until all are invited as well", invited)):
-        report(f"a group of {GROUP:,}, {title}; median of {ROUNDS}, in turn", times, lambda value: f"{value * 1e3:,.0f} ms")
+        report(f"a group of {group:,}, {title}; median of {rounds}, in turn", times, lambda value: f"{value * 1e3:,.0f} ms")
 
 
 def joins(sitting: Sitting) -> None:
     """Affiliation and invitation of one after the other, in rooms of several sizes."""
-    for size in SIZES:
+    rounds, count = sitting.scale.rounds, sitting.scale.joins
+    for size in sitting.scale.sizes:
         seconds: dict[str, list[float]] = {}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for name, actor, window in sitting.ways():
                 room = sitting.room()
                 # The whole way knows of rooms that were published only.
                 maker = sitting.whole if actor is sitting.whole else sitting.ours
                 maker.run("group", room, sitting.users(size))
-                seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(JOINS, "j"), window)[1])
-                sitting.check(room, size + JOINS)
-        report(f"{JOINS} joins into a room of {size:,}, each a second; median of {ROUNDS}, in turn", seconds,
-               lambda value: f"{JOINS / value:,.0f}/s")
+                seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(count, "j"), window)[1])
+                sitting.check(room, size + count)
+        report(f"{count} joins into a room of {size:,}, each a second; median of {rounds}, in turn", seconds,
+               lambda value: f"{count / value:,.0f}/s")
 
 
-def measure(domain: str, url: str, tcp_port: int, admin: str, token: str, ours: list[str], environment: dict[str, str],
-            count: Callable[[str], int], whole: Whole) -> None:
-    """All of it. The peers log in once, before the clock runs."""
-    peer = {"PEER_JID": admin, "PEER_PASSWORD": token, "PEER_HOST": "127.0.0.1", "PEER_PORT": str(tcp_port)}
-    node = Actor("@xmpp/client", ["node", "--experimental-websocket", str(NODE_FOLDER / "xmpp_client.mjs")], peer | {"PEER_URL": url})
-    slixmpp = Actor("slixmpp", [str(VENV / "bin" / "python"), str(HERE / "slixmpp_client.py")], peer)
-    with Actor("sippo-xmpp", ours, environment) as us, node, slixmpp:
-        sitting = Sitting(domain, us, whole, [node, slixmpp], count)
+@dataclass(frozen=True)
+class Server:
+    """The XMPP server that all make rooms on."""
+
+    domain: str
+    url: str
+    tcp_port: int
+    admin: str
+    token: str = field(repr=False)
+
+
+def measure(server: Server, ours: list[str], environment: dict[str, str], count: Callable[[str], int], whole: Whole,
+            peers: list[str], scale: Scale) -> None:
+    """All of it, beside those of the peers that are there. They log in once, before the clock runs."""
+    peer = {"PEER_JID": server.admin, "PEER_PASSWORD": server.token, "PEER_HOST": "127.0.0.1", "PEER_PORT": str(server.tcp_port)}
+    node = ["node", "--experimental-websocket", str(NODE_FOLDER / "xmpp_client.mjs")]
+    python = [str(VENV / "bin" / "python"), str(HERE / "slixmpp_client.py")]
+    known = [Actor("@xmpp/client", node, peer | {"PEER_URL": server.url}), Actor("slixmpp", python, peer)]
+    with contextlib.ExitStack() as running:
+        us = running.enter_context(Actor("sippo-xmpp", ours, environment))
+        others = [running.enter_context(one) for one in known if one.name in peers]
+        sitting = Sitting(server.domain, us, whole, others, count, scale)
         groups(sitting)
         joins(sitting)

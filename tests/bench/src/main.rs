@@ -9,10 +9,13 @@ mod http;
 mod raw;
 mod rooms;
 mod runtime_api;
+mod scale;
 mod session;
 mod stats;
 
 use url::Url;
+
+use crate::scale::Scale;
 
 /// The Prosody to measure against.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub(crate) struct Target {
     pub(crate) token: String,
     /// A tenant's domain.
     pub(crate) domain: String,
+    /// How much is measured.
+    pub(crate) scale: Scale,
 }
 
 fn variable(name: &str) -> String {
@@ -38,6 +43,7 @@ async fn main() {
         admin: variable("BENCH_ADMIN_JID"),
         token: variable("SIPPO_XMPP__ADMIN_TOKEN"),
         domain: variable("BENCH_DOMAIN"),
+        scale: if std::env::var_os("BENCH_SMOKE").is_some() { scale::SMOKE } else { scale::FULL },
     };
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted == ["rooms"] {

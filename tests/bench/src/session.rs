@@ -14,12 +14,9 @@ use xmpp_parsers::ping::Ping;
 use crate::{
     Target,
     raw::{self, Raw},
+    scale::Scale,
     stats::{median, percentile},
 };
-
-const LOGINS: usize = 100;
-const ROUNDS: usize = 9;
-const PINGS: usize = 4_000;
 
 pub(crate) fn connector(target: &Target) -> (WsConnector, Account) {
     let account =
@@ -31,7 +28,8 @@ pub(crate) fn connector(target: &Target) -> (WsConnector, Account) {
 pub(crate) async fn logins(target: &Target) {
     let (connector, account) = connector(target);
     let mut times = [Vec::new(), Vec::new()];
-    for _ in 0..LOGINS {
+    let logins = target.scale.logins;
+    for _ in 0..logins {
         for (manner, times) in [Manner::Pipelined, Manner::Stepwise].into_iter().zip(&mut times) {
             let begin = Instant::now();
             let session = Session::open(&connector, &account, manner).await.expect("the server is up");
@@ -39,7 +37,7 @@ pub(crate) async fn logins(target: &Target) {
             session.close().await;
         }
     }
-    println!("connect + login, ms, median (p95) of {LOGINS}");
+    println!("connect + login, ms, median (p95) of {logins}");
     for (name, times) in ["pipelined", "stepwise"].iter().zip(&times) {
         println!("  {name:10} {:6.2} ({:.2})", median(times), percentile(times, 0.95));
     }
@@ -48,16 +46,17 @@ pub(crate) async fn logins(target: &Target) {
 /// Pings per second with 1, 64 and 256 in flight, ours and raw in turn; CPU of this process per ping.
 #[expect(clippy::cast_precision_loss, reason = "counts")]
 pub(crate) async fn pings(target: &Target) {
+    let Scale { rounds, pings, .. } = target.scale;
     let (connector, account) = connector(target);
     let session = Session::open(&connector, &account, Manner::Pipelined).await.expect("the server is up");
     let mut raw = Raw::log_in(target).await;
-    let frames = raw::pings(&target.domain, PINGS);
+    let frames = raw::pings(&target.domain, pings);
     println!(
-        "pings on one session: per second and client CPU in µs each, median of {ROUNDS} rounds of {PINGS}, in turn"
+        "pings on one session: per second and client CPU in µs each, median of {rounds} rounds of {pings}, in turn"
     );
     for window in [1, 64, 256] {
         let (mut ours, mut limit, mut ratio, mut cpu, mut raw_cpu) = (vec![], vec![], vec![], vec![], vec![]);
-        for round in 0..=ROUNDS {
+        for round in 0..=rounds {
             let (begin, cpu_begin) = (Instant::now(), ProcessTime::now());
             raw.blast(&frames, window).await;
             let (raw_time, raw_cpu_time) = (begin.elapsed().as_secs_f64(), cpu_begin.elapsed());
@@ -67,11 +66,11 @@ pub(crate) async fn pings(target: &Target) {
             if round == 0 {
                 continue; // warm-up
             }
-            limit.push(PINGS as f64 / raw_time);
-            ours.push(PINGS as f64 / our_time);
+            limit.push(pings as f64 / raw_time);
+            ours.push(pings as f64 / our_time);
             ratio.push(raw_time / our_time);
-            cpu.push(our_cpu_time.as_secs_f64() * 1e6 / PINGS as f64);
-            raw_cpu.push(raw_cpu_time.as_secs_f64() * 1e6 / PINGS as f64);
+            cpu.push(our_cpu_time.as_secs_f64() * 1e6 / pings as f64);
+            raw_cpu.push(raw_cpu_time.as_secs_f64() * 1e6 / pings as f64);
         }
         println!(
             "  {window:3} in flight: ours {:7.0}/s, raw {:7.0}/s, ratio {:.3}; CPU ours {:5.1}, raw {:5.1}",
@@ -87,7 +86,7 @@ pub(crate) async fn pings(target: &Target) {
 async fn ping_all(session: &Session, target: &Target, window: usize) {
     let host = jid::Jid::new(&target.domain).expect("a domain");
     let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
-    let answers = stream::iter(0..PINGS)
+    let answers = stream::iter(0..target.scale.pings)
         .map(|_| session.exchange(Request::get(host.clone(), Ping), deadline))
         .buffer_unordered(window);
     let failed = answers.filter(|answer| std::future::ready(answer.is_err())).count().await;

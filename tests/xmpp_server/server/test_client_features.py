@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from stack import prosody
-from stack.paths import free_port
+from stack.ports import free_port
 from support.wait import until
 from support.xmpp import E, StanzaError, XmppError, body, error_condition, local, namespace
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from support.login_tokens import base64url, derive_key, encode, mint
-from stack.paths import free_port
+from stack.ports import free_port
 from support.xmpp import AuthFailed, E, StreamError, XmppError, error_condition, serialize
 
 MAX_TOKEN = 1023

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from support.stanzas import bounced, deliver, go_online, has_body
-from stack.paths import free_port
+from stack.ports import free_port
 from support.prosody import Server
 from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local

@@ -118,7 +118,7 @@ fn queue_function(name: &str) -> Case {
     let message = json!({"messageId": "m", "receiptHandle": "r", "body": "not JSON", "attributes": {},
         "messageAttributes": {}, "eventSource": "aws:sqs", "awsRegion": "eu-west-1"});
     let poison = json!({"Records": [message]});
-    Case { work: Some(sample(name)), ..Case::new(name, "poison, buried", poison, json!({"batchItemFailures": []}), 1) }
+    Case { work: Some(sample(name)), ..Case::new(name, "poison", poison, json!({"batchItemFailures": []}), 1) }
 }
 
 /// The sample invocation of a function.

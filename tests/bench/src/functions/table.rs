@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::{CALLS, STARTS, Starts, Work, cases::Case};
+use super::{Starts, Work, cases::Case};
 use crate::{
     function::Memory,
+    scale::Scale,
     stats::{median, percentile},
 };
 
@@ -20,12 +21,13 @@ pub(crate) struct Row<'a> {
 }
 
 /// Prints all; the first row is what the others are compared with.
-pub(crate) fn print(rows: &[Row], sizes: &Value) {
+pub(crate) fn print(rows: &[Row], sizes: &Value, scale: Scale) {
+    let Scale { starts, calls, .. } = scale;
     println!(
-        "functions: process start → first answer, ms, median (p95) of {STARTS} in turn, how many times hello-world's,"
+        "functions: process start → first answer, ms, median (p95) of {starts} in turn, how many times hello-world's,"
     );
     println!(
-        "  and ms of CPU; resident MB (peak) after {CALLS} such answers, and with work; ms of CPU each with work; MB of the binary, and zipped"
+        "  and ms of CPU; resident MB (peak) after {calls} such answers, and with work; ms of CPU each with work; MB of the binary, and zipped"
     );
     println!(
         "  {:31} {:18} {:>14} {:>5} {:>6} {:>12} {:>12} {:>6} {:>7} {:>6}",
