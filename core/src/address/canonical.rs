@@ -43,6 +43,10 @@ pub(super) fn canonical_localpart(localpart: &str) -> Result<NodePart, AddressEr
 /// Checks that `domain` is a host name that preparation leaves as it is. Upper-case ASCII is the one
 /// liberty: host names are compared without regard to it everywhere, so it cannot name another tenant.
 ///
+/// Of an internationalised name only the Unicode form (U-labels, RFC 5890, section 2.3.2.1) is canonical, for that
+/// is what the XMPP server keeps: preparation leaves the ASCII form (A-labels, `xn--…`) as it is too, and one domain
+/// would be two tenants.
+///
 /// # Errors
 /// [`AddressError::DomainNotCanonical`].
 pub fn canonical_domain(domain: &str) -> Result<DomainPart, AddressError> {
@@ -52,6 +56,7 @@ pub fn canonical_domain(domain: &str) -> Result<DomainPart, AddressError> {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
+            && !label.starts_with("xn--")
             && label.chars().all(|c| c == '-' || c.is_alphanumeric())
     };
     if lower.len() > 253 || !lower.split('.').all(label) {

@@ -13,7 +13,7 @@ mod user;
 
 pub use self::{
     canonical::{AddressError, MAX_LOCALPART, canonical_domain},
-    escape::escape_localpart,
+    escape::{escape_id, escape_localpart},
     room::{MUC_LABEL, RoomJid},
     tenancy::Tenancy,
     user::UserJid,

@@ -6,7 +6,7 @@ use jid::{BareJid, DomainPart};
 
 use super::{
     canonical::{AddressError, canonical_domain, canonical_localpart},
-    escape::escape_localpart,
+    escape::escape_id,
 };
 
 /// The MUC service of a tenant is this name in front of its domain.
@@ -21,13 +21,14 @@ pub struct RoomJid(BareJid);
 
 impl RoomJid {
     /// The room of the group or conference `id` (unescaped) of the tenant `domain`:
-    /// `escape(id)@conference.<domain>`.
+    /// `escape(id)@conference.<domain>`. Ids are case-sensitive and JIDs are not, so what preparation would change
+    /// is escaped as well: `A` is `\41` (see [`escape_id`]).
     ///
     /// # Errors
-    /// [`AddressError`] when the XMPP server would take either part for another one, when it is too
-    /// long, or when clients make rooms of that name.
+    /// [`AddressError`] when an id is empty, has control characters or spaces at an end, when it is too long, when
+    /// clients make rooms of that name, or when the domain is not canonical.
     pub fn of_id(id: &str, domain: &str) -> Result<Self, AddressError> {
-        Self::of_localpart(&escape_localpart(id), domain)
+        Self::of_localpart(&escape_id(id), domain)
     }
 
     /// The JID written as `text`, in its canonical form.
@@ -94,13 +95,28 @@ mod tests {
         }
     }
 
+    /// ULIDs, nanoids and UUIDs in capitals: ids that differ in case only have rooms of their own.
+    #[test]
+    fn ids_with_capitals_have_rooms_of_their_own() {
+        for (id, localpart) in [
+            ("01HXZ8K3VQ", r"01\48\58\5a8\4b3\56\51"),
+            ("01hxz8k3vq", "01hxz8k3vq"),
+            ("V1StGXR8_Z5", r"\561\53t\47\58\528_\5a5"),
+            ("ADHOC-1", r"\41\44\48\4f\43-1"),
+        ] {
+            let room = RoomJid::of_id(id, "example.test").unwrap();
+            assert_eq!(room.as_str(), format!("{localpart}@conference.example.test"));
+            assert_eq!(RoomJid::canonical(room.as_str()), Ok(room));
+        }
+    }
+
     #[test]
     fn no_crafted_id_leaves_the_tenant_or_meets_a_clients_room() {
         for id in ["x@conference.other.test", "x@conference.other.test/y", "/", "..", "a@b"] {
             let room = RoomJid::of_id(id, "example.test").unwrap();
             assert_eq!(room.as_bare().domain().as_str(), "conference.example.test", "{id}");
         }
-        for id in ["", "adhoc-1", "ADHOC-1", "Team", "ａdhoc-1", "a\u{0}", &"x".repeat(201)] {
+        for id in ["", "adhoc-1", "a\u{0}", " a", "a\n", &"x".repeat(201), &"X".repeat(67)] {
             assert!(RoomJid::of_id(id, "example.test").is_err(), "{id}");
         }
         for domain in ["conference.example.test", "", "a b", "x/y"] {

@@ -127,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn of_a_domains_two_spellings_one_is_canonical() {
+        assert_eq!(UserJid::of_username("alice", "bücher.test").unwrap().as_str(), "alice@bücher.test");
+        for other in
+            ["xn--bcher-kva.test", "XN--bcher-kva.test", "a.xn--bcher-kva.test", "xn--a.test", "b\u{fc}cher.xn--p1ai"]
+        {
+            assert_eq!(UserJid::of_username("alice", other), Err(AddressError::DomainNotCanonical), "{other}");
+        }
+    }
+
+    #[test]
     fn a_contact_counts_as_its_bare_jid() {
         // Clients name their resources as they like, and newer Unicode than JIDs know is among that.
         let longest = "r".repeat(1_023);

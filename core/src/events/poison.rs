@@ -155,7 +155,7 @@ fn mend(cause: AddressError) -> &'static str {
         AddressError::LocalpartNotCanonical => "publish a name in lower case, without compatibility characters",
         AddressError::LocalpartTooLong => "publish a shorter one",
         AddressError::AdhocRoom => "give the group or conference another id",
-        AddressError::DomainNotCanonical => "publish the domain's host name in lower case",
+        AddressError::DomainNotCanonical => "publish the host name in lower case, in Unicode instead of xn--",
     }
 }
 
