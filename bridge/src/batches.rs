@@ -8,7 +8,7 @@ pub const MAX_ENTRIES: usize = 10;
 /// Most bytes of one message, and of all messages of one `SendMessageBatch`, attributes included.
 pub const MAX_BYTES: usize = 1_048_576;
 
-/// Most bytes of one message of ours: its function may have to bury it with a reason beside it.
+/// Most bytes of one message of ours: its function may have to send it to the dead letters with a reason beside it.
 pub const MAX_MESSAGE: usize = MAX_BYTES - 512;
 
 /// What SQS counts for the attribute `traceparent` beside its value: name and type.

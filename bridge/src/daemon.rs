@@ -7,10 +7,11 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     backoff,
+    broker_config::BrokerConfig,
     health::{Health, State},
-    link::{Place, Rabbit},
     queues::Queues,
-    session::{Session, SessionEnd, Surroundings},
+    rabbitmq::RabbitMq,
+    session::{Session, SessionContext, SessionEnd},
 };
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -23,12 +24,12 @@ const STEADY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Daemon<'a, Q, R> {
     /// The broker.
-    pub place: &'a Place,
+    pub broker: &'a BrokerConfig,
     /// Where events go.
     pub queues: &'a Q,
     /// Where epochs come from.
     pub register: &'a R,
-    /// What is told outside.
+    /// What is reported outside.
     pub health: &'a Health,
 }
 
@@ -53,28 +54,33 @@ impl<Q: Queues, R: EpochRegister + Sync> Daemon<'_, Q, R> {
 
     async fn session(&self, stop: &mut watch::Receiver<bool>, failures: u32) -> Result<(), SessionEnd> {
         tracing::trace!("Connecting to message-broker");
-        let mut told = stop.clone();
-        let link = tokio::select! {
-            link = Rabbit::connect(self.place) => link?,
-            _ = told.wait_for(|stop| *stop) => return Ok(()),
+        let mut stopped = stop.clone();
+        let broker = tokio::select! {
+            broker = RabbitMq::connect(self.broker) => broker?,
+            _ = stopped.wait_for(|stop| *stop) => return Ok(()),
         };
-        let end = self.converse(&link, stop, failures).await;
-        link.close().await;
+        let end = self.consume(&broker, stop, failures).await;
+        broker.close().await;
         end
     }
 
-    async fn converse(&self, link: &Rabbit, stop: &mut watch::Receiver<bool>, failures: u32) -> Result<(), SessionEnd> {
+    async fn consume(
+        &self,
+        broker: &RabbitMq,
+        stop: &mut watch::Receiver<bool>,
+        failures: u32,
+    ) -> Result<(), SessionEnd> {
         // Before consuming: whoever takes an epoch later may have been made the active consumer later.
         let seen = self.register.current().await?;
-        let deliveries = link.consume().await?;
+        let deliveries = broker.consume().await?;
         self.health.enter(State::Standby);
         if failures > 0 {
             tracing::info!(failures, "Connected to the message broker again");
         } else {
             tracing::info!("Connected to the message broker");
         }
-        let surroundings = Surroundings { queues: self.queues, register: self.register, health: self.health };
-        Session::new(&surroundings, link, seen).run(deliveries, stop).await
+        let context = SessionContext { queues: self.queues, register: self.register, health: self.health };
+        Session::new(context, broker, seen).run(deliveries, stop).await
     }
 }
 

@@ -11,16 +11,20 @@
 pub mod amazon_mq;
 mod backoff;
 pub mod batches;
-mod complaints;
+pub mod broker;
+pub mod broker_config;
 pub mod daemon;
+pub mod dead_letters;
+pub mod dependencies;
 pub mod health;
-pub mod link;
+mod log_throttle;
 #[cfg(test)]
 mod memory;
 pub mod metrics;
-pub mod parts;
 pub mod prefix;
 pub mod queues;
+pub mod rabbitmq;
 pub mod route;
 mod sending;
 pub mod session;
+mod topology;

@@ -1,4 +1,4 @@
-//! Register, queues and graveyard in memory, for tests.
+//! Register, queues and dead letters in memory, for tests.
 
 use std::sync::Mutex;
 
@@ -6,7 +6,7 @@ use sippo_xmpp_core::ledger::{EpochError, EpochRegister};
 
 use crate::{
     batches::Batch,
-    link::{Graveyard, LinkError},
+    broker::{BrokerError, DeadLetterSink},
     queues::{Outcome, Queues, SendError},
     route::DeadLetter,
 };
@@ -69,10 +69,10 @@ impl Queues for Sent {
 }
 
 #[derive(Default)]
-pub(crate) struct Graves(pub(crate) Mutex<Vec<DeadLetter>>);
+pub(crate) struct DeadLetters(pub(crate) Mutex<Vec<DeadLetter>>);
 
-impl Graveyard for Graves {
-    async fn bury_all(&self, letters: &[DeadLetter]) -> Result<(), LinkError> {
+impl DeadLetterSink for DeadLetters {
+    async fn dead_letter_all(&self, letters: &[DeadLetter]) -> Result<(), BrokerError> {
         self.0.lock().unwrap().extend_from_slice(letters);
         Ok(())
     }

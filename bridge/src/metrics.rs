@@ -1,4 +1,4 @@
-//! What the daemon tells CloudWatch, now and then; see docs/METRICS.md.
+//! What the daemon reports to CloudWatch, now and then; see docs/METRICS.md.
 
 use std::{sync::Arc, time::Duration};
 

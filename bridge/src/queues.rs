@@ -1,4 +1,4 @@
-//! The border to SQS.
+//! The port to SQS.
 
 use std::time::Duration;
 

@@ -96,7 +96,7 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Ro
 
 impl DeadLetter {
     /// To be called when it is in RabbitMQ's dead letters.
-    pub(crate) fn tell_burial(&self) {
+    pub(crate) fn log_dead_lettered(&self) {
         Metric::BridgeDead.add(1);
         let (version, reason) = (self.version, self.poison.reason());
         tracing::warn!(%version, reason, "An event was put to the dead letters in RabbitMQ");

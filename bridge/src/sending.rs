@@ -1,4 +1,4 @@
-//! Tries to send, and what follows from them.
+//! Attempts to send, and what follows from them.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// A batch, and how often it, or its one entry, has been tried.
 #[derive(Debug)]
-pub(crate) struct Try {
+pub(crate) struct Attempt {
     pub(crate) batch: Batch,
     pub(crate) failures: u32,
 }
 
-impl From<Batch> for Try {
+impl From<Batch> for Attempt {
     fn from(batch: Batch) -> Self {
         Self { batch, failures: 0 }
     }
 }
 
-/// What a try came to.
+/// What an attempt came to.
 #[derive(Debug, Default)]
-pub(crate) struct Settled {
+pub(crate) struct SendResult {
     /// The tags of what the queue has.
     pub(crate) accepted: Vec<u64>,
     /// What has to be tried again.
-    pub(crate) again: Vec<Try>,
+    pub(crate) again: Vec<Attempt>,
     /// What SQS will never take.
     pub(crate) dead: Vec<DeadLetter>,
     /// Why something has to be tried again.
@@ -41,40 +41,40 @@ pub(crate) struct Settled {
 }
 
 /// Sends a batch once, after the wait that its failures ask for.
-pub(crate) async fn send(queues: &impl Queues, attempt: Try) -> Settled {
+pub(crate) async fn send(queues: &impl Queues, attempt: Attempt) -> SendResult {
     if attempt.failures > 0 {
         tokio::time::sleep(backoff::wait(attempt.failures, FIRST_WAIT, LONGEST_WAIT)).await;
     }
     let result = queues.send(&attempt.batch).await;
-    settle(attempt, result)
+    apply(attempt, result)
 }
 
 /// A call that failed as a whole is repeated as a whole; an entry that failed goes on alone, so that it
 /// cannot hold up or spoil others.
-fn settle(attempt: Try, result: Result<Vec<Outcome>, SendError>) -> Settled {
+fn apply(attempt: Attempt, result: Result<Vec<Outcome>, SendError>) -> SendResult {
     let failures = attempt.failures.saturating_add(1);
     let outcomes = match result {
         Ok(outcomes) => outcomes,
         Err(error) => {
-            let again = vec![Try { failures, ..attempt }];
-            return Settled { again, cause: Some(error.0), ..Settled::default() };
+            let again = vec![Attempt { failures, ..attempt }];
+            return SendResult { again, cause: Some(error.0), ..SendResult::default() };
         }
     };
     debug_assert_eq!(outcomes.len(), attempt.batch.entries.len());
     let event_type = attempt.batch.event_type;
-    let mut settled = Settled::default();
+    let mut result = SendResult::default();
     for (entry, outcome) in attempt.batch.entries.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Accepted => settled.accepted.push(entry.tag),
-            Outcome::Refused(poison) => settled.dead.push(DeadLetter::refused(event_type, entry, poison)),
+            Outcome::Accepted => result.accepted.push(entry.tag),
+            Outcome::Refused(poison) => result.dead.push(DeadLetter::refused(event_type, entry, poison)),
             Outcome::Failed(cause) => {
-                settled.cause = Some(cause);
-                settled.again.push(Try { batch: Batch { event_type, entries: vec![entry] }, failures });
+                result.cause = Some(cause);
+                result.again.push(Attempt { batch: Batch { event_type, entries: vec![entry] }, failures });
             }
         }
     }
-    Metric::BridgeOut.add(settled.accepted.len());
-    settled
+    Metric::BridgeOut.add(result.accepted.len());
+    result
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
         entry
     }
 
-    fn attempt() -> Try {
+    fn attempt() -> Attempt {
         Batch { event_type: EventType::DomainCreated, entries: vec![entry(1), entry(2), entry(3)] }.into()
     }
 
@@ -105,17 +105,17 @@ mod tests {
     fn entries_that_failed_go_on_alone() {
         let failed = Outcome::Failed("InternalError".to_owned());
         let refused = Outcome::Refused(Poison::refused("InvalidMessageContents"));
-        let settled = settle(attempt(), Ok(vec![failed, Outcome::Accepted, refused]));
-        assert_eq!(settled.accepted, [2]);
-        assert_eq!((settled.dead.len(), settled.dead[0].tag), (1, 3));
-        assert_eq!((settled.again.len(), settled.again[0].failures), (1, 1));
-        assert_eq!(settled.again[0].batch.entries, [entry(1)]);
+        let result = apply(attempt(), Ok(vec![failed, Outcome::Accepted, refused]));
+        assert_eq!(result.accepted, [2]);
+        assert_eq!((result.dead.len(), result.dead[0].tag), (1, 3));
+        assert_eq!((result.again.len(), result.again[0].failures), (1, 1));
+        assert_eq!(result.again[0].batch.entries, [entry(1)]);
     }
 
     #[test]
     fn a_call_that_failed_is_repeated_as_a_whole() {
-        let settled = settle(attempt(), Err(SendError("no answer".to_owned())));
-        assert!(settled.accepted.is_empty() && settled.dead.is_empty());
-        assert_eq!((settled.again[0].batch.entries.len(), settled.cause.as_deref()), (3, Some("no answer")));
+        let result = apply(attempt(), Err(SendError("no answer".to_owned())));
+        assert!(result.accepted.is_empty() && result.dead.is_empty());
+        assert_eq!((result.again[0].batch.entries.len(), result.cause.as_deref()), (3, Some("no answer")));
     }
 }

@@ -5,7 +5,10 @@
 //! that was paused and deposed finds that out there, and has done no harm but duplicates of older
 //! versions.
 
+mod acks;
 mod end;
+mod order;
+mod probe;
 #[cfg(test)]
 mod tests;
 
@@ -17,11 +20,7 @@ use futures::{
     stream::{FuturesUnordered, ReadyChunks},
 };
 use lapin::message::Delivery;
-use sippo_xmpp_core::{
-    events::Version,
-    ledger::{EpochError, EpochRegister},
-    telemetry::Metric,
-};
+use sippo_xmpp_core::{ledger::EpochRegister, telemetry::Metric};
 use time::OffsetDateTime;
 use tokio::{
     sync::watch,
@@ -29,101 +28,73 @@ use tokio::{
 };
 
 pub use self::end::SessionEnd;
+use self::{
+    acks::{Acks, Fence},
+    order::Order,
+    probe::{InHand, Probe},
+};
 use crate::{
-    backoff,
     batches::{Batch, Batches},
-    complaints::Complaints,
+    broker::{Broker, BrokerError, QueueStatus},
     health::{Health, State},
-    link::{Link, LinkError, PREFETCH, Waiting},
-    prefix::AckPrefix,
+    log_throttle::LogThrottle,
     queues::Queues,
     route::{DeadLetter, Published, Route, route},
-    sending::{self, Settled, Try},
+    sending::{self, Attempt, SendResult},
 };
 
 /// How long an event waits for others of its type while something is in flight.
 const LINGER: Duration = Duration::from_millis(5);
-/// Acknowledgements are put together for so long, unless many are due: each asks the register.
-const ACK_PAUSE: Duration = Duration::from_millis(50);
-const MANY_ACKS: u64 = PREFETCH as u64 / 2;
-/// How often the broker has to show that it is there, and how long it may take.
-const PROBE_EVERY: Duration = Duration::from_secs(5);
-const PROBE_LIMIT: Duration = Duration::from_secs(10);
 /// What is in flight when the bridge is told to stop has this long.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const DELIVERIES_AT_ONCE: usize = 64;
 
 /// What sessions share.
 #[derive(Debug)]
-pub struct Surroundings<'a, Q, R> {
+pub struct SessionContext<'a, Q, R> {
     /// Where events go.
     pub queues: &'a Q,
     /// Where epochs come from.
     pub register: &'a R,
-    /// What is told outside.
+    /// What is reported outside.
     pub health: &'a Health,
 }
 
 /// A session with its state.
-pub struct Session<'a, Q, R, L> {
-    queues: &'a Q,
-    register: &'a R,
-    health: &'a Health,
-    link: &'a L,
-    /// The register, as it was before consuming.
-    seen: u64,
-    /// The newest version given.
-    version: Option<Version>,
-    fresh_seen: bool,
-    prefix: AckPrefix,
+pub struct Session<'a, Q, R, B> {
+    context: SessionContext<'a, Q, R>,
+    broker: &'a B,
+    order: Order,
+    acks: Acks<'a>,
+    probe: Probe<'a>,
     batches: Batches,
     linger_until: Option<Instant>,
-    ack_due: Option<Instant>,
     work: FuturesUnordered<BoxFuture<'a, Done>>,
-    fence: Option<BoxFuture<'a, Fence>>,
-    fence_failures: u32,
-    probe: Option<BoxFuture<'a, Result<Waiting, LinkError>>>,
-    /// Deliveries at the last probe that found messages waiting while nothing was in hand.
-    idle_at: Option<u64>,
     deliveries: u64,
-    complaints: Complaints,
+    log_throttle: LogThrottle,
     stop_until: Option<Instant>,
 }
 
 enum Done {
-    Sent(Settled),
-    Buried(DeadLetter, Result<(), LinkError>),
+    Sent(SendResult),
+    DeadLettered(DeadLetter, Result<(), BrokerError>),
 }
 
-/// A read of the register for acknowledging up to a tag.
-struct Fence {
-    up_to: u64,
-    newest: Result<u64, EpochError>,
-}
-
-impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
-    /// A session over `link` whose register showed `seen` before it began to consume.
+impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
+    /// A session over `broker` whose register showed `seen` before it began to consume.
     #[must_use]
-    pub fn new(surroundings: &Surroundings<'a, Q, R>, link: &'a L, seen: u64) -> Self {
+    pub fn new(context: SessionContext<'a, Q, R>, broker: &'a B, seen: u64) -> Self {
         Self {
-            queues: surroundings.queues,
-            register: surroundings.register,
-            health: surroundings.health,
-            link,
-            seen,
-            version: None,
-            fresh_seen: false,
-            prefix: AckPrefix::default(),
+            context,
+            broker,
+            order: Order::new(seen),
+            acks: Acks::default(),
+            probe: Probe::default(),
             batches: Batches::default(),
             linger_until: None,
-            ack_due: None,
             work: FuturesUnordered::new(),
-            fence: None,
-            fence_failures: 0,
-            probe: None,
-            idle_at: None,
             deliveries: 0,
-            complaints: Complaints::default(),
+            log_throttle: LogThrottle::default(),
             stop_until: None,
         }
     }
@@ -138,24 +109,24 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         stop: &mut watch::Receiver<bool>,
     ) -> Result<(), SessionEnd> {
         let mut deliveries: ReadyChunks<_> = deliveries.ready_chunks(DELIVERIES_AT_ONCE);
-        let mut probes = tokio::time::interval_at(Instant::now() + PROBE_EVERY, PROBE_EVERY);
+        let mut probes = tokio::time::interval_at(Instant::now() + probe::EVERY, probe::EVERY);
         probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            if self.stop_until.is_some() && self.prefix.open() == 0 {
+            if self.stop_until.is_some() && self.acks.prefix.open() == 0 {
                 return Ok(());
             }
             let stopping = self.stop_until.is_some();
             tokio::select! {
                 biased;
-                Some(done) = self.work.next(), if !self.work.is_empty() => self.settle(done)?,
-                fence = due(&mut self.fence) => self.acknowledge(fence).await?,
-                () = at(self.ack_due) => self.raise_fence(),
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.on_done(done)?,
+                fence = due(&mut self.acks.fence) => self.acknowledge(fence).await?,
+                () = at(self.acks.due) => self.acks.raise_fence(self.context.register),
                 chunk = deliveries.next(), if !stopping => self.take(chunk).await?,
                 () = at(self.linger_until) => self.flush(),
                 Ok(_) = stop.wait_for(|stop| *stop), if !stopping => self.stop(),
-                answer = due(&mut self.probe) => self.judge(answer)?,
-                _ = probes.tick(), if self.probe.is_none() => self.ask(),
-                () = at(self.stop_until) => return Err(SessionEnd::Unfinished(self.prefix.open())),
+                answer = due(&mut self.probe.answer) => self.on_probe(answer)?,
+                _ = probes.tick(), if self.probe.answer.is_none() => self.probe.start(self.broker),
+                () = at(self.stop_until) => return Err(SessionEnd::Unfinished(self.acks.prefix.open())),
             }
         }
     }
@@ -164,19 +135,19 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         let chunk = chunk.ok_or(SessionEnd::Cancelled)?;
         let now = OffsetDateTime::now_utc();
         for delivery in chunk {
-            let delivery = delivery.map_err(LinkError::from)?;
-            // What came back belongs before what is fresh: a new session gets it in order again.
-            if delivery.redelivered && self.fresh_seen {
-                return Err(SessionEnd::Disorder);
+            let delivery = delivery.map_err(BrokerError::from)?;
+            self.acks.prefix.arrived(delivery.delivery_tag)?;
+            let was_active = self.order.epoch().is_some();
+            let version = self.order.next(&delivery, self.context.register).await?;
+            if !was_active {
+                self.context.health.active(version.epoch);
+                tracing::info!(epoch = version.epoch, "Active consumer");
             }
-            self.fresh_seen |= !delivery.redelivered;
-            self.prefix.arrived(delivery.delivery_tag)?;
-            let version = self.next_version().await?;
             self.deliveries += 1;
-            self.health.received(1);
+            self.context.health.received(1);
             Metric::BridgeIn.add(1);
             match route(version, now, &published(&delivery)) {
-                Route::Dead(letter) => self.bury(letter),
+                Route::Dead(letter) => self.dead_letter(letter),
                 Route::Queue(event_type, entry) => {
                     if let Some(batch) = self.batches.push(event_type, entry) {
                         self.send(batch.into());
@@ -192,24 +163,6 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         Ok(())
     }
 
-    /// The first delivery proves that this is the active consumer: it takes the epoch then, if nobody has
-    /// taken one since this session began to consume.
-    async fn next_version(&mut self) -> Result<Version, SessionEnd> {
-        let version = if let Some(Version { epoch, counter }) = self.version {
-            Version { epoch, counter: counter + 1 }
-        } else {
-            if !self.register.advance(self.seen).await? {
-                return Err(SessionEnd::EpochTaken);
-            }
-            let epoch = self.seen + 1;
-            self.health.active(epoch);
-            tracing::info!(epoch, "Active consumer");
-            Version { epoch, counter: 1 }
-        };
-        self.version = Some(version);
-        Ok(version)
-    }
-
     fn flush(&mut self) {
         self.linger_until = None;
         let batches: Vec<Batch> = self.batches.flush().collect();
@@ -218,53 +171,53 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         }
     }
 
-    fn send(&mut self, attempt: Try) {
-        let queues = self.queues;
+    fn send(&mut self, attempt: Attempt) {
+        let queues = self.context.queues;
         self.work.push(async move { Done::Sent(sending::send(queues, attempt).await) }.boxed());
     }
 
-    fn bury(&mut self, letter: DeadLetter) {
-        let link = self.link;
+    fn dead_letter(&mut self, letter: DeadLetter) {
+        let broker = self.broker;
         self.work.push(
             async move {
-                let outcome = link.bury(&letter).await;
-                Done::Buried(letter, outcome)
+                let outcome = broker.dead_letter(&letter).await;
+                Done::DeadLettered(letter, outcome)
             }
             .boxed(),
         );
     }
 
-    fn settle(&mut self, done: Done) -> Result<(), SessionEnd> {
+    fn on_done(&mut self, done: Done) -> Result<(), SessionEnd> {
         match done {
-            Done::Sent(settled) => {
-                self.health.sent(settled.accepted.len() as u64);
-                for tag in settled.accepted {
-                    self.prefix.accepted(tag);
+            Done::Sent(result) => {
+                self.context.health.sent(result.accepted.len() as u64);
+                for tag in result.accepted {
+                    self.acks.prefix.accepted(tag);
                 }
-                if let Some(cause) = settled.cause {
-                    self.complain(&cause);
+                if let Some(cause) = result.cause {
+                    self.log_failure(&cause);
                 }
-                for attempt in settled.again {
+                for attempt in result.again {
                     self.send(attempt);
                 }
-                for letter in settled.dead {
-                    self.bury(letter);
+                for letter in result.dead {
+                    self.dead_letter(letter);
                 }
             }
-            Done::Buried(letter, outcome) => {
+            Done::DeadLettered(letter, outcome) => {
                 outcome?;
-                self.health.dead();
-                letter.tell_burial();
-                self.prefix.accepted(letter.tag);
+                self.context.health.dead();
+                letter.log_dead_lettered();
+                self.acks.prefix.accepted(letter.tag);
             }
         }
-        self.schedule_ack();
+        self.acks.schedule(self.context.register, self.stop_until.is_some());
         Ok(())
     }
 
-    fn complain(&mut self, cause: &str) {
-        self.health.failed();
-        if let Some(times) = self.complaints.due() {
+    fn log_failure(&mut self, cause: &str) {
+        self.context.health.failed();
+        if let Some(times) = self.log_throttle.count() {
             tracing::warn!(
                 cause,
                 times,
@@ -273,54 +226,20 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
         }
     }
 
-    fn schedule_ack(&mut self) {
-        let Some(ready) = self.prefix.ready() else { return };
-        if self.fence.is_some() {
-            return;
-        }
-        let waiting = ready - self.prefix.acknowledged_up_to();
-        if waiting >= MANY_ACKS || self.stop_until.is_some() {
-            self.raise_fence();
-        } else if self.ack_due.is_none() {
-            self.ack_due = Some(Instant::now() + ACK_PAUSE);
-        }
-    }
-
-    /// Asks the register. What is acknowledged by the answer is fixed here: all of it was delivered before
-    /// the read, so the read tells whether a newer epoch was there when it was.
-    fn raise_fence(&mut self) {
-        self.ack_due = None;
-        let Some(up_to) = self.prefix.ready().filter(|_| self.fence.is_none()) else { return };
-        let (register, failures) = (self.register, self.fence_failures);
-        self.fence = Some(
-            async move {
-                if failures > 0 {
-                    let (first, longest) = (Duration::from_millis(50), Duration::from_secs(2));
-                    tokio::time::sleep(backoff::wait(failures, first, longest)).await;
-                }
-                Fence { up_to, newest: register.current().await }
-            }
-            .boxed(),
-        );
-    }
-
-    async fn acknowledge(&mut self, fence: Fence) -> Result<(), SessionEnd> {
-        self.fence = None;
-        let own = self.version.map_or(0, |version| version.epoch);
-        match fence.newest {
+    async fn acknowledge(&mut self, Fence { up_to, newest }: Fence) -> Result<(), SessionEnd> {
+        self.acks.fence = None;
+        let own = self.order.epoch().unwrap_or_default();
+        match newest {
             Ok(newest) if newest == own => {
-                self.fence_failures = 0;
-                let before = self.prefix.acknowledged_up_to();
-                self.link.acknowledge(fence.up_to).await?;
-                self.prefix.acknowledged(fence.up_to);
-                self.health.acknowledged(fence.up_to - before);
-                self.schedule_ack();
+                self.acks.fence_held();
+                self.broker.acknowledge(up_to).await?;
+                self.context.health.acknowledged(self.acks.acknowledged(up_to));
+                self.acks.schedule(self.context.register, self.stop_until.is_some());
             }
             Ok(newest) => return Err(SessionEnd::Deposed { own, newest }),
             Err(error) => {
-                self.fence_failures += 1;
-                self.complain(&error.to_string());
-                self.raise_fence();
+                self.log_failure(&error.to_string());
+                self.acks.fence_failed(self.context.register);
             }
         }
         Ok(())
@@ -328,32 +247,19 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, L: Link> Session<'a, Q, R, L> {
 
     fn stop(&mut self) {
         self.stop_until = Some(Instant::now() + STOP_LIMIT);
-        self.health.enter(State::Stopping);
-        tracing::debug!(open = self.prefix.open(), "Stopping when what is in flight is done");
+        self.context.health.enter(State::Stopping);
+        tracing::debug!(open = self.acks.prefix.open(), "Stopping when what is in flight is done");
         self.flush();
-        self.raise_fence();
+        self.acks.raise_fence(self.context.register);
     }
 
-    fn ask(&mut self) {
-        let link = self.link;
-        self.probe = Some(
-            async move { tokio::time::timeout(PROBE_LIMIT, link.waiting()).await.unwrap_or(Err(LinkError::Silent)) }
-                .boxed(),
-        );
-    }
-
-    /// An active consumer that has nothing in hand and gets nothing, though messages wait, has stalled. So has one that
-    /// nobody is active beside.
-    fn judge(&mut self, answer: Result<Waiting, LinkError>) -> Result<(), SessionEnd> {
-        self.probe = None;
-        let Waiting { messages, active } = answer?;
-        let should_get = messages > 0 && (self.version.is_some() || active == 0);
-        let idle = should_get && self.prefix.open() == 0 && self.stop_until.is_none();
-        if idle && self.idle_at == Some(self.deliveries) {
-            return Err(SessionEnd::Stalled);
-        }
-        self.idle_at = idle.then_some(self.deliveries);
-        Ok(())
+    fn on_probe(&mut self, answer: Result<QueueStatus, BrokerError>) -> Result<(), SessionEnd> {
+        let in_hand = InHand {
+            active: self.order.epoch().is_some(),
+            idle: self.acks.prefix.open() == 0 && self.stop_until.is_none(),
+            deliveries: self.deliveries,
+        };
+        self.probe.on_answer(answer, in_hand)
     }
 }
 

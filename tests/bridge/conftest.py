@@ -12,7 +12,7 @@ from stack import fake_aws, rabbitmq
 from stack.paths import StackPaths
 from stack.ports import free_port
 from stack.supervisor import Supervisor
-from stage import Stage
+from bridge_env import BridgeEnv
 from support.folders import new_folder
 
 
@@ -69,9 +69,9 @@ def config_dir(folder: Path) -> Path:
 
 
 @pytest.fixture
-def stage(broker: rabbitmq.Settings, queues: fake_aws.Settings, config_dir: Path, folder: Path):
+def env(broker: rabbitmq.Settings, queues: fake_aws.Settings, config_dir: Path, folder: Path):
     """Queues, table, exchange of the test's own."""
-    stage = Stage(broker.url, broker.password, queues.port, config_dir, folder, Proxy(queues.port))
-    stage.prepare()
-    yield stage
-    stage.close()
+    env = BridgeEnv(broker.url, broker.password, queues.port, config_dir, folder, Proxy(queues.port))
+    env.prepare()
+    yield env
+    env.close()

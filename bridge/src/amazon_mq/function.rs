@@ -12,25 +12,25 @@ use sippo_xmpp_core::{
     telemetry,
 };
 
-use super::{AmazonMqEvent, handle};
-use crate::parts::Parts;
+use super::{event::AmazonMqEvent, handler::handle};
+use crate::dependencies::Dependencies;
 
 /// What is left of the function's time to report a failure.
 const RESERVE: Duration = Duration::from_secs(2);
 
 /// Runs the function until the process is ended. What keeps it from starting is printed as one line.
 pub async fn run() -> ExitCode {
-    let parts = match start().await {
-        Ok(parts) => parts,
+    let dependencies = match start().await {
+        Ok(dependencies) => dependencies,
         Err(line) => return telemetry::last_words(&line),
     };
-    let parts = parts.as_ref();
-    let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(parts, event));
+    let dependencies = dependencies.as_ref();
+    let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(dependencies, event));
     ended(lambda_runtime::run(handler).await)
 }
 
 /// `None` when the service is disabled.
-async fn start() -> Result<Option<Parts>, String> {
+async fn start() -> Result<Option<Dependencies>, String> {
     let config = Config::load().map_err(|error| error.to_string())?;
     telemetry::init(config.log);
     let Some(service) = &config.service else {
@@ -38,19 +38,19 @@ async fn start() -> Result<Option<Parts>, String> {
         return Ok(None);
     };
     tracing::trace!("Connecting to message-broker");
-    Parts::of(service).await.map(Some)
+    Dependencies::of(service).await.map(Some)
 }
 
-async fn invoke(parts: Option<&Parts>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
+async fn invoke(dependencies: Option<&Dependencies>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
     // Nothing is lost: the event source keeps the messages and comes again.
-    let Some(Parts { place, queues, register }) = parts else {
+    let Some(Dependencies { broker, queues, register }) = dependencies else {
         return Err("the service is disabled; add [xmpp] to config/wac.ini, or disable the event source".into());
     };
     let (context, event) = (event.context, event.payload);
     let deadline = deadline(&context, RESERVE);
     // Boxed, for what it holds is large and would be moved about.
     let work = Box::pin(async {
-        let handled = handle(event, queues, register, place, deadline).await;
+        let handled = handle(event, queues, register, broker, deadline).await;
         handled.map(drop).inspect_err(|error| {
             tracing::error!(cause = %error, "The events of an invocation were not all taken; all come again");
         })

@@ -4,9 +4,9 @@ use std::{net::SocketAddr, process::ExitCode};
 
 use bridge::{
     daemon::Daemon,
+    dependencies::Dependencies,
     health::{self, Health, State},
     metrics,
-    parts::Parts,
 };
 use sippo_xmpp_core::{
     config::{Config, DEFAULT_LISTEN, Service},
@@ -40,12 +40,12 @@ async fn run() -> Result<(), String> {
 
 async fn bridge(service: &Service, stop: watch::Receiver<bool>) -> Result<(), String> {
     let events = &service.events;
-    let Parts { place, queues, register } = Parts::of(service).await?;
+    let Dependencies { broker, queues, register } = Dependencies::of(service).await?;
     let health = Health::new(State::Connecting);
     listen(events.listen, &health).await?;
     tokio::spawn(metrics::report(health.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %events.listen, "Bridge started");
-    Daemon { place: &place, queues: &queues, register: &register, health: &health }.run(stop).await;
+    Daemon { broker: &broker, queues: &queues, register: &register, health: &health }.run(stop).await;
     Ok(())
 }
 
@@ -71,7 +71,7 @@ async fn listen(address: SocketAddr, health: &std::sync::Arc<Health>) -> Result<
 
 /// Turns true at SIGTERM or SIGINT.
 fn stop_signal() -> Result<watch::Receiver<bool>, String> {
-    let (tell, stop) = watch::channel(false);
+    let (sender, stop) = watch::channel(false);
     let failed = |error: std::io::Error| format!("signals cannot be waited for ({error}); start the bridge anew");
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
@@ -80,9 +80,9 @@ fn stop_signal() -> Result<watch::Receiver<bool>, String> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        let _ = tell.send(true);
+        let _ = sender.send(true);
         // Whoever waits for a change must not see the sender gone.
-        tell.closed().await;
+        sender.closed().await;
     });
     Ok(stop)
 }

@@ -2,14 +2,14 @@
 
 use sippo_xmpp_core::ledger::EpochError;
 
-use crate::{link::LinkError, prefix::TagGap};
+use crate::{broker::BrokerError, prefix::TagGap};
 
 /// Why a session is over. A new one helps; what was not acknowledged comes again there.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionEnd {
     /// The connection broke, or the broker refused something.
     #[error("{0}")]
-    Link(#[from] LinkError),
+    Broker(#[from] BrokerError),
     /// The register did not answer when an epoch was due.
     #[error("{0}")]
     Register(#[from] EpochError),

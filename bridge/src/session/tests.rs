@@ -12,20 +12,20 @@ struct Checked<'a> {
     sent: &'a Sent,
     register: &'a Register,
     acknowledged: Mutex<u64>,
-    buried: Mutex<Vec<u64>>,
-    waiting: Waiting,
+    dead_lettered: Mutex<Vec<u64>>,
+    status: QueueStatus,
 }
 
 /// A queue without messages, and somebody at it.
-const NOTHING: Waiting = Waiting { messages: 0, active: 1 };
+const NOTHING: QueueStatus = QueueStatus { messages: 0, active: 1 };
 
-impl Link for Checked<'_> {
-    async fn acknowledge(&self, up_to: u64) -> Result<(), LinkError> {
+impl Broker for Checked<'_> {
+    async fn acknowledge(&self, up_to: u64) -> Result<(), BrokerError> {
         let mut done = self.acknowledged.lock().unwrap();
         assert!(up_to > *done, "acknowledgements only grow");
-        let (accepted, buried) = (self.sent.accepted(), self.buried.lock().unwrap());
+        let (accepted, dead_lettered) = (self.sent.accepted(), self.dead_lettered.lock().unwrap());
         for tag in *done + 1..=up_to {
-            let is_there = buried.contains(&tag) || accepted.iter().any(|(one, _)| *one == tag);
+            let is_there = dead_lettered.contains(&tag) || accepted.iter().any(|(one, _)| *one == tag);
             assert!(is_there, "{tag} is acknowledged, but nobody has it");
         }
         assert_eq!(*self.register.0.lock().unwrap(), 1, "acknowledged after another session took over");
@@ -33,14 +33,14 @@ impl Link for Checked<'_> {
         Ok(())
     }
 
-    async fn bury(&self, letter: &DeadLetter) -> Result<(), LinkError> {
+    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), BrokerError> {
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..30))).await;
-        self.buried.lock().unwrap().push(letter.tag);
+        self.dead_lettered.lock().unwrap().push(letter.tag);
         Ok(())
     }
 
-    async fn waiting(&self) -> Result<Waiting, LinkError> {
-        Ok(self.waiting)
+    async fn queue_status(&self) -> Result<QueueStatus, BrokerError> {
+        Ok(self.status)
     }
 }
 
@@ -57,19 +57,20 @@ async fn run(
     deliveries: Vec<Delivery>,
     depose_at: Option<Duration>,
 ) -> (Result<(), SessionEnd>, u64) {
-    let link = Checked { sent, register, acknowledged: Mutex::default(), buried: Mutex::default(), waiting: NOTHING };
+    let broker =
+        Checked { sent, register, acknowledged: Mutex::default(), dead_lettered: Mutex::default(), status: NOTHING };
     let health = Health::new(State::Connecting);
-    let surroundings = Surroundings { queues: sent, register, health: &health };
-    let (tell, mut stop) = watch::channel(false);
+    let context = SessionContext { queues: sent, register, health: &health };
+    let (sender, mut stop) = watch::channel(false);
     let count = deliveries.len();
     let incoming = stream::iter(deliveries.into_iter().enumerate()).then(|(place, delivery)| {
-        let tell = tell.clone();
+        let sender = sender.clone();
         async move {
             if fastrand::u8(..4) == 0 {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..8))).await;
             }
             if place + 1 == count {
-                let _ = tell.send(true);
+                let _ = sender.send(true);
             }
             Ok(delivery)
         }
@@ -85,9 +86,9 @@ async fn run(
             }
         }
     };
-    let session = Session::new(&surroundings, &link, 0).run(incoming, &mut stop);
+    let session = Session::new(context, &broker, 0).run(incoming, &mut stop);
     let end = tokio::select! { end = session => end, () = depose => unreachable!() };
-    let acknowledged = *link.acknowledged.lock().unwrap();
+    let acknowledged = *broker.acknowledged.lock().unwrap();
     (end, acknowledged)
 }
 
@@ -151,21 +152,21 @@ async fn a_gap_in_the_tags_ends_the_session() {
 
 #[tokio::test(start_paused = true)]
 async fn a_consumer_that_gets_nothing_though_messages_wait_and_nobody_is_active_has_stalled() {
-    for (waiting, is_stalled) in [
-        (Waiting { messages: 1, active: 0 }, true),
+    for (status, is_stalled) in [
+        (QueueStatus { messages: 1, active: 0 }, true),
         // Another is active, and slow.
-        (Waiting { messages: 1, active: 1 }, false),
-        (Waiting { messages: 0, active: 0 }, false),
+        (QueueStatus { messages: 1, active: 1 }, false),
+        (QueueStatus { messages: 0, active: 0 }, false),
         (NOTHING, false),
     ] {
         let (sent, register, health) = (Sent::new(1, 0), Register::default(), Health::new(State::Connecting));
-        let (acknowledged, buried) = (Mutex::default(), Mutex::default());
-        let link = Checked { sent: &sent, register: &register, acknowledged, buried, waiting };
-        let surroundings = Surroundings { queues: &sent, register: &register, health: &health };
-        let (_tell, mut stop) = watch::channel(false);
-        let session = Session::new(&surroundings, &link, 0).run(stream::pending(), &mut stop);
-        let end = tokio::time::timeout(PROBE_EVERY * 5, session).await;
+        let (acknowledged, dead_lettered) = (Mutex::default(), Mutex::default());
+        let broker = Checked { sent: &sent, register: &register, acknowledged, dead_lettered, status };
+        let context = SessionContext { queues: &sent, register: &register, health: &health };
+        let (_sender, mut stop) = watch::channel(false);
+        let session = Session::new(context, &broker, 0).run(stream::pending(), &mut stop);
+        let end = tokio::time::timeout(probe::EVERY * 5, session).await;
         let stalled = matches!(end, Ok(Err(SessionEnd::Stalled)));
-        assert_eq!(stalled, is_stalled, "{waiting:?}: {end:?}");
+        assert_eq!(stalled, is_stalled, "{status:?}: {end:?}");
     }
 }

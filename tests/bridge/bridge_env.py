@@ -54,7 +54,7 @@ class Message:
 
 
 @dataclass
-class Stage:
+class BridgeEnv:
     """Names of its own in the shared broker and fake AWS."""
 
     amqp_url: str

@@ -6,50 +6,50 @@ import signal
 import subprocess
 import threading
 
-from stage import Stage, assert_broker_order, events
+from bridge_env import BridgeEnv, assert_broker_order, events
 from support.wait import until
 from stack import rabbitmq
 from stack.paths import StackPaths
 
 
-def run(stage: Stage, count: int, timeout: float = 90.0):
+def run(env: BridgeEnv, count: int, timeout: float = 90.0):
     """Collects `count` events and waits until the broker has no more."""
-    messages = stage.collect(count, timeout)
-    until(lambda: stage.depth() == 0, "an empty queue", 30)
-    messages += stage.drain()
+    messages = env.collect(count, timeout)
+    until(lambda: env.depth() == 0, "an empty queue", 30)
+    messages += env.drain()
     assert_broker_order(messages, count)
     return messages
 
 
-def standby(stage, broker):
+def standby(env, broker):
     """A bridge whose queues the broker would remember if it were killed: see rabbitmq.remembers."""
-    bridge = stage.bridge()
+    bridge = env.bridge()
     bridge.wait_for("standby")
-    for queue in (stage.name, stage.dead_letters):
+    for queue in (env.name, env.dead_letters):
         until(lambda queue=queue: rabbitmq.remembers(broker, queue), f"the log of {queue} to be written down", 60)
     return bridge
 
 
-def test_failed_entries_are_tried_alone(stage):
-    stage.proxy.faults.entries = 0.3
-    bridge = stage.bridge()
+def test_failed_entries_are_tried_alone(env):
+    env.proxy.faults.entries = 0.3
+    bridge = env.bridge()
     bridge.wait_for("standby")
-    stage.publish(events(600))
-    messages = run(stage, 600)
+    env.publish(events(600))
+    messages = run(env, 600)
     assert len(messages) == 600, "what was accepted was not sent again"
-    assert stage.proxy.failed_entries > 100
+    assert env.proxy.failed_entries > 100
     until(lambda: bridge.health()["acknowledged"] == 600, "acknowledgements", 30)
     assert bridge.health()["epoch"] == 1, "no session was lost for it"
     assert len([line for line in bridge.lines() if line["level"] == "warn"]) == 1, "said once, not each time"
 
 
-def test_broken_calls_are_repeated(stage):
-    stage.proxy.faults.unsent, stage.proxy.faults.unanswered = 0.2, 0.2
-    bridge = stage.bridge()
+def test_broken_calls_are_repeated(env):
+    env.proxy.faults.unsent, env.proxy.faults.unanswered = 0.2, 0.2
+    bridge = env.bridge()
     bridge.wait_for("standby")
-    stage.publish(events(600))
-    messages = run(stage, 600)
-    assert stage.proxy.broken_calls > 10 and len(messages) > 600, "an unanswered batch comes twice"
+    env.publish(events(600))
+    messages = run(env, 600)
+    assert env.proxy.broken_calls > 10 and len(messages) > 600, "an unanswered batch comes twice"
     versions = {}
     for message in messages:
         versions.setdefault(message.stamped["event"]["serial"], set()).add(message.version)
@@ -57,27 +57,27 @@ def test_broken_calls_are_repeated(stage):
     until(lambda: bridge.health()["acknowledged"] == 600, "acknowledgements", 30)
 
 
-def test_nothing_is_acknowledged_before_sqs_has_it(stage):
-    stage.proxy.faults.entries = 1.0
-    bridge = stage.bridge()
+def test_nothing_is_acknowledged_before_sqs_has_it(env):
+    env.proxy.faults.entries = 1.0
+    bridge = env.bridge()
     bridge.wait_for("standby")
-    stage.publish(events(50))
-    until(lambda: stage.proxy.failed_entries > 100, "failures", 30)
+    env.publish(events(50))
+    until(lambda: env.proxy.failed_entries > 100, "failures", 30)
     assert bridge.health()["acknowledged"] == 0
     bridge.process.kill()
     bridge.process.wait()
-    until(lambda: stage.depth() == 50, "all of them back in the queue", 30)
-    stage.proxy.faults.entries = 0.0
-    stage.bridge()
-    assert {message.version.epoch for message in run(stage, 50)} == {2}
+    until(lambda: env.depth() == 50, "all of them back in the queue", 30)
+    env.proxy.faults.entries = 0.0
+    env.bridge()
+    assert {message.version.epoch for message in run(env, 50)} == {2}
 
 
-def test_one_works_and_the_other_takes_over(stage):
-    first = stage.bridge()
+def test_one_works_and_the_other_takes_over(env):
+    first = env.bridge()
     first.wait_for("standby")
-    second = stage.bridge()
+    second = env.bridge()
     second.wait_for("standby")
-    stage.publish(events(200))
+    env.publish(events(200))
     first.wait_for("active")
     assert second.state() == "standby" and second.health()["in"] == 0 and second.get()[0] == 200
     stop = threading.Event()
@@ -85,7 +85,7 @@ def test_one_works_and_the_other_takes_over(stage):
 
     def publisher():
         while not stop.is_set():
-            stage.publish(events(50, sent[0]))
+            env.publish(events(50, sent[0]))
             sent[0] += 50
 
     publishing = threading.Thread(target=publisher)
@@ -97,131 +97,131 @@ def test_one_works_and_the_other_takes_over(stage):
     until(lambda: second.health()["acknowledged"] > 100, "work", 30)
     stop.set()
     publishing.join()
-    run(stage, sent[0])
+    run(env, sent[0])
 
 
-def test_one_that_was_paused_and_deposed_does_no_harm(stage):
-    stage.proxy.faults.paused.set()
-    first = stage.bridge(SIPPO_BROKER__URL=stage.amqp_url + "?heartbeat=2")
+def test_one_that_was_paused_and_deposed_does_no_harm(env):
+    env.proxy.faults.paused.set()
+    first = env.bridge(SIPPO_BROKER__URL=env.amqp_url + "?heartbeat=2")
     first.wait_for("standby")
-    second = stage.bridge()
+    second = env.bridge()
     second.wait_for("standby")
-    stage.publish(events(400))
+    env.publish(events(400))
     first.wait_for("active")
-    until(lambda: stage.proxy.held > 0 and first.health()["in"] > 100, "batches in flight", 30)
+    until(lambda: env.proxy.held > 0 and first.health()["in"] > 100, "batches in flight", 30)
     first.signal(signal.SIGSTOP)
-    stage.proxy.faults.paused.clear()
-    stage.publish(events(400, 400))
+    env.proxy.faults.paused.clear()
+    env.publish(events(400, 400))
     # The broker finds out by missing heartbeats.
     second.wait_for("active", timeout=30)
-    messages = stage.collect(800)
+    messages = env.collect(800)
     first.signal(signal.SIGCONT)
     first.wait_for("standby", timeout=30)
-    stage.publish(events(200, 800))
-    stage.collect(1000, into=messages)
-    until(lambda: stage.depth() == 0, "an empty queue", 30)
-    messages += stage.drain()
+    env.publish(events(200, 800))
+    env.collect(1000, into=messages)
+    until(lambda: env.depth() == 0, "an empty queue", 30)
+    messages += env.drain()
     assert_broker_order(messages, 1000)
     until(lambda: second.health()["acknowledged"] >= 1000, "every event acknowledged by the second", 30)
     assert first.health()["acknowledged"] == 0
 
 
-def test_bridges_paused_by_turns(stage):
-    bridges = [stage.bridge(SIPPO_BROKER__URL=stage.amqp_url + "?heartbeat=2") for _ in range(2)]
+def test_bridges_paused_by_turns(env):
+    bridges = [env.bridge(SIPPO_BROKER__URL=env.amqp_url + "?heartbeat=2") for _ in range(2)]
     for bridge in bridges:
         bridge.wait_for("standby")
     count, messages = 0, []
     for turn in range(4):
-        stage.publish(events(150, count))
+        env.publish(events(150, count))
         count += 150
         active = until(lambda: next((b for b in bridges if b.health().get("active")), None), "an active one", 30)
         other = bridges[1 - bridges.index(active)]
         active.signal(signal.SIGSTOP)
-        stage.publish(events(50, count))
+        env.publish(events(50, count))
         count += 50
         other.wait_for("active", timeout=30)
-        stage.collect(count, into=messages)
+        env.collect(count, into=messages)
         active.signal(signal.SIGCONT)
         active.wait_for("standby", timeout=30)
-    until(lambda: stage.depth() == 0, "an empty queue", 30)
-    messages += stage.drain()
+    until(lambda: env.depth() == 0, "an empty queue", 30)
+    messages += env.drain()
     assert_broker_order(messages, count)
 
 
-def test_a_broker_that_is_killed_loses_nothing(stage, supervisor, paths: StackPaths, broker):
-    bridge = standby(stage, broker)
-    stage.proxy.faults.entries = 0.2
-    stage.publish(events(2000))
+def test_a_broker_that_is_killed_loses_nothing(env, supervisor, paths: StackPaths, broker):
+    bridge = standby(env, broker)
+    env.proxy.faults.entries = 0.2
+    env.publish(events(2000))
     until(lambda: bridge.health().get("acknowledged", 0) > 100, "work", 30)
     os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
     bridge.wait_for("connecting", timeout=40)
     assert bridge.get()[0] == 503
     supervisor.wait_ready("rabbitmq", 90)
     bridge.wait_for("standby", "active", timeout=60)
-    messages = stage.collect(2000, 90)
-    stage.publish(events(100, 2000))
-    stage.collect(2100, into=messages)
-    until(lambda: stage.depth() == 0, "an empty queue", 30)
-    messages += stage.drain()
+    messages = env.collect(2000, 90)
+    env.publish(events(100, 2000))
+    env.collect(2100, into=messages)
+    until(lambda: env.depth() == 0, "an empty queue", 30)
+    messages += env.drain()
     assert_broker_order(messages, 2100)
     assert len(bridge.lines("Connected to the message broker again")) >= 1
 
 
-def test_dead_letters_survive_a_broker_that_is_killed(stage, supervisor, broker):
-    bridge = standby(stage, broker)
-    stage.publish([("nobody.knows", str(i).encode()) for i in range(100)])
+def test_dead_letters_survive_a_broker_that_is_killed(env, supervisor, broker):
+    bridge = standby(env, broker)
+    env.publish([("nobody.knows", str(i).encode()) for i in range(100)])
     until(lambda: bridge.health().get("dead", 0) > 20, "dead letters", 30)
     os.kill(supervisor.pid("rabbitmq"), signal.SIGKILL)
     supervisor.wait_ready("rabbitmq", 90)
     bridge.wait_for("standby", "active", timeout=60)
-    until(lambda: stage.depth(stage.dead_letters) >= 100 and stage.depth() == 0, "all dead letters", 60)
-    assert {json.loads(body)["event"] for _, body in stage.dead()} == set(range(100))
+    until(lambda: env.depth(env.dead_letters) >= 100 and env.depth() == 0, "all dead letters", 60)
+    assert {json.loads(body)["event"] for _, body in env.dead()} == set(range(100))
 
 
-def test_the_broker_counts_no_consumer_that_waits_behind_another(stage):
+def test_the_broker_counts_no_consumer_that_waits_behind_another(env):
     """From that a bridge tells that it has stalled: nobody is active, and messages wait."""
     for _ in range(2):
-        stage.bridge().wait_for("standby")
-    assert stage.active_consumers() == 1
-    for bridge in stage.bridges:
+        env.bridge().wait_for("standby")
+    assert env.active_consumers() == 1
+    for bridge in env.bridges:
         bridge.process.kill()
-    until(lambda: stage.active_consumers() == 0, "the end of both", 30)
+    until(lambda: env.active_consumers() == 0, "the end of both", 30)
 
 
-def test_what_the_broker_gives_up_is_a_dead_letter(stage, broker):
+def test_what_the_broker_gives_up_is_a_dead_letter(env, broker):
     """An operator's policy gives events up that come back too often, as RabbitMQ 4 does where nothing is said."""
-    bridge = standby(stage, broker)
-    subprocess.run([rabbitmq.CTL, "set_policy", "--quiet", "--apply-to", "queues", stage.name, f"^{stage.name}$", '{"delivery-limit": 2}'],
+    bridge = standby(env, broker)
+    subprocess.run([rabbitmq.CTL, "set_policy", "--quiet", "--apply-to", "queues", env.name, f"^{env.name}$", '{"delivery-limit": 2}'],
                    env=os.environ | broker.environment(), check=True, timeout=60, capture_output=True)
-    stage.proxy.faults.entries = 1.0
-    stage.publish(events(50))
+    env.proxy.faults.entries = 1.0
+    env.publish(events(50))
     for _ in range(3):
         until(lambda bridge=bridge: bridge.health().get("in") == 50, "deliveries", 30)
         bridge.process.kill()
         bridge.process.wait()
-        bridge = stage.bridge()
-    until(lambda: stage.depth(stage.dead_letters) == 50, "dead letters", 30)
-    assert stage.depth() == 0
-    dead = stage.dead()
+        bridge = env.bridge()
+    until(lambda: env.depth(env.dead_letters) == 50, "dead letters", 30)
+    assert env.depth() == 0
+    dead = env.dead()
     assert {json.loads(body)["serial"] for _, body in dead} == set(range(50))
     assert {headers["x-death"][0]["reason"] for headers, _ in dead} == {"delivery_limit"}
 
 
-def test_a_register_that_moved_on_stops_acknowledgements(stage):
+def test_a_register_that_moved_on_stops_acknowledgements(env):
     """As after a restored table, whose epoch an operator has raised."""
     from stack import aws
-    bridge = stage.bridge()
+    bridge = env.bridge()
     bridge.wait_for("standby")
-    stage.publish(events(20))
-    messages = run(stage, 20)
+    env.publish(events(20))
+    messages = run(env, 20)
     until(lambda: bridge.health()["acknowledged"] == 20, "acknowledgements", 30)
-    aws.call(stage.aws_port, "dynamodb", "UpdateItem", TableName=stage.name,
+    aws.call(env.aws_port, "dynamodb", "UpdateItem", TableName=env.name,
              Key={"pk": {"S": "bridge"}, "sk": {"S": "epoch"}}, UpdateExpression="SET epoch = :e",
              ExpressionAttributeValues={":e": {"N": "40"}})
-    stage.publish(events(20, 20))
-    stage.collect(40, into=messages)
+    env.publish(events(20, 20))
+    env.collect(40, into=messages)
     until(lambda: bridge.health()["acknowledged"] == 40, "acknowledgements", 30)
-    messages += stage.drain()
+    messages += env.drain()
     assert_broker_order(messages, 40)
     newest = {}
     for message in messages:
@@ -230,14 +230,14 @@ def test_a_register_that_moved_on_stops_acknowledgements(stage):
     assert [newest[i].epoch for i in range(40)] == [1] * 20 + [41] * 20
 
 
-def test_a_queue_declared_by_others_is_told_with_its_mend(stage):
-    with stage.connect() as connection:
-        connection.channel().queue_declare(stage.name, durable=True)
-    bridge = stage.bridge()
+def test_a_queue_declared_by_others_is_told_with_its_mend(env):
+    with env.connect() as connection:
+        connection.channel().queue_declare(env.name, durable=True)
+    bridge = env.bridge()
     until(lambda: len(bridge.lines("Connecting to message-broker")) >= 2, "two tries", 30)
     warned = [line for line in bridge.lines() if line["level"] == "warn"]
     assert len(warned) == 1 and "PRECONDITION" in warned[0]["cause"].upper(), warned
     # The operator mends it.
-    with stage.connect() as connection:
-        connection.channel().queue_delete(stage.name)
+    with env.connect() as connection:
+        connection.channel().queue_delete(env.name)
     bridge.wait_for("standby", timeout=30)

@@ -1,34 +1,34 @@
-//! What daemon and function are made of.
+//! What daemon and function are built from.
 
 use std::time::Duration;
 
 use sippo_xmpp_core::{aws, config::Service, ledger::DynamoEpochs, table::Table};
 
-use crate::{link::Place, queues::Sqs};
+use crate::{broker_config::BrokerConfig, queues::Sqs};
 
 /// One call to the register, the SDK's own retries included.
 const REGISTER_LIMIT: Duration = Duration::from_secs(5);
 
 /// The broker, the queues and the register of epochs, as configured.
 #[derive(Debug)]
-pub struct Parts {
+pub struct Dependencies {
     /// The broker.
-    pub place: Place,
+    pub broker: BrokerConfig,
     /// Where events go.
     pub queues: Sqs,
     /// Where epochs come from.
     pub register: DynamoEpochs,
 }
 
-impl Parts {
+impl Dependencies {
     /// Reads the secret that the broker's URL may be; connects nowhere else yet.
     ///
     /// # Errors
-    /// One line that says what keeps the bridge from starting, and the mend.
+    /// One line that says what keeps the bridge from starting, and what to do about it.
     pub async fn of(service: &Service) -> Result<Self, String> {
         let queues = service.events.queues().map_err(|error| error.to_string())?;
         Ok(Self {
-            place: Place::of(service).await.map_err(|error| error.to_string())?,
+            broker: BrokerConfig::of(service).await.map_err(|error| error.to_string())?,
             queues: Sqs::new(queues).await,
             register: DynamoEpochs::new(Table::new(&aws::sdk_config(REGISTER_LIMIT).await, &service.events.table)),
         })

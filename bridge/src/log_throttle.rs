@@ -2,23 +2,24 @@
 
 use std::time::{Duration, Instant};
 
+/// Between two lines about failures of one kind.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// Failures of one kind, since the last line about them.
 #[derive(Debug, Default)]
-pub(crate) struct Complaints {
+pub(crate) struct LogThrottle {
     last: Option<Instant>,
-    silent: u64,
+    unlogged: u64,
 }
 
-impl Complaints {
+impl LogThrottle {
     /// Counts a failure. `Some` when it is time for a line: with the number of failures since the last.
-    pub(crate) fn due(&mut self) -> Option<u64> {
-        self.silent += 1;
+    pub(crate) fn count(&mut self) -> Option<u64> {
+        self.unlogged += 1;
         if self.last.is_some_and(|last| last.elapsed() < PAUSE) {
             return None;
         }
         self.last = Some(Instant::now());
-        Some(std::mem::take(&mut self.silent))
+        Some(std::mem::take(&mut self.unlogged))
     }
 }
