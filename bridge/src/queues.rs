@@ -58,7 +58,10 @@ impl Sqs {
         let shared = sdk_config(CALL_LIMIT).await;
         // Retries are the session's: it knows how long to wait, and when to stop.
         let config = aws_sdk_sqs::config::Builder::from(&shared).retry_config(RetryConfig::disabled()).build();
-        Self { client: Client::from_conf(config), urls: EventType::ALL.map(|event_type| queues.url(event_type)) }
+        Self {
+            client: Client::from_conf(config),
+            urls: EventType::ALL.map(|event_type| queues.url(event_type.function())),
+        }
     }
 }
 

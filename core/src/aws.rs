@@ -15,7 +15,7 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
-use lambda_http::http::Response;
+use http::Response;
 
 use crate::{http::HttpClient, tls::Tls};
 
@@ -100,7 +100,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::http::root_cause;
+    use crate::cause::root_cause;
 
     fn client(address: std::net::SocketAddr) -> Client {
         let config = Config::builder().behavior_version(BehaviorVersion::latest()).http_client(Connections::new());

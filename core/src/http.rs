@@ -2,9 +2,11 @@
 
 use std::{sync::OnceLock, time::Duration};
 
+pub(crate) use reqwest::{Error, Method, Response, StatusCode, header};
 use rustls::ClientConfig;
 
 use crate::{
+    cause::root_cause,
     telemetry::trace,
     tls::{Tls, TlsError},
 };
@@ -99,13 +101,4 @@ pub(crate) async fn body(mut answer: reqwest::Response, most: usize) -> Result<V
         body.extend_from_slice(&chunk);
     }
     Ok(body)
-}
-
-/// The innermost cause: the outer messages of clients hide it behind "error sending request".
-pub(crate) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

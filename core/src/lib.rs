@@ -4,9 +4,10 @@
 //! Dependencies point inwards: `lambda` knows the use cases, these know the borders they need, and
 //! only the adapters at a border know tokio-xmpp, reqwest or the AWS SDK.
 
-pub mod access;
 pub mod address;
+pub mod auth;
 pub mod aws;
+mod cause;
 pub mod chat_list;
 mod clock;
 pub mod config;

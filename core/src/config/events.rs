@@ -5,8 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{ConfigError, secret, source::Source};
-use crate::events::EventType;
+use super::{error::ConfigError, secret, source::Source};
 
 /// Where the bridge tells its health unless the configuration says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
@@ -48,16 +47,16 @@ pub struct Queues {
 }
 
 impl Queues {
-    /// The URL of an event type's queue.
+    /// The URL of the queue of a function, which has its name.
     #[must_use]
-    pub fn url(&self, event_type: EventType) -> String {
-        format!("{}{}", self.prefix, event_type.function())
+    pub fn url(&self, function: &str) -> String {
+        format!("{}{function}", self.prefix)
     }
 
     /// The URL of the queue of its dead letters.
     #[must_use]
-    pub fn dead_letters_url(&self, event_type: EventType) -> String {
-        format!("{}-dead", self.url(event_type))
+    pub fn dead_letters_url(&self, function: &str) -> String {
+        format!("{}-dead", self.url(function))
     }
 }
 

@@ -23,7 +23,7 @@ pub use self::{
     sections::{AdminToken, Auth, Scheme, Surroundings, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};
-use crate::telemetry::{Format, Level};
+use crate::telemetry::{Format, Level, Log};
 
 /// What the configuration says.
 #[derive(Debug, Clone)]
@@ -45,15 +45,6 @@ pub struct Service {
     pub surroundings: Surroundings,
     /// `[broker]`, `[bridge]`, `[queues]` and `[ledger]`.
     pub events: Events,
-}
-
-/// How to log.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Log {
-    /// Least severe level that is logged.
-    pub level: Level,
-    /// The shape of a line.
-    pub format: Format,
 }
 
 impl Config {

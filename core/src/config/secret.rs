@@ -8,36 +8,11 @@ use aws_sdk_secretsmanager::{
 };
 use secrecy::SecretString;
 
-use super::{
-    AdminToken, ConfigError, Xmpp,
-    sections::{TOKEN_MEND, check_token},
-    source::Source,
-};
-use crate::http::root_cause;
+use super::{error::ConfigError, source::Source};
+use crate::{aws, cause::root_cause};
 
 /// A cold start that waits longer for its secret is better started anew.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-const KEY: &str = "[xmpp] adminTokenSecretArn";
-
-impl Xmpp {
-    /// The admin token: the one given, or the one that Secrets Manager keeps.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when Secrets Manager does not hand out a usable token; a new start may help.
-    pub async fn resolve_admin_token(&self) -> Result<SecretString, ConfigError> {
-        match &self.admin_token {
-            AdminToken::Given(token) => Ok(token.clone()),
-            AdminToken::Secret { arn, file } => {
-                let token = read(arn, file, KEY).await?;
-                check_token(&token).map_err(|fault| {
-                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)
-                })?;
-                Ok(token)
-            }
-        }
-    }
-}
 
 /// The error for a key that should hold a secret's ARN and does not.
 pub(super) fn check_arn(
@@ -54,7 +29,7 @@ pub(super) fn check_arn(
 
 /// The value of the secret that `key` names by its ARN.
 pub(super) async fn read(arn: &str, file: &Path, key: &str) -> Result<SecretString, ConfigError> {
-    let config = crate::aws::sdk_config(TIMEOUT).await;
+    let config = aws::sdk_config(TIMEOUT).await;
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await;
     let answer = answer.map_err(|error| {
         let fault = format!("cannot be read from Secrets Manager: {arn}, {}", cause(&error));

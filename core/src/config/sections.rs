@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{ConfigError, secret, source::Source};
+use super::{error::ConfigError, secret, source::Source};
 use crate::address::UserJid;
 
 /// `[xmpp]`: where the XMPP server is and how the service logs in there.
@@ -123,6 +123,24 @@ impl Xmpp {
             )?;
         Ok(Self { url, public_url, hosts_admin_url, admin_jid, admin_token, login_token_ttl })
     }
+
+    /// The admin token: the one given, or the one that Secrets Manager keeps.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when Secrets Manager does not hand out a usable token; a new start may help.
+    pub async fn resolve_admin_token(&self) -> Result<SecretString, ConfigError> {
+        match &self.admin_token {
+            AdminToken::Given(token) => Ok(token.clone()),
+            AdminToken::Secret { arn, file } => {
+                const KEY: &str = "[xmpp] adminTokenSecretArn";
+                let token = secret::read(arn, file, KEY).await?;
+                check_token(&token).map_err(|fault| {
+                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)
+                })?;
+                Ok(token)
+            }
+        }
+    }
 }
 
 impl Auth {
@@ -184,7 +202,7 @@ impl Scheme {
 ///
 /// # Errors
 /// What is wrong with it, to follow "adminToken".
-pub(super) fn check_token(token: &SecretString) -> Result<(), &'static str> {
+fn check_token(token: &SecretString) -> Result<(), &'static str> {
     let token = token.expose_secret();
     if token == "please_change_me" {
         Err("is still the sample value")
@@ -200,7 +218,7 @@ pub(super) fn check_token(token: &SecretString) -> Result<(), &'static str> {
 }
 
 /// How to mend a token that [`check_token`] refused.
-pub(super) const TOKEN_MEND: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
+const TOKEN_MEND: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
 
 fn bad_token(source: &Source, name: &'static str, fault: &str) -> ConfigError {
     source.bad("xmpp", name, fault, TOKEN_MEND)

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    ConfigError,
+    error::ConfigError,
     keys::{self, Key, Kind},
 };
 

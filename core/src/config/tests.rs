@@ -275,8 +275,8 @@ fn the_events_half_asks_for_what_it_needs_when_it_needs_it() {
     assert_eq!(events.broker().unwrap().exchange, "sippo.events");
     let queues = events.queues().unwrap();
     assert_eq!(queues.longest_retry_wait.as_secs(), 3);
-    assert_eq!(queues.url(crate::events::EventType::DomainCreated), "https://sqs.test/1/sippo-domain-created");
-    let dead = queues.dead_letters_url(crate::events::EventType::DomainCreated);
+    assert_eq!(queues.url("domain-created"), "https://sqs.test/1/sippo-domain-created");
+    let dead = queues.dead_letters_url("domain-created");
     assert_eq!(dead, "https://sqs.test/1/sippo-domain-created-dead");
 }
 

@@ -4,7 +4,7 @@ use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 
 use super::{
-    EventType,
+    event_type::EventType,
     fields::Fields,
     poison::{Place, Poison, Quoted},
 };

@@ -3,10 +3,10 @@
 use jid::DomainPart;
 
 use super::{
-    EventType, Family, MAX_NAME,
     envelope::Envelope,
+    event_type::{EventType, Family},
     fields::Fields,
-    poison::{Place, Poison, Quoted},
+    poison::{MAX_NAME, Place, Poison, Quoted},
     users::Users,
 };
 use crate::address::{RoomJid, Tenancy, UserJid, canonical_domain};

@@ -18,10 +18,7 @@ mod version;
 pub use self::{
     event::{Event, Payload},
     event_type::{EventType, Family},
-    poison::{MAX_REASON, Place, Poison, Quoted},
+    poison::{MAX_NAME, MAX_REASON, Place, Poison, Quoted},
     stamped::{LIFETIME, Stamped},
     version::{Version, VersionError},
 };
-
-/// Longest name of a room, in bytes.
-pub const MAX_NAME: usize = 1024;

@@ -4,8 +4,10 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use super::MAX_NAME;
 use crate::address::AddressError;
+
+/// Longest name of a room, in bytes.
+pub const MAX_NAME: usize = 1024;
 
 /// Longest [`Poison::reason`].
 pub const MAX_REASON: usize = 256;

@@ -8,9 +8,11 @@ use serde_json::value::{RawValue, to_raw_value};
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::{
-    Event, EventType, Version,
     envelope::Envelope,
+    event::Event,
+    event_type::EventType,
     poison::{Poison, Quoted},
+    version::Version,
 };
 use crate::address::Tenancy;
 

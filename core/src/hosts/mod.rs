@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use url::Url;
 
 use crate::{
     address::{AddressError, canonical_domain},
-    http::{self, HttpClient, root_cause},
+    cause::root_cause,
+    http::{self, HttpClient, Method, Response, StatusCode},
     tls::{Tls, TlsError},
 };
 
@@ -109,12 +109,7 @@ impl Hosts {
         }
     }
 
-    async fn call(
-        &self,
-        method: Method,
-        member: Option<&str>,
-        body: Option<&Host>,
-    ) -> Result<reqwest::Response, HostsError> {
+    async fn call(&self, method: Method, member: Option<&str>, body: Option<&Host>) -> Result<Response, HostsError> {
         let mut url = self.collection.clone();
         if let (Some(member), Ok(mut segments)) = (member, url.path_segments_mut()) {
             segments.push(member);
@@ -138,13 +133,13 @@ fn checked(domain: &str) -> Result<String, HostsError> {
     }
 }
 
-async fn refused(answer: reqwest::Response) -> HostsError {
+async fn refused(answer: Response) -> HostsError {
     let status = answer.status();
     let detail = http::body(answer, MAX_REFUSAL).await.unwrap_or_default();
     HostsError::Refused { status, detail: String::from_utf8_lossy(&detail).chars().take(200).collect() }
 }
 
-fn unavailable(error: &reqwest::Error) -> HostsError {
+fn unavailable(error: &http::Error) -> HostsError {
     let cause = root_cause(error);
     if error.is_connect() { HostsError::Unreachable(cause) } else { HostsError::Unavailable(cause) }
 }

@@ -11,8 +11,8 @@ use super::{
     start::Parts,
 };
 use crate::{
-    access::Caller,
     address::UserJid,
+    auth::Caller,
     chat_list::{ChatListError, ChatLists},
     xmpp::{RequestError, XmppClient},
 };

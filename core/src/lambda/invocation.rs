@@ -9,7 +9,10 @@ use lambda_runtime::Context;
 use tokio::time::Instant;
 use tracing::{Instrument as _, field::Empty};
 
-use crate::telemetry::{self, trace::TraceContext};
+use crate::telemetry::{
+    self,
+    trace::{self, TraceContext},
+};
 
 /// When work has to end so that the invocation ends in time, with `reserve` for what follows it.
 #[must_use]
@@ -38,11 +41,11 @@ pub async fn invocation<T>(
         function_memory_size = Some(context.env_config.memory).filter(|size| *size > 0),
         cold_start = !WARM.swap(true, Ordering::Relaxed),
         function_arn = known(&context.invoked_function_arn),
-        xray_trace_id = xray.and_then(|header| telemetry::xray::field(header, "Root")),
+        xray_trace_id = xray.and_then(|header| trace::xray_field(header, "Root")),
         user = Empty,
         status = Empty,
     );
-    telemetry::trace::join(&span, parent.or_else(|| TraceContext::from_xray(xray?)));
+    telemetry::join(&span, parent.or_else(|| TraceContext::from_xray(xray?)));
     if let Some(header) = xray {
         telemetry::xray::report(&span, header);
     }

@@ -13,8 +13,8 @@ use super::{
     start::Parts,
 };
 use crate::{
-    access::{Caller, LoginTokens},
     address::{MUC_LABEL, UserJid},
+    auth::{Caller, LoginTokens},
 };
 
 /// Mints login tokens; asks nobody.

@@ -1,5 +1,6 @@
 //! Adapters to AWS Lambda: an HTTP request becomes a use case's call, its outcome an answer.
 
+mod bearer;
 mod chat_list;
 mod cors;
 mod event;
@@ -15,5 +16,5 @@ mod start;
 pub use self::{
     chat_list::{AddToChatList, GetChatList, RemoveFromChatList},
     login::Login,
-    start::ended,
+    start::{ended, start_telemetry},
 };

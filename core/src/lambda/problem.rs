@@ -9,8 +9,9 @@ use lambda_http::{
 };
 use serde_json::json;
 
+use super::bearer::BearerError;
 use crate::{
-    access::{BearerError, Denied, TokenError},
+    auth::{Denied, MintError, TokenError},
     chat_list::ChatListError,
 };
 
@@ -146,8 +147,8 @@ impl From<Denied> for Problem {
     }
 }
 
-impl From<crate::access::MintError> for Problem {
-    fn from(error: crate::access::MintError) -> Self {
+impl From<MintError> for Problem {
+    fn from(error: MintError) -> Self {
         Self::new("jid-too-long", StatusCode::FORBIDDEN, "The JID is too long", error.to_string())
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 pub use super::routes::Operation;
 use super::{
+    bearer::bearer_token,
     cors::Cors,
     event::normalise,
     invocation::invocation,
@@ -22,8 +23,8 @@ use super::{
     start::{self, Parts},
 };
 use crate::{
-    access::{AccessTokens, Caller, TokenError, bearer_token},
     address::{Tenancy, UserJid},
+    auth::{AccessTokens, Caller, TokenError},
     telemetry::{self, Metric, trace::TRACEPARENT},
 };
 

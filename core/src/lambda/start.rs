@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use secrecy::SecretString;
 
+#[cfg(feature = "otel")]
+use crate::http::HttpClient;
 use crate::{
     address::Tenancy,
     config::{Config, Service as Configuration},
-    telemetry,
+    telemetry::{self, Log},
     tls::Tls,
     xmpp::{Account, Timings, WsConnector, XmppClient},
 };
@@ -30,7 +32,7 @@ impl Parts {
     /// One line that says what keeps the function from starting, and the mend.
     pub(super) async fn load() -> Result<Option<Self>, String> {
         let config = Config::load().map_err(|error| error.to_string())?;
-        telemetry::init(config.log);
+        start_telemetry(config.log);
         let Some(service) = config.service else {
             tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]");
             return Ok(None);
@@ -60,6 +62,21 @@ impl Parts {
     pub(crate) fn tenancy(&self) -> Tenancy {
         Tenancy::new(self.service.xmpp.admin_jid.clone())
     }
+}
+
+/// Logging and metrics; spans too in a build that exports them.
+#[cfg(feature = "otel")]
+pub fn start_telemetry(log: Log) {
+    telemetry::init_with_spans(log, |limit| {
+        let client = HttpClient::new(Tls::new(None), limit);
+        client.get().cloned().map_err(|error| error.to_string())
+    });
+}
+
+/// Logging and metrics.
+#[cfg(not(feature = "otel"))]
+pub fn start_telemetry(log: Log) {
+    telemetry::init(log);
 }
 
 /// How the process ends when the runtime has.

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::table::{Key, Table, Update, number};
+use crate::table::{Key, Table, TableError, Update, number};
 
 /// Why the register did not answer. Retry helps, but a session that may have advanced it must read it again.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,7 +53,7 @@ fn key() -> Key {
 
 impl EpochRegister for DynamoEpochs {
     async fn current(&self) -> Result<u64, EpochError> {
-        let failed = |error: crate::table::TableError| EpochError(error.to_string());
+        let failed = |error: TableError| EpochError(error.to_string());
         let Some(item) = self.0.get(&key()).await.map_err(failed)? else { return Ok(0) };
         // Starting from 0 again would give versions twice.
         item.number("epoch").map_err(failed)?.ok_or_else(|| failed(item.fault("epoch is missing")))

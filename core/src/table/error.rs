@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use crate::http::root_cause;
+use crate::cause::root_cause;
 
 /// Why the table did not do it. Retry helps, at the latest when what the text asks for is done.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

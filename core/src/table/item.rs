@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
-use super::TableError;
+use super::error::TableError;
 
 /// The attributes of an item, its key among them.
 pub(crate) type Attributes = HashMap<String, AttributeValue>;

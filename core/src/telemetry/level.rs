@@ -1,8 +1,17 @@
-//! Level and format names as the platform's configuration has them.
+//! How to log: level and format, by the names that the platform's configuration has for them.
 
 use std::str::FromStr;
 
 use tracing_subscriber::filter::LevelFilter;
+
+/// How to log.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Log {
+    /// Least severe level that is logged.
+    pub level: Level,
+    /// The shape of a line.
+    pub format: Format,
+}
 
 /// A level of winston's, which the platform's configuration uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

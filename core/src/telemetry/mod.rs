@@ -3,6 +3,7 @@
 //! Only this project's own events are logged at the configured level; libraries are heard from
 //! `warn` on. Some of them write whole requests, credentials included, at their finer levels.
 
+mod join;
 mod level;
 mod lines;
 mod metrics;
@@ -11,26 +12,29 @@ mod otel;
 pub mod trace;
 pub(crate) mod xray;
 
+#[cfg(feature = "otel")]
+use std::time::Duration;
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
 use tracing_subscriber::{
+    Layer, Registry,
     filter::{LevelFilter, Targets},
-    layer::SubscriberExt,
+    layer::{Identity, SubscriberExt},
     util::SubscriberInitExt,
 };
 
 pub use self::{
-    level::{Format, Level},
+    join::join,
+    level::{Format, Level, Log},
     metrics::Metric,
 };
 use self::{
     lines::{Lines, Style},
     xray::Subsegments,
 };
-use crate::config::Log;
 
 /// The variable that names the service, as Powertools for AWS Lambda has it: the name of the stack.
 const SERVICE: &str = "POWERTOOLS_SERVICE_NAME";
@@ -40,6 +44,29 @@ const OWN: [&str; 4] = ["sippo_xmpp_core", "functions", "bridge", "sippo_xmpp"];
 
 /// Starts logging to standard output, and metrics too where lines are JSON: a terminal wants none. Later calls change nothing.
 pub fn init(log: Log) {
+    start(log, |_: &str| None::<Identity>);
+}
+
+/// As [`init`], and spans go to the collector that the environment names, if it does: through the HTTP client that `client`
+/// makes, whose exchanges end within the given time.
+#[cfg(feature = "otel")]
+pub fn init_with_spans<C>(log: Log, client: impl FnOnce(Duration) -> Result<C, String>)
+where
+    C: opentelemetry_http::HttpClient + 'static,
+{
+    start(log, |service: &str| {
+        otel::layer(service, client).unwrap_or_else(|fault| {
+            // There is no log yet.
+            let _ = last_words(&fault);
+            None
+        })
+    });
+}
+
+fn start<L>(log: Log, spans: impl FnOnce(&str) -> Option<L>)
+where
+    L: Layer<Registry> + Send + Sync + 'static,
+{
     let style = match log.format {
         Format::Text => Style::Text,
         Format::Auto if io::stdout().is_terminal() => Style::Text,
@@ -51,13 +78,10 @@ pub fn init(log: Log) {
     if style == Style::Json {
         metrics::init(service.clone());
     }
-    #[cfg(feature = "otel")]
-    let spans = otel::layer(&service).with_filter(targets.clone());
+    let spans = spans(&service).with_filter(targets.clone());
     let daemon = xray::daemon().and_then(|address| Subsegments::to(&address).ok());
     let lines = Lines::new(style, service, write_line).with_filter(targets.clone());
-    let registry = tracing_subscriber::registry().with(lines).with(daemon.with_filter(targets));
-    #[cfg(feature = "otel")]
-    let registry = registry.with(spans);
+    let registry = tracing_subscriber::registry().with(spans).with(lines).with(daemon.with_filter(targets));
     let _ = registry.try_init();
 }
 
@@ -82,5 +106,3 @@ fn write_line(line: &str) {
     // A log that cannot be written has nowhere to be reported.
     let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
 }
-
-use tracing_subscriber::Layer as _;

@@ -16,6 +16,7 @@ use opentelemetry::{
     Context,
     trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, TracerProvider},
 };
+use opentelemetry_http::HttpClient;
 use opentelemetry_otlp::{RetryPolicy, SpanExporter as OtlpExporter, WithHttpConfig};
 use opentelemetry_sdk::{
     Resource,
@@ -27,7 +28,6 @@ use tracing_opentelemetry::{OpenTelemetryLayer, OpenTelemetrySpanExt};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::trace::TraceContext;
-use crate::{http::HttpClient, tls::Tls};
 
 /// The variables that name a collector.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -66,28 +66,34 @@ impl SpanProcessor for Ended {
     }
 }
 
-/// The layer that makes spans for the collector; none where no collector is named.
-pub(super) fn layer<S>(service: &str) -> Option<OpenTelemetryLayer<S, SdkTracer>>
+/// The layer that makes spans for the collector, which `client` reaches within a time; none where no collector is named.
+///
+/// # Errors
+/// One line: spans are not exported, but nothing else suffers.
+pub(super) fn layer<S, C>(
+    service: &str,
+    client: impl FnOnce(Duration) -> Result<C, String>,
+) -> Result<Option<OpenTelemetryLayer<S, SdkTracer>>, String>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
+    C: HttpClient + 'static,
 {
-    ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some()).then_some(())?;
-    let exporter = exporter(service).inspect_err(|cause| {
-        // There is no log yet.
-        let _ = super::last_words(&format!("spans are not exported: {cause}; see the variables OTEL_EXPORTER_OTLP_…"));
-    });
-    let ended = Ended { spans: Arc::default(), exporter: Arc::new(exporter.ok()?) };
+    if !ENDPOINTS.iter().any(|name| std::env::var_os(name).is_some()) {
+        return Ok(None);
+    }
+    let exporter = client(LIMIT)
+        .and_then(|client| exporter(service, client))
+        .map_err(|cause| format!("spans are not exported: {cause}; see the variables OTEL_EXPORTER_OTLP_…"))?;
+    let ended = Ended { spans: Arc::default(), exporter: Arc::new(exporter) };
     let provider = SdkTracerProvider::builder().with_resource(resource(service)).with_span_processor(ended.clone());
     let _ = ENDED.set(ended);
     let tracer = provider.build().tracer("sippo-xmpp");
-    Some(tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_tracked_inactivity(false))
+    Ok(Some(tracing_opentelemetry::layer().with_tracer(tracer).with_threads(false).with_tracked_inactivity(false)))
 }
 
-fn exporter(service: &str) -> Result<OtlpExporter, String> {
-    let client = HttpClient::new(Tls::new(None), LIMIT);
-    let client = client.get().map_err(|error| error.to_string())?;
+fn exporter(service: &str, client: impl HttpClient + 'static) -> Result<OtlpExporter, String> {
     // One attempt, which the client limits: by itself it would go on for seconds, as long as the collector likes.
-    let builder = OtlpExporter::builder().with_http().with_http_client(client.clone());
+    let builder = OtlpExporter::builder().with_http().with_http_client(client);
     let builder = builder.with_retry_policy(RetryPolicy::disabled());
     let mut exporter = builder.build().map_err(|error| error.to_string())?;
     exporter.set_resource(&resource(service));

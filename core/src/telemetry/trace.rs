@@ -1,7 +1,7 @@
 //! W3C Trace Context: what a call belongs to, from the platform's event or request to the XMPP server.
 //!
 //! A trace reaches a function as the header `traceparent` of a request, as the attribute of that name of an SQS message (the
-//! bridge copies it from the AMQP header), or as X-Ray's header on AWS. [`join`] makes a span part of it; [`current`] is what goes
+//! bridge copies it from the AMQP header), or as X-Ray's header on AWS. [`join`](super::join) makes a span part of it; [`current`] is what goes
 //! out: as the header `traceparent` of HTTP calls and of the WebSocket's handshake, and at the end of the id of each request
 //! to the XMPP server, which has no other place for it (an IQ has one payload; RFC 6120, section 8.2.3).
 
@@ -34,7 +34,7 @@ impl TraceContext {
 
     /// A span of the same trace.
     #[must_use]
-    fn child(self) -> Self {
+    pub(super) fn child(self) -> Self {
         Self { span: fastrand::u64(1..), ..self }
     }
 
@@ -53,7 +53,7 @@ impl TraceContext {
     /// From X-Ray's header, `Root=1-<8 digits>-<24 digits>;Parent=<16 digits>;Sampled=1`.
     #[must_use]
     pub fn from_xray(header: &str) -> Option<Self> {
-        let field = |name| super::xray::field(header, name);
+        let field = |name| xray_field(header, name);
         let mut root = field("Root")?.split('-');
         let (Some("1"), Some(time), Some(random), None) = (root.next(), root.next(), root.next(), root.next()) else {
             return None;
@@ -86,21 +86,15 @@ impl FromStr for TraceContext {
     }
 }
 
+/// A field of X-Ray's header, `Root=…;Parent=…;Sampled=…`.
+pub(crate) fn xray_field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
+    header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
 /// A number of so many lower-case hexadecimal digits.
 fn hex(text: &str, digits: usize) -> Option<u128> {
     let fits = text.len() == digits && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     fits.then(|| u128::from_str_radix(text, 16).ok())?
-}
-
-/// Makes `span` part of a trace: of the one that `parent` names, else of the enclosing span's, else of a new one.
-pub fn join(span: &Span, parent: Option<TraceContext>) {
-    let context = parent.or_else(current).map_or_else(TraceContext::start, TraceContext::child);
-    // Where spans are exported, the exporter has named this one.
-    #[cfg(feature = "otel")]
-    let context = super::otel::adopt(span, parent).unwrap_or(context);
-    with_span(span, |span| {
-        span.extensions_mut().replace(context);
-    });
 }
 
 /// Where the code that runs now belongs to; `None` outside of every trace.
@@ -121,8 +115,6 @@ pub(super) fn with_span<T>(
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::registry;
-
     use super::*;
 
     const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -157,31 +149,5 @@ mod tests {
         for bad in ["", "Root=2-5759e988-bd862e3fe1be46a994272793", "Root=1-5759e988", "Parent=53995c3f42cd8ad8"] {
             assert_eq!(TraceContext::from_xray(bad), None, "{bad}");
         }
-    }
-
-    #[test]
-    fn spans_belong_to_the_trace_they_join() {
-        tracing::subscriber::with_default(registry(), || {
-            assert_eq!(current(), None);
-            let parent: TraceContext = TRACE.parse().unwrap();
-            let outer = tracing::error_span!("outer");
-            join(&outer, Some(parent));
-            let _outer = outer.enter();
-            let own = current().unwrap();
-            assert_eq!((own.trace, own.sampled), (parent.trace, true));
-            assert_ne!(own.span, parent.span);
-
-            let inner = tracing::error_span!("inner");
-            let _inner = inner.enter();
-            assert_eq!(current(), Some(own), "a span that joined nothing is part of the one around it");
-            join(&inner, None);
-            assert_eq!(current().unwrap().trace, parent.trace);
-            assert_ne!(current().unwrap().span, own.span);
-
-            let other = tracing::error_span!(parent: None, "other");
-            join(&other, Some(TraceContext::start()));
-            let _other = other.enter();
-            assert_ne!(current().unwrap().trace, parent.trace);
-        });
     }
 }

@@ -1,7 +1,7 @@
 //! Spans as subsegments of AWS X-Ray, with annotations to search by.
 //!
 //! Lambda traces the invocation itself and runs X-Ray's daemon beside the function; the daemon takes one JSON document per UDP
-//! datagram. A span is told when it has joined a trace (`trace::join`) inside of an invocation that X-Ray samples.
+//! datagram. A span is told when it has joined a trace (`telemetry::join`) inside of an invocation that X-Ray samples.
 
 use std::{
     io,
@@ -19,7 +19,7 @@ use tracing_subscriber::{
 
 use super::{
     lines::SpanFields,
-    trace::{TraceContext, with_span},
+    trace::{TraceContext, with_span, xray_field},
 };
 
 /// What stands before a document in its datagram.
@@ -57,14 +57,9 @@ impl Subsegments {
     }
 }
 
-/// A field of X-Ray's header, `Root=…;Parent=…;Sampled=…`.
-pub(crate) fn field<'a>(header: &'a str, name: &str) -> Option<&'a str> {
-    header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='))
-}
-
 /// Tells `span` and those inside of it under the segment that X-Ray's `header` names, if X-Ray samples it.
 pub(crate) fn report(span: &Span, header: &str) {
-    let field = |name| field(header, name);
+    let field = |name| xray_field(header, name);
     if let (Some(trace_id), Some(parent_id), Some("1")) = (field("Root"), field("Parent"), field("Sampled")) {
         let segment = Segment { trace_id: trace_id.to_owned(), parent_id: parent_id.to_owned() };
         with_span(span, |span| drop(span.extensions_mut().replace(segment)));
@@ -134,8 +129,8 @@ mod tests {
 
     use super::*;
     use crate::telemetry::{
+        join::join,
         lines::{Lines, Style},
-        trace::join,
     };
 
     const HEADER_OF_LAMBDA: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=";

@@ -10,7 +10,7 @@ use log_lines::LogLines;
 use serde_json::json;
 use sippo_xmpp_core::{
     hosts::{Hosts, HostsError},
-    telemetry::trace,
+    telemetry::{self, trace},
     tls::Tls,
 };
 use tokio::{
@@ -44,7 +44,7 @@ async fn a_trace_goes_with_each_call() {
     let fake = HttpFake::start(&json!({"domain": "a.example"})).await;
     let hosts = hosts(fake.url.clone());
     let span = tracing::error_span!("domain");
-    trace::join(&span, None);
+    telemetry::join(&span, None);
     let own = span.in_scope(trace::current).unwrap();
     hosts.create("a.example").instrument(span).await.unwrap();
     hosts.create("a.example").await.unwrap();

@@ -12,11 +12,10 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message as _;
 use sippo_xmpp_core::{
-    config::Log,
-    lambda::invocation::invocation,
+    lambda::{invocation::invocation, start_telemetry},
     telemetry::{
-        self, Format, Level,
-        trace::{TraceContext, current, join},
+        Format, Level, Log, join,
+        trace::{TraceContext, current},
     },
 };
 use tokio::{
@@ -89,7 +88,7 @@ async fn a_collector_that_fails_does_not_hold_up_the_answer() {
 #[tokio::test]
 #[ignore = "run by spans_reach_the_collector_as_part_of_the_platforms_trace, with a collector"]
 async fn one_invocation() {
-    telemetry::init(Log { level: Level::Debug, format: Format::Json });
+    start_telemetry(Log { level: Level::Debug, format: Format::Json });
     let context = lambda_runtime::Context::default();
     let work = async {
         for parent in [EVENT, UNSAMPLED] {

@@ -13,7 +13,7 @@ use log_lines::LogLines;
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     rooms::{Grant, MucRooms, RoomServer as _, ServerError},
-    telemetry::trace,
+    telemetry::{self, trace},
     tls::Tls,
     xmpp::{
         Account, ConnectError,
@@ -87,14 +87,14 @@ async fn a_trace_goes_with_the_handshake_and_with_each_request() {
     let mut expected = vec!["1".to_owned()];
     for number in 2..=3 {
         let span = tracing::error_span!("room");
-        trace::join(&span, None);
+        telemetry::join(&span, None);
         expected.push(format!("{number}/{}", span.in_scope(trace::current).unwrap()));
         request(&client).instrument(span).await.unwrap();
     }
     assert_eq!(*fake.traces.lock().unwrap(), expected, "the handshake had no trace, and neither had the first request");
 
     let (fake, span) = (Fake::start(Fault::None).await, tracing::error_span!("invocation"));
-    trace::join(&span, None);
+    telemetry::join(&span, None);
     let own = span.in_scope(trace::current).unwrap().to_string();
     request(&self::client(fake.url())).instrument(span).await.unwrap();
     assert_eq!(*fake.traces.lock().unwrap(), [own.clone(), format!("1/{own}")]);

@@ -17,8 +17,8 @@ use crate::{
     ledger::{Change, Ledger, Ordinal, RoomEvent, Upkeep},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
-        Metric,
-        trace::{self, TRACEPARENT, TraceContext},
+        self, Metric,
+        trace::{TRACEPARENT, TraceContext},
     },
 };
 
@@ -209,7 +209,7 @@ impl Groups {
 
 /// Does the work on one group, in `span`, which joins the trace of the last of its messages; tells what came of each.
 async fn together(span: Span, parts: Vec<Part>, work: impl Future<Output = Vec<Result<(), Setback>>>) -> Vec<Failure> {
-    trace::join(&span, parts.iter().rev().find_map(|part| part.trace));
+    telemetry::join(&span, parts.iter().rev().find_map(|part| part.trace));
     if let [only] = &parts[..] {
         span.record("event.id", &*only.at.event).record("version", tracing::field::display(only.at.version));
     }

@@ -8,9 +8,9 @@ use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 
 use crate::{
     aws::sdk_config,
+    cause::root_cause,
     config::Queues,
     events::{EventType, Poison},
-    http::root_cause,
 };
 
 /// For one call, with the SDK's own retries; within what the function keeps in reserve.
@@ -50,8 +50,8 @@ impl SqsQueue {
     pub(super) async fn new(queues: &Queues, event_type: EventType) -> Self {
         Self {
             client: Client::new(&sdk_config(TIMEOUT).await),
-            url: queues.url(event_type),
-            dead_letters_url: queues.dead_letters_url(event_type),
+            url: queues.url(event_type.function()),
+            dead_letters_url: queues.dead_letters_url(event_type.function()),
         }
     }
 }

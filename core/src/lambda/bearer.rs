@@ -7,7 +7,7 @@ const MAX_TOKEN: usize = 8 * 1024;
 
 /// Why a request carries no bearer token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BearerError {
+pub(super) enum BearerError {
     /// There is no header.
     #[error("the Authorization header is missing; send \"Authorization: Bearer <access token>\"")]
     Missing,
@@ -21,7 +21,7 @@ pub enum BearerError {
 /// # Errors
 /// [`BearerError`]. Two headers are malformed: it would be a guess which one another component on the
 /// way has looked at.
-pub fn bearer_token(headers: &HeaderMap) -> Result<&str, BearerError> {
+pub(super) fn bearer_token(headers: &HeaderMap) -> Result<&str, BearerError> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(BearerError::Missing)?;
     if values.next().is_some() {

@@ -1,45 +1,25 @@
 //! Who the caller is: access tokens, the `chat` capability, and the login tokens handed out for it.
 
-mod bearer;
 mod caller;
+mod claims;
 mod introspection;
 mod jwks;
 mod jwt;
 mod login_token;
 mod ring_provider;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use self::{
-    bearer::{BearerError, bearer_token},
     caller::{Caller, Denied},
+    claims::{Identity, TokenError},
     login_token::{LoginToken, LoginTokens, MintError},
 };
-use self::{introspection::Introspection, jwt::Jwt};
+use self::{claims::Claims, introspection::Introspection, jwt::Jwt};
 use crate::{
     config::{Auth, Scheme},
     tls::Tls,
 };
-
-/// The claims of a verified access token.
-type Claims = Map<String, Value>;
-
-/// Why an access token was not accepted.
-#[derive(Debug, thiserror::Error)]
-pub enum TokenError {
-    /// The token is no good; the caller needs another one.
-    #[error("{0}")]
-    Invalid(String),
-    /// The issuer could not be asked; a retry may help.
-    #[error("the token issuer did not answer ({0}); see that it runs and that [auth] names its address")]
-    Unavailable(String),
-}
-
-impl TokenError {
-    fn invalid(reason: impl Into<String>) -> Self {
-        Self::Invalid(reason.into())
-    }
-}
 
 /// Verifies access tokens of the configured kind.
 #[derive(Debug)]
@@ -111,30 +91,4 @@ impl AccessTokens {
         };
         Some(user.chars().take(200).collect())
     }
-}
-
-/// What a valid access token says of its bearer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The unescaped username.
-    pub username: Option<String>,
-    /// The domain.
-    pub domain: Option<String>,
-    /// Whether `chat` is among the capabilities.
-    pub may_chat: bool,
-}
-
-/// Whether `claims` hold for one of `accepted` audiences; `aud` is a string or an array (RFC 7519, section 4.1.3).
-fn has_audience(claims: &Claims, accepted: &[String]) -> bool {
-    let is_accepted = |value: &Value| value.as_str().is_some_and(|text| accepted.iter().any(|one| one == text));
-    match claims.get("aud") {
-        Some(Value::Array(all)) => all.iter().any(is_accepted),
-        Some(one) => is_accepted(one),
-        None => false,
-    }
-}
-
-/// Seconds since 1970, as tokens count.
-fn unix_now() -> u64 {
-    jsonwebtoken::get_current_timestamp()
 }

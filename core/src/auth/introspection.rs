@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::{Claims, TokenError, has_audience, unix_now};
+use super::claims::{Claims, TokenError, has_audience, unix_now};
 use crate::{
     http::{self, HttpClient},
     tls::Tls,
@@ -82,7 +82,7 @@ impl Introspection {
             .map_err(|error| TokenError::Unavailable(error.to_string()))?
             .post(self.url.clone())
             .basic_auth(encode(&self.client_id), Some(encode(self.client_secret.expose_secret())))
-            .header(reqwest::header::ACCEPT, "application/json")
+            .header(http::header::ACCEPT, "application/json")
             .form(&[("token", token), ("token_type_hint", "access_token")]);
         let body = http::fetch(request, MAX_SIZE).await.map_err(TokenError::Unavailable)?;
         serde_json::from_slice(&body).map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))

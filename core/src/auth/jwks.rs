@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::TokenError;
+use super::claims::TokenError;
 use crate::{
     clock::Stamp,
     http::{self, HttpClient},

@@ -12,7 +12,7 @@ use http_fake::HttpFake;
 use issuer::{Signer, hs256, unsigned};
 use serde_json::{Value, json};
 use sippo_xmpp_core::{
-    access::{AccessTokens, Identity, TokenError},
+    auth::{AccessTokens, Identity, TokenError},
     config::{Auth, Scheme},
     tls::Tls,
 };

@@ -7,7 +7,7 @@ use jsonwebtoken::{
 use url::Url;
 
 use super::{
-    Claims, TokenError,
+    claims::{Claims, TokenError},
     jwks::{Jwks, Pace},
     ring_provider,
 };

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::unix_now;
+use super::claims::unix_now;
 use crate::address::UserJid;
 
 const INFO: &[u8] = b"sippo-xmpp login token v1";

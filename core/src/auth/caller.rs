@@ -1,6 +1,6 @@
 //! From a token's identity to a caller who may use chat.
 
-use super::Identity;
+use super::claims::Identity;
 use crate::address::{AddressError, Tenancy, UserJid};
 
 /// Someone with a valid token, the `chat` capability and an address of her own.

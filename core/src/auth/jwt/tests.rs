@@ -1,6 +1,6 @@
 //! An issuer that changes its keys, and one that is down meanwhile.
 
-#[path = "../../../tests/access/issuer.rs"]
+#[path = "../../../tests/auth/issuer.rs"]
 mod issuer;
 
 use std::time::Duration;
