@@ -9,7 +9,7 @@ mod rosters;
 use tokio::time::Instant;
 use xmpp_parsers::stanza_error::DefinedCondition;
 
-pub use self::rosters::{Change, Rosters};
+pub use self::rosters::{GroupChange, Rosters};
 use crate::{address::UserJid, xmpp::RequestError};
 
 /// The roster group that makes an item an entry.
@@ -63,7 +63,7 @@ impl<R: Rosters> ChatLists<R> {
     /// # Errors
     /// [`ChatListError`].
     pub async fn add(&self, user: &UserJid, contact: &UserJid, deadline: Instant) -> Result<(), ChatListError> {
-        let change = Change::Add { contact, max: MAX_ENTRIES };
+        let change = GroupChange::Add { contact, max: MAX_ENTRIES };
         self.rosters.change_group(user, GROUP, change, deadline).await.map_err(|error| failure(user, error))
     }
 
@@ -73,7 +73,7 @@ impl<R: Rosters> ChatLists<R> {
     /// [`ChatListError::DomainNotServed`] or [`ChatListError::Unavailable`].
     pub async fn remove(&self, user: &UserJid, contact: &UserJid, deadline: Instant) -> Result<(), ChatListError> {
         self.rosters
-            .change_group(user, GROUP, Change::Remove { contact }, deadline)
+            .change_group(user, GROUP, GroupChange::Remove { contact }, deadline)
             .await
             .map_err(|error| failure(user, error))
     }

@@ -18,7 +18,7 @@ const NS: &str = "urn:quobis:sippo:roster-group:0";
 
 /// A change of which items are in a group.
 #[derive(Debug, Clone, Copy)]
-pub enum Change<'a> {
+pub enum GroupChange<'a> {
     /// The contact's item is in the group afterwards, all else about it as before.
     Add {
         /// Whose item.
@@ -48,7 +48,7 @@ pub trait Rosters {
         &self,
         user: &UserJid,
         group: &str,
-        change: Change<'_>,
+        change: GroupChange<'_>,
         deadline: Instant,
     ) -> impl Future<Output = Result<(), RequestError>> + Send;
 }
@@ -56,7 +56,7 @@ pub trait Rosters {
 /// `<group xmlns='urn:quobis:sippo:roster-group:0' name='…' max='…'><add jid='…'/></group>`
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = NS, name = "group")]
-struct GroupChange {
+struct GroupElement {
     #[xml(attribute)]
     name: String,
     #[xml(attribute(default))]
@@ -80,7 +80,7 @@ enum AddOrRemove {
     },
 }
 
-impl IqSetPayload for GroupChange {}
+impl IqSetPayload for GroupElement {}
 
 impl Rosters for XmppClient {
     async fn in_group(&self, user: &UserJid, group: &str, deadline: Instant) -> Result<Vec<String>, RequestError> {
@@ -99,14 +99,14 @@ impl Rosters for XmppClient {
         &self,
         user: &UserJid,
         group: &str,
-        change: Change<'_>,
+        change: GroupChange<'_>,
         deadline: Instant,
     ) -> Result<(), RequestError> {
         let (max, change) = match change {
-            Change::Add { contact, max } => (Some(max), AddOrRemove::Add { jid: contact.as_bare().clone() }),
-            Change::Remove { contact } => (None, AddOrRemove::Remove { jid: contact.as_bare().clone() }),
+            GroupChange::Add { contact, max } => (Some(max), AddOrRemove::Add { jid: contact.as_bare().clone() }),
+            GroupChange::Remove { contact } => (None, AddOrRemove::Remove { jid: contact.as_bare().clone() }),
         };
-        let payload = GroupChange { name: group.to_owned(), max, change };
+        let payload = GroupElement { name: group.to_owned(), max, change };
         self.request(&Request::set(user.as_bare().clone(), payload), deadline).await?;
         Ok(())
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     address::{RoomJid, UserJid},
     events::Version,
-    ledger::{Change, MemoryLedger, RoomEvent, RoomKind},
+    ledger::{MemoryLedger, RoomChange, RoomEvent, RoomKind},
     rooms::{Grant, Invitation, Refusal, RoomSpec, ServerError},
 };
 
@@ -128,7 +128,7 @@ impl RoomServer for &Server {
 #[derive(Debug, Clone)]
 enum Happened {
     Domain { created: bool },
-    Room(Change),
+    Room(RoomChange),
 }
 
 fn users(names: &[&str]) -> BTreeSet<UserJid> {
@@ -136,7 +136,7 @@ fn users(names: &[&str]) -> BTreeSet<UserJid> {
 }
 
 fn group(names: &[&str]) -> Happened {
-    Happened::Room(Change::Created { name: None, owner: None, participants: users(names) })
+    Happened::Room(RoomChange::Created { name: None, owner: None, participants: users(names) })
 }
 
 fn orders(length: usize) -> Vec<Vec<usize>> {
@@ -196,7 +196,7 @@ async fn always_ends(history: &[Happened], served: bool, members: Option<&[&str]
 #[tokio::test(start_paused = true)]
 async fn a_domain_that_comes_back_has_the_rooms_of_its_new_life_whatever_is_handled_first() {
     let (created, deleted) = (Happened::Domain { created: true }, Happened::Domain { created: false });
-    let joined = Happened::Room(Change::Joined(users(&["carol"])));
+    let joined = Happened::Room(RoomChange::Joined(users(&["carol"])));
     let history = [created.clone(), group(&["alice"]), deleted, created, group(&["bob"]), joined];
     always_ends(&history, true, Some(&["bob", "carol"])).await;
 }

@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    model::{Change, DomainRegister, MemberRecord, OnRecord, RoomEvent, RoomKind, RoomState, Scope, Ticket},
+    model::{DomainRegister, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope, Ticket},
     ordinal::Ordinal,
     port::{Ledger, Upkeep},
     retention::{GRACE, KEPT},
@@ -53,12 +53,12 @@ fn room(id: &str) -> RoomJid {
     RoomJid::of_id(id, "conformance.test").expect("a plain id")
 }
 
-fn event(counter: u64, change: Change) -> RoomEvent {
+fn event(counter: u64, change: RoomChange) -> RoomEvent {
     RoomEvent { at: at(counter), kind: RoomKind::Conference, change }
 }
 
-fn created(participants: &[&str]) -> Change {
-    Change::Created { name: Some("Name".to_owned()), owner: Some(user("owner")), participants: users(participants) }
+fn created(participants: &[&str]) -> RoomChange {
+    RoomChange::Created { name: Some("Name".to_owned()), owner: Some(user("owner")), participants: users(participants) }
 }
 
 /// Runs the suite against `ledger`, which must go by [`clock`] and know nothing yet of the domains
@@ -97,9 +97,9 @@ async fn newer_wins(ledger: &impl Ledger) {
     assert_eq!(read(ledger, &room).await, RoomState::default(), "nothing is known of a new room");
     // 9 and 10: as text they would sort the other way round.
     for counter in [9, 10, 9] {
-        record(ledger, &room, &[event(counter, Change::Destroyed)]).await;
-        record(ledger, &room, &[event(counter, Change::Joined(users(&["a"])))]).await;
-        record(ledger, &room, &[event(counter + 100, Change::Left(users(&["a", "b"])))]).await;
+        record(ledger, &room, &[event(counter, RoomChange::Destroyed)]).await;
+        record(ledger, &room, &[event(counter, RoomChange::Joined(users(&["a"])))]).await;
+        record(ledger, &room, &[event(counter + 100, RoomChange::Left(users(&["a", "b"])))]).await;
     }
     record(ledger, &room, &[event(2, created(&["a"])), event(1, created(&["b"])), event(2, created(&["a"]))]).await;
     let state = read(ledger, &room).await;
@@ -123,7 +123,7 @@ async fn the_id_breaks_ties(ledger: &impl Ledger) {
     let room = room("ties");
     let with_id = |id: &str| {
         let at = Ordinal::new(Version { epoch: 1, counter: 1 }, id);
-        RoomEvent { at, kind: RoomKind::UsersGroup, change: Change::Destroyed }
+        RoomEvent { at, kind: RoomKind::UsersGroup, change: RoomChange::Destroyed }
     };
     record(ledger, &room, &[with_id("b")]).await;
     record(ledger, &room, &[with_id("a")]).await;
@@ -137,8 +137,8 @@ async fn any_id_will_do(ledger: &impl Ledger) {
     let places = ids.map(|id| Ordinal::new(Version { epoch: 1, counter: 1 }, id));
     for at in &places {
         let event = |change| RoomEvent { at: at.clone(), kind: RoomKind::UsersGroup, change };
-        let joined = event(Change::Joined(users(&["a"])));
-        record(ledger, &room, &[event(created(&["a"])), joined, event(Change::Destroyed)]).await;
+        let joined = event(RoomChange::Joined(users(&["a"])));
+        record(ledger, &room, &[event(created(&["a"])), joined, event(RoomChange::Destroyed)]).await;
         assert_eq!(read(ledger, &room).await.creations[at].kind, RoomKind::UsersGroup, "{at}");
     }
     let (state, newest) = (read(ledger, &room).await, places.iter().max());
@@ -152,8 +152,8 @@ async fn long_names(ledger: &impl Ledger) {
     let foreign = UserJid::of_username("a", "other.test").expect("a plain name");
     let all = BTreeSet::from([longest.clone(), foreign.clone(), user("a")]);
     let room = RoomJid::of_id(&"/".repeat(66), &domain).expect("198 bytes, escaped");
-    let change = Change::Created { name: None, owner: Some(longest), participants: all.clone() };
-    record(ledger, &room, &[event(1, change), event(2, Change::Left(all.clone()))]).await;
+    let change = RoomChange::Created { name: None, owner: Some(longest), participants: all.clone() };
+    record(ledger, &room, &[event(1, change), event(2, RoomChange::Left(all.clone()))]).await;
     let state = read(ledger, &room).await;
     assert_eq!((&state.creations[&at(1)].participants, state.creations[&at(1)].name.as_ref()), (&all, None));
     assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), all);
@@ -165,9 +165,13 @@ async fn many_members(ledger: &impl Ledger) {
     let room = room("many");
     let names: Vec<String> = (0..2_500).map(|i| format!("m{i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    record(ledger, &room, &[event(2, Change::Joined(users(&names)))]).await;
-    record(ledger, &room, &[event(1, Change::Joined(users(&names[..10]))), event(3, Change::Left(users(&names[..5])))])
-        .await;
+    record(ledger, &room, &[event(2, RoomChange::Joined(users(&names)))]).await;
+    record(
+        ledger,
+        &room,
+        &[event(1, RoomChange::Joined(users(&names[..10]))), event(3, RoomChange::Left(users(&names[..5])))],
+    )
+    .await;
     let state = read(ledger, &room).await;
     assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&names));
     assert!(state.members.values().all(|record| record.joined == Some(at(2))));
@@ -179,7 +183,7 @@ async fn many_members(ledger: &impl Ledger) {
 
 async fn scopes(ledger: &impl Ledger) {
     let room = room("scopes");
-    record(ledger, &room, &[event(1, created(&["a"])), event(2, Change::Joined(users(&["b", "c"])))]).await;
+    record(ledger, &room, &[event(1, created(&["a"])), event(2, RoomChange::Joined(users(&["b", "c"])))]).await;
     let state = ledger.read(&room, &Scope::Members(users(&["a", "b"]))).await.expect("the ledger answers");
     assert_eq!(state.creations.len(), 1, "creations belong to every scope");
     assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&["b"]));
@@ -277,7 +281,7 @@ async fn claims_of_creations(ledger: &impl Ledger) {
 async fn races(ledger: &impl Ledger) {
     let room = room("races");
     let raise = |counter: u64| {
-        let events = [event(counter, Change::Joined(users(&["a"]))), event(counter, Change::Destroyed)];
+        let events = [event(counter, RoomChange::Joined(users(&["a"]))), event(counter, RoomChange::Destroyed)];
         let room = &room;
         async move { ledger.record(room, &events).await.expect("the ledger answers") }
     };
@@ -316,7 +320,7 @@ async fn walk(ledger: &impl Upkeep, limit: usize) -> Vec<OnRecord> {
 async fn walks(ledger: &(impl Ledger + Upkeep)) {
     let rooms: Vec<RoomJid> = (0..30).map(|i| room(&format!("walk-{i}"))).collect();
     for room in &rooms {
-        record(ledger, room, &[event(1, Change::Left(users(&["a", "b"]))), event(2, Change::Destroyed)]).await;
+        record(ledger, room, &[event(1, RoomChange::Left(users(&["a", "b"]))), event(2, RoomChange::Destroyed)]).await;
     }
     let all = walk(ledger, 1).await;
     assert_eq!(all, walk(ledger, 10_000).await, "whatever the page");
@@ -345,10 +349,16 @@ fn past_keeping() -> Duration {
 
 async fn nothing_live_is_forgotten(ledger: &(impl Ledger + Upkeep)) {
     let room = swept_room("living");
-    let first = [event(1, created(&["a", "b"])), event(2, Change::Destroyed), event(3, created(&["b", "c"]))];
+    let first = [event(1, created(&["a", "b"])), event(2, RoomChange::Destroyed), event(3, created(&["b", "c"]))];
     record(ledger, &room, &first).await;
-    record(ledger, &room, &[event(4, Change::Left(users(&["b", "d"]))), event(5, Change::Joined(users(&["e"])))]).await;
-    record(ledger, &room, &[event(6, Change::Left(users(&["f"]))), event(7, Change::Joined(users(&["f"])))]).await;
+    record(
+        ledger,
+        &room,
+        &[event(4, RoomChange::Left(users(&["b", "d"]))), event(5, RoomChange::Joined(users(&["e"])))],
+    )
+    .await;
+    record(ledger, &room, &[event(6, RoomChange::Left(users(&["f"]))), event(7, RoomChange::Joined(users(&["f"])))])
+        .await;
     assert_eq!(sweep(ledger, &room).await, 0, "all of it is young");
     age(past_keeping());
     assert_eq!(sweep(ledger, &room).await, 2, "the earlier life's list, and the record of d");
@@ -356,32 +366,34 @@ async fn nothing_live_is_forgotten(ledger: &(impl Ledger + Upkeep)) {
     assert_eq!(state.creations.keys().cloned().collect::<Vec<_>>(), [at(3)]);
     assert_eq!(state.destroyed, Some(at(2)));
     assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&["b", "e", "f"]));
-    record(ledger, &room, &[event(8, Change::Left(users(&["e"])))]).await;
+    record(ledger, &room, &[event(8, RoomChange::Left(users(&["e"])))]).await;
     assert_eq!(sweep(ledger, &room).await, 0, "what was written again is young again");
     age(past_keeping());
     assert_eq!(sweep(ledger, &room).await, 1);
-    record(ledger, &room, &[event(9, Change::Destroyed)]).await;
+    record(ledger, &room, &[event(9, RoomChange::Destroyed)]).await;
     assert_eq!(sweep(ledger, &room).await, 0, "nothing goes for an end that is young");
     assert_eq!(read(ledger, &room).await.creations.len(), 1);
 }
 
 async fn dead_rooms_are_forgotten(ledger: &(impl Ledger + Upkeep)) {
     let room = swept_room("dead");
-    let all = [event(1, created(&["a", "b"])), event(2, Change::Joined(users(&["c"]))), event(4, Change::Destroyed)];
+    let all =
+        [event(1, created(&["a", "b"])), event(2, RoomChange::Joined(users(&["c"]))), event(4, RoomChange::Destroyed)];
     record(ledger, &room, &all).await;
-    record(ledger, &room, &[event(3, Change::Left(users(&["a"]))), event(5, Change::Joined(users(&["d"])))]).await;
+    record(ledger, &room, &[event(3, RoomChange::Left(users(&["a"]))), event(5, RoomChange::Joined(users(&["d"])))])
+        .await;
     age(past_keeping());
     assert_eq!(sweep(ledger, &room).await, 3, "the list, the records of a and c");
     let state = read(ledger, &room).await;
     assert_eq!((state.destroyed, state.creations.len()), (Some(at(4)), 0));
     assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), users(&["d"]), "that joining may yet count");
-    record(ledger, &room, &[event(6, Change::Left(users(&["d"])))]).await;
+    record(ledger, &room, &[event(6, RoomChange::Left(users(&["d"])))]).await;
     age(past_keeping());
     assert_eq!(sweep(ledger, &room).await, 1, "the record of d");
     assert_eq!(sweep(ledger, &room).await, 0, "the end, which is alone, is only marked");
     assert_eq!(sweep(ledger, &room).await, 0);
     assert_eq!(read(ledger, &room).await, RoomState { destroyed: Some(at(4)), ..RoomState::default() });
-    record(ledger, &room, &[event(7, Change::Destroyed)]).await;
+    record(ledger, &room, &[event(7, RoomChange::Destroyed)]).await;
     age(past_keeping());
     assert_eq!(sweep(ledger, &room).await, 0, "a newer end takes the mark away");
     age(GRACE + Duration::from_mins(1));
@@ -396,7 +408,7 @@ async fn domains_are_forgotten_last(ledger: &(impl Ledger + Upkeep)) {
     let raise = async |register, counter| {
         ledger.raise_domain(SWEPT, register, &at(counter)).await.expect("the ledger answers");
     };
-    record(ledger, &room, &[event(21, created(&["a"])), event(22, Change::Joined(users(&["b"])))]).await;
+    record(ledger, &room, &[event(21, created(&["a"])), event(22, RoomChange::Joined(users(&["b"])))]).await;
     raise(DomainRegister::Deleted, 23).await;
     raise(DomainRegister::Created, 24).await;
     age(past_keeping());

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     model::{
-        Change, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomEvent, RoomState, Scope, Ticket,
+        Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomState, Scope, Ticket,
     },
     ordinal::Ordinal,
     port::{Ledger, LedgerError, Upkeep},
@@ -84,7 +84,7 @@ impl RoomState {
     /// Notes `event` where it is newer; returns what that changed.
     pub(crate) fn note(&mut self, event: &RoomEvent) -> Vec<Part> {
         match &event.change {
-            Change::Created { name, owner, participants } => {
+            RoomChange::Created { name, owner, participants } => {
                 if self.creations.contains_key(&event.at) {
                     return Vec::new();
                 }
@@ -99,18 +99,18 @@ impl RoomState {
                 self.creations.insert(event.at.clone(), creation);
                 vec![Part::Creation(event.at.clone())]
             }
-            Change::Destroyed => {
+            RoomChange::Destroyed => {
                 if raise(&mut self.destroyed, &event.at) {
                     vec![Part::End]
                 } else {
                     Vec::new()
                 }
             }
-            Change::Joined(users) => {
+            RoomChange::Joined(users) => {
                 let mut joins = |user: &&UserJid| raise(&mut self.member(user).joined, &event.at);
                 users.iter().filter(|user| joins(user)).cloned().map(Part::Member).collect()
             }
-            Change::Left(users) => {
+            RoomChange::Left(users) => {
                 let mut leaves = |user: &&UserJid| raise(&mut self.member(user).left, &event.at);
                 users.iter().filter(|user| leaves(user)).cloned().map(Part::Member).collect()
             }

@@ -21,8 +21,8 @@ pub use self::{
     dynamo::DynamoLedger,
     epoch::{DynamoEpochs, EpochError, EpochRegister},
     model::{
-        Change, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomEvent, RoomKind, RoomState, Scope,
-        Ticket,
+        Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState,
+        Scope, Ticket,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
     port::{Ledger, LedgerError, Upkeep},

@@ -122,7 +122,7 @@ pub struct RoomEvent {
     /// What the room is for.
     pub kind: RoomKind,
     /// What happened.
-    pub change: Change,
+    pub change: RoomChange,
 }
 
 impl RoomEvent {
@@ -133,11 +133,11 @@ impl RoomEvent {
         let at = Ordinal::new(version, &event.id);
         let (room, change) = match event.payload {
             Payload::RoomCreated { room, name, owner, participants } => {
-                (room, Change::Created { name, owner, participants: participants.into_iter().collect() })
+                (room, RoomChange::Created { name, owner, participants: participants.into_iter().collect() })
             }
-            Payload::RoomDestroyed { room } => (room, Change::Destroyed),
-            Payload::Joined { room, participants } => (room, Change::Joined(participants.into_iter().collect())),
-            Payload::Left { room, participants } => (room, Change::Left(participants.into_iter().collect())),
+            Payload::RoomDestroyed { room } => (room, RoomChange::Destroyed),
+            Payload::Joined { room, participants } => (room, RoomChange::Joined(participants.into_iter().collect())),
+            Payload::Left { room, participants } => (room, RoomChange::Left(participants.into_iter().collect())),
             Payload::DomainCreated { .. } | Payload::DomainDeleted { .. } => return None,
         };
         Some((room, Self { at, kind, change }))
@@ -146,7 +146,7 @@ impl RoomEvent {
 
 /// What an event says about its room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum RoomChange {
     /// The room was created. It stays what it is if it exists.
     Created {
         /// Its name, for people.

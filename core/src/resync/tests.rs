@@ -7,7 +7,7 @@ use crate::{
     address::UserJid,
     domains::DomainEvent,
     events::Version,
-    ledger::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
+    ledger::{MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind},
     testing::{Hosts, Rooms},
 };
 
@@ -28,7 +28,7 @@ fn created(counter: u64, participants: &[&str]) -> RoomEvent {
     RoomEvent {
         at: at(counter),
         kind: RoomKind::UsersGroup,
-        change: Change::Created { name: None, owner: None, participants },
+        change: RoomChange::Created { name: None, owner: None, participants },
     }
 }
 
@@ -47,7 +47,7 @@ async fn what_the_server_lost_is_back_and_what_people_made_stays() {
         let id = format!("team-{counter}");
         assert!(reconciler.apply(&room(&id), &[created(counter, &["alice", "bob"])], soon()).await[0].is_ok());
     }
-    let left = RoomEvent { at: at(500), kind: RoomKind::UsersGroup, change: Change::Left([user("bob")].into()) };
+    let left = RoomEvent { at: at(500), kind: RoomKind::UsersGroup, change: RoomChange::Left([user("bob")].into()) };
     assert!(reconciler.apply(&room("team-2"), &[left], soon()).await[0].is_ok());
 
     rooms.wipe();

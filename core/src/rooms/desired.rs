@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::model::{Grant, RoomSpec, Standing};
 use crate::{
     address::UserJid,
-    ledger::{Change, Creation, MemberRecord, Ordinal, RoomEvent, RoomState, Scope},
+    ledger::{Creation, MemberRecord, Ordinal, RoomChange, RoomEvent, RoomState, Scope},
 };
 
 impl RoomState {
@@ -22,10 +22,10 @@ impl RoomState {
     pub fn has_overtaken(&self, event: &RoomEvent) -> bool {
         let at = Some(&event.at);
         match &event.change {
-            Change::Created { .. } => self.ended() > at,
-            Change::Destroyed => self.ended() > at || self.creations.keys().next_back() > at,
-            Change::Joined(users) => users.iter().all(|user| self.interrupted(user).max(self.joined(user)) > at),
-            Change::Left(users) => users.iter().all(|user| {
+            RoomChange::Created { .. } => self.ended() > at,
+            RoomChange::Destroyed => self.ended() > at || self.creations.keys().next_back() > at,
+            RoomChange::Joined(users) => users.iter().all(|user| self.interrupted(user).max(self.joined(user)) > at),
+            RoomChange::Left(users) => users.iter().all(|user| {
                 let listed = self.creations.iter().filter(|(_, creation)| creation.participants.contains(user));
                 let listed = listed.map(|(at, _)| at).next_back();
                 self.interrupted(user).max(self.joined(user)).max(listed) > at

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Change, Ledger, RoomEvent, RoomKind, RoomState, Scope},
+    ledger::{Ledger, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     telemetry::Metric,
 };
 
@@ -80,8 +80,8 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         let outcome = self.pass(room, events, scope_of(events), deadline).await;
         let of_event = |event: &RoomEvent| match (&outcome, &event.change) {
             (Err(error), _) => Err(error.clone()),
-            (Ok(failures), Change::Created { .. } | Change::Destroyed) => first(failures.values()),
-            (Ok(failures), Change::Joined(users) | Change::Left(users)) => {
+            (Ok(failures), RoomChange::Created { .. } | RoomChange::Destroyed) => first(failures.values()),
+            (Ok(failures), RoomChange::Joined(users) | RoomChange::Left(users)) => {
                 first(users.iter().filter_map(|user| failures.get(user)))
             }
         };
@@ -109,7 +109,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         }
         let read = || within(deadline, self.ledger.read(room, &scope));
         let mut state = read().await?;
-        let destroyed = events.iter().find(|event| event.change == Change::Destroyed).map(|event| event.kind);
+        let destroyed = events.iter().find(|event| event.change == RoomChange::Destroyed).map(|event| event.kind);
         for _ in 0..MAX_ROUNDS {
             in_time(deadline)?;
             let mut failures = match self.make_agree(room, &state, &scope, destroyed, deadline).await {
@@ -224,8 +224,8 @@ fn scope_of(events: &[RoomEvent]) -> Scope {
     let mut members = BTreeSet::new();
     for event in events {
         match &event.change {
-            Change::Created { .. } | Change::Destroyed => return Scope::Whole,
-            Change::Joined(users) | Change::Left(users) => members.extend(users.iter().cloned()),
+            RoomChange::Created { .. } | RoomChange::Destroyed => return Scope::Whole,
+            RoomChange::Joined(users) | RoomChange::Left(users) => members.extend(users.iter().cloned()),
         }
     }
     Scope::Members(members)

@@ -13,8 +13,8 @@ use sippo_xmpp_core::{
     aws,
     events::Version,
     ledger::{
-        Change, DynamoEpochs, DynamoLedger, EpochRegister, Ledger, OnRecord, Ordinal, RoomEvent, RoomKind, RoomState,
-        Scope, Upkeep, conformance,
+        DynamoEpochs, DynamoLedger, EpochRegister, Ledger, OnRecord, Ordinal, RoomChange, RoomEvent, RoomKind,
+        RoomState, Scope, Upkeep, conformance,
     },
     table::Table,
 };
@@ -39,13 +39,13 @@ fn users(count: usize) -> BTreeSet<UserJid> {
     (0..count).map(|i| UserJid::of_username(&format!("user-{i}"), "ledger.test").unwrap()).collect()
 }
 
-fn event(counter: u64, change: Change) -> RoomEvent {
+fn event(counter: u64, change: RoomChange) -> RoomEvent {
     let at = Ordinal::new(Version { epoch: 1, counter }, "e");
     RoomEvent { at, kind: RoomKind::Conference, change }
 }
 
-fn created(participants: BTreeSet<UserJid>) -> Change {
-    Change::Created { name: None, owner: None, participants }
+fn created(participants: BTreeSet<UserJid>) -> RoomChange {
+    RoomChange::Created { name: None, owner: None, participants }
 }
 
 #[tokio::test]
@@ -161,14 +161,14 @@ async fn measure() {
     ledger.record(&large, &[event(1, created(users(4_000)))]).await.unwrap();
     for round in 2..=4 {
         let (began, one) = (Instant::now(), users(1));
-        ledger.record(&large, &[event(round, Change::Joined(one.clone()))]).await.unwrap();
+        ledger.record(&large, &[event(round, RoomChange::Joined(one.clone()))]).await.unwrap();
         println!("measured: one joining: {:.1} ms", milliseconds(began));
         let began = Instant::now();
         ledger.read(&large, &Scope::Members(one)).await.unwrap();
         println!("measured: a read of one member in a room of 4,000: {:.1} ms", milliseconds(began));
     }
     let began = Instant::now();
-    ledger.record(&large, &[event(9, Change::Joined(users(1_000)))]).await.unwrap();
+    ledger.record(&large, &[event(9, RoomChange::Joined(users(1_000)))]).await.unwrap();
     println!("measured: 1,000 joining at once: {:.1} ms", milliseconds(began));
     let began = Instant::now();
     ledger.read(&large, &Scope::Whole).await.unwrap();

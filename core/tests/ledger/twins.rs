@@ -12,8 +12,8 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{
-        Change, DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomEvent, RoomKind, Scope,
-        Ticket, Upkeep,
+        DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind,
+        Scope, Ticket, Upkeep,
     },
 };
 
@@ -54,11 +54,15 @@ impl Dice {
         let change = match self.rng.u8(..8) {
             0..=2 => {
                 let owner = self.rng.bool().then(|| self.user());
-                Change::Created { name: self.rng.bool().then(|| "Name".to_owned()), owner, participants: self.users() }
+                RoomChange::Created {
+                    name: self.rng.bool().then(|| "Name".to_owned()),
+                    owner,
+                    participants: self.users(),
+                }
             }
-            3 => Change::Destroyed,
-            4..=5 => Change::Joined(self.users()),
-            _ => Change::Left(self.users()),
+            3 => RoomChange::Destroyed,
+            4..=5 => RoomChange::Joined(self.users()),
+            _ => RoomChange::Left(self.users()),
         };
         RoomEvent { at: self.at(), kind: RoomKind::UsersGroup, change }
     }

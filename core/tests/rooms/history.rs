@@ -8,7 +8,7 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    ledger::{Change, Ordinal, RoomEvent, RoomKind},
+    ledger::{Ordinal, RoomChange, RoomEvent, RoomKind},
 };
 
 use crate::sim::End;
@@ -32,16 +32,16 @@ struct Model {
 }
 
 impl Model {
-    fn handle(&mut self, change: &Change) {
+    fn handle(&mut self, change: &RoomChange) {
         match change {
-            Change::Created { owner, participants, .. } => {
+            RoomChange::Created { owner, participants, .. } => {
                 self.exists = true;
                 self.add(participants);
                 self.roles.extend(owner.iter().map(|owner| (owner.clone(), Role::Owner)));
             }
-            Change::Destroyed => *self = Self::default(),
-            Change::Joined(users) => self.add(users),
-            Change::Left(users) => {
+            RoomChange::Destroyed => *self = Self::default(),
+            RoomChange::Joined(users) => self.add(users),
+            RoomChange::Left(users) => {
                 self.roles.retain(|user, _| !users.contains(user));
                 self.invited.retain(|user| !users.contains(user));
             }
@@ -68,12 +68,12 @@ impl History {
             let change = match rng.u8(..8) {
                 0..=1 => {
                     let owner = rng.bool().then(|| users[rng.usize(..users.len())].clone());
-                    Change::Created { name: None, owner, participants: some }
+                    RoomChange::Created { name: None, owner, participants: some }
                 }
-                2 => Change::Destroyed,
-                3..=4 => Change::Joined(one),
-                5 => Change::Joined(some),
-                _ => Change::Left(one),
+                2 => RoomChange::Destroyed,
+                3..=4 => RoomChange::Joined(one),
+                5 => RoomChange::Joined(some),
+                _ => RoomChange::Left(one),
             };
             // Mostly one room, so that there is something to interfere with.
             let room = rooms[usize::from(rng.u8(..4) == 0)].clone();
@@ -92,9 +92,9 @@ impl History {
     }
 
     fn interruptions<'a>(&'a self, room: &'a RoomJid, user: &'a UserJid) -> impl Iterator<Item = &'a Ordinal> {
-        let interrupts = |change: &Change| match change {
-            Change::Destroyed => true,
-            Change::Left(users) => users.contains(user),
+        let interrupts = |change: &RoomChange| match change {
+            RoomChange::Destroyed => true,
+            RoomChange::Left(users) => users.contains(user),
             _ => false,
         };
         self.0.iter().filter(move |(of, event)| of == room && interrupts(&event.change)).map(|(_, event)| &event.at)
@@ -106,7 +106,7 @@ impl History {
             if found.map(|found| &found.roles) != wanted {
                 return Err(format!("{room} ended as {found:?}, not as {wanted:?}"));
             }
-            let ended = self.0.iter().rfind(|(of, event)| of == room && event.change == Change::Destroyed);
+            let ended = self.0.iter().rfind(|(of, event)| of == room && event.change == RoomChange::Destroyed);
             if let (Some(found), Some((_, ended))) = (found, ended)
                 && found.life <= ended.at
             {

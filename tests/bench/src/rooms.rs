@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    ledger::{Change, MemoryLedger, Ordinal, RoomEvent, RoomKind},
+    ledger::{MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind},
     rooms::{Grant, Invitation, MucRooms, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
     xmpp::{Timings, XmppClient},
 };
@@ -125,20 +125,20 @@ impl Actor {
 
     async fn create(&mut self, room: &RoomJid, members: Vec<UserJid>) -> Result<(), String> {
         let participants = members.into_iter().collect();
-        let event = self.event(Change::Created { name: None, owner: None, participants });
+        let event = self.event(RoomChange::Created { name: None, owner: None, participants });
         self.apply(room, &[event]).await
     }
 
     async fn join(&mut self, room: &RoomJid, members: &[UserJid]) -> Result<(), String> {
         for some in members.chunks(BATCH) {
             let events: Vec<RoomEvent> =
-                some.iter().map(|user| self.event(Change::Joined(BTreeSet::from([user.clone()])))).collect();
+                some.iter().map(|user| self.event(RoomChange::Joined(BTreeSet::from([user.clone()])))).collect();
             self.apply(room, &events).await?;
         }
         Ok(())
     }
 
-    fn event(&mut self, change: Change) -> RoomEvent {
+    fn event(&mut self, change: RoomChange) -> RoomEvent {
         self.counter += 1;
         let at = Ordinal::new(Version { epoch: 1, counter: self.counter }, "bench");
         RoomEvent { at, kind: RoomKind::UsersGroup, change }

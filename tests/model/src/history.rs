@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 use sippo_xmpp_core::{
     address::UserJid,
     events::Version,
-    ledger::{Change, Ordinal, RoomEvent, RoomKind},
+    ledger::{Ordinal, RoomChange, RoomEvent, RoomKind},
 };
 
 /// The users there are; a set of them is a bit each.
@@ -52,11 +52,11 @@ impl Event {
     pub fn to_room_event(self, index: usize) -> RoomEvent {
         let change = match self {
             Self::Create { participants, owner } => {
-                Change::Created { name: None, owner: users(owner).pop_first(), participants: users(participants) }
+                RoomChange::Created { name: None, owner: users(owner).pop_first(), participants: users(participants) }
             }
-            Self::Destroy => Change::Destroyed,
-            Self::Join(who) => Change::Joined(users(who)),
-            Self::Leave(who) => Change::Left(users(who)),
+            Self::Destroy => RoomChange::Destroyed,
+            Self::Join(who) => RoomChange::Joined(users(who)),
+            Self::Leave(who) => RoomChange::Left(users(who)),
         };
         RoomEvent { at: ordinal(place(index)), kind: RoomKind::UsersGroup, change }
     }

@@ -14,7 +14,7 @@ use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped},
-    ledger::{Change, Ledger, Ordinal, RoomEvent, Upkeep},
+    ledger::{Ledger, Ordinal, RoomChange, RoomEvent, Upkeep},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
         self, Metric,
@@ -238,8 +238,8 @@ async fn together(span: Span, parts: Vec<Part>, work: impl Future<Output = Vec<R
 }
 
 /// Whether nobody is left of those who joined: they have no chat, so there is nothing to do.
-fn is_empty(change: &Change) -> bool {
-    matches!(change, Change::Joined(users) | Change::Left(users) if users.is_empty())
+fn is_empty(change: &RoomChange) -> bool {
+    matches!(change, RoomChange::Joined(users) | RoomChange::Left(users) if users.is_empty())
 }
 
 /// How long to wait before a message that failed is tried again; before the limit that is configured.

@@ -23,7 +23,7 @@ use self::{
     reading::{Read, Reading, ordinal},
 };
 use super::{
-    model::{Change, DomainRegister, DomainState, RoomEvent, RoomState, Scope, Ticket},
+    model::{DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope, Ticket},
     ordinal::Ordinal,
     port::{Ledger, LedgerError},
 };
@@ -157,16 +157,16 @@ impl Ledger for DynamoLedger {
         for event in events {
             let at = Some(&event.at);
             match &event.change {
-                Change::Created { name, owner, participants } => {
+                RoomChange::Created { name, owner, participants } => {
                     let new = New { name: name.as_deref(), owner: owner.as_ref(), participants };
                     creations.push(self.create(room, event, new));
                 }
-                Change::Destroyed => end = end.max(at),
-                Change::Joined(users) => users.iter().for_each(|user| {
+                RoomChange::Destroyed => end = end.max(at),
+                RoomChange::Joined(users) => users.iter().for_each(|user| {
                     let joined = &mut members.entry(user).or_default().0;
                     *joined = at.max(*joined);
                 }),
-                Change::Left(users) => users.iter().for_each(|user| {
+                RoomChange::Left(users) => users.iter().for_each(|user| {
                     let left = &mut members.entry(user).or_default().1;
                     *left = at.max(*left);
                 }),

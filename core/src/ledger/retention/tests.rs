@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     address::RoomJid,
     events::Version,
-    ledger::{Change, Creation, Ledger, MemoryLedger, RoomEvent, RoomKind, Scope, Upkeep},
+    ledger::{Creation, Ledger, MemoryLedger, RoomChange, RoomEvent, RoomKind, Scope, Upkeep},
     rooms::Standing,
 };
 
@@ -17,10 +17,10 @@ fn user(name: &str) -> UserJid {
 fn random_event(rng: &mut fastrand::Rng, counter: u64) -> RoomEvent {
     let some: BTreeSet<UserJid> = USERS.iter().filter(|_| rng.bool()).map(|name| user(name)).collect();
     let change = match rng.u8(..8) {
-        0..=2 => Change::Created { name: None, owner: rng.bool().then(|| user("a")), participants: some },
-        3 => Change::Destroyed,
-        4..=5 => Change::Joined(some),
-        _ => Change::Left(some),
+        0..=2 => RoomChange::Created { name: None, owner: rng.bool().then(|| user("a")), participants: some },
+        3 => RoomChange::Destroyed,
+        4..=5 => RoomChange::Joined(some),
+        _ => RoomChange::Left(some),
     };
     let at = Ordinal::new(Version { epoch: 1, counter }, "e");
     RoomEvent { at, kind: RoomKind::UsersGroup, change }

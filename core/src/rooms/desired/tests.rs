@@ -17,23 +17,23 @@ fn users(names: &str) -> BTreeSet<UserJid> {
 
 fn create(counter: u64, owner: &str, participants: &str) -> RoomEvent {
     let owner = (!owner.is_empty()).then(|| user(owner));
-    event(counter, Change::Created { name: None, owner, participants: users(participants) })
+    event(counter, RoomChange::Created { name: None, owner, participants: users(participants) })
 }
 
-fn event(counter: u64, change: Change) -> RoomEvent {
+fn event(counter: u64, change: RoomChange) -> RoomEvent {
     RoomEvent { at: at(counter), kind: RoomKind::UsersGroup, change }
 }
 
 fn join(counter: u64, name: &str) -> RoomEvent {
-    event(counter, Change::Joined(users(name)))
+    event(counter, RoomChange::Joined(users(name)))
 }
 
 fn leave(counter: u64, name: &str) -> RoomEvent {
-    event(counter, Change::Left(users(name)))
+    event(counter, RoomChange::Left(users(name)))
 }
 
 fn destroy(counter: u64) -> RoomEvent {
-    event(counter, Change::Destroyed)
+    event(counter, RoomChange::Destroyed)
 }
 
 fn state(events: &[RoomEvent]) -> RoomState {
@@ -160,5 +160,5 @@ fn an_event_is_overtaken_when_a_newer_one_decides() {
     assert!(state.has_overtaken(&leave(9, "d")), "the creation that lists her is newer");
     assert!(!state.has_overtaken(&leave(11, "d")));
     assert!(!state.has_overtaken(&join(9, "e")) && state.has_overtaken(&join(7, "e")), "only the end counts for her");
-    assert!(!state.has_overtaken(&event(9, Change::Joined(users("c e")))), "as long as one of them is not");
+    assert!(!state.has_overtaken(&event(9, RoomChange::Joined(users("c e")))), "as long as one of them is not");
 }

@@ -34,12 +34,12 @@ const ITEM_OVERHEAD: usize = 24;
 
 /// What is to become of someone's affiliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(super) enum AffiliationChange {
     Grant(Grant),
     Revoke,
 }
 
-impl Change {
+impl AffiliationChange {
     fn item(self, user: &UserJid) -> Affiliation {
         let jid = user.as_bare().clone();
         match self {
@@ -62,7 +62,7 @@ impl Change {
 pub(super) async fn apply(
     client: &XmppClient,
     room: &RoomJid,
-    changes: &[(&UserJid, Change)],
+    changes: &[(&UserJid, AffiliationChange)],
     ended: Option<&Ordinal>,
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
@@ -75,10 +75,12 @@ pub(super) async fn apply(
 }
 
 /// Cuts `changes` so that each piece fits into a stanza.
-fn chunks<'a, 'b>(mut rest: &'a [(&'b UserJid, Change)]) -> impl Iterator<Item = &'a [(&'b UserJid, Change)]> {
+fn chunks<'a, 'b>(
+    mut rest: &'a [(&'b UserJid, AffiliationChange)],
+) -> impl Iterator<Item = &'a [(&'b UserJid, AffiliationChange)]> {
     std::iter::from_fn(move || {
         let mut size = 0;
-        let fits = |(user, _): &&(&UserJid, Change)| {
+        let fits = |(user, _): &&(&UserJid, AffiliationChange)| {
             size += user.as_str().len() + ITEM_OVERHEAD;
             size <= MAX_CHUNK
         };
@@ -91,7 +93,7 @@ fn chunks<'a, 'b>(mut rest: &'a [(&'b UserJid, Change)]) -> impl Iterator<Item =
 async fn apply_chunk(
     client: &XmppClient,
     room: &RoomJid,
-    changes: &[(&UserJid, Change)],
+    changes: &[(&UserJid, AffiliationChange)],
     ended: Option<&Ordinal>,
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
@@ -131,18 +133,18 @@ fn refusal_of(error: ServerError) -> ServerError {
 async fn one_by_one(
     client: &XmppClient,
     room: &RoomJid,
-    changes: &[(&UserJid, Change)],
+    changes: &[(&UserJid, AffiliationChange)],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
     let mut kept = BTreeSet::new();
-    if changes.iter().any(|(_, change)| *change == Change::Grant(Grant::AtLeastMember)) {
+    if changes.iter().any(|(_, change)| *change == AffiliationChange::Grant(Grant::AtLeastMember)) {
         kept = list(client, room, "owner", deadline).await?;
         kept.extend(list(client, room, "admin", deadline).await?);
     }
-    let wanted = changes
-        .iter()
-        .filter(|(user, change)| !(*change == Change::Grant(Grant::AtLeastMember) && kept.contains(user.as_bare())));
-    let set = async |user: &UserJid, change: Change| {
+    let wanted = changes.iter().filter(|(user, change)| {
+        !(*change == AffiliationChange::Grant(Grant::AtLeastMember) && kept.contains(user.as_bare()))
+    });
+    let set = async |user: &UserJid, change: AffiliationChange| {
         let item = AdminItem { affiliation: Some(change.affiliation().to_owned()), jid: Some(user.as_bare().clone()) };
         let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).once();
         (user.clone(), client.request(&request, deadline).await)
@@ -190,7 +192,7 @@ mod tests {
         let users: Vec<UserJid> = (0..5_000)
             .map(|n| UserJid::of_username(&format!("{}{n}", "x".repeat(100)), "example.test").unwrap())
             .collect();
-        let changes: Vec<_> = users.iter().map(|user| (user, Change::Grant(Grant::ExactlyMember))).collect();
+        let changes: Vec<_> = users.iter().map(|user| (user, AffiliationChange::Grant(Grant::ExactlyMember))).collect();
         let cut: Vec<_> = chunks(&changes).collect();
         assert!(cut.len() > 1);
         assert_eq!(cut.concat(), changes);

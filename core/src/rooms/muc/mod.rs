@@ -13,7 +13,7 @@ mod stanzas;
 use tokio::time::Instant;
 
 use self::{
-    affiliations::Change,
+    affiliations::AffiliationChange,
     errors::{server_error, stanza_error},
     stanzas::{Destroy, Ensure, life},
 };
@@ -77,12 +77,12 @@ impl RoomServer for MucRooms {
         ended: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        let changes: Vec<_> = grants.iter().map(|(user, grant)| (user, Change::Grant(*grant))).collect();
+        let changes: Vec<_> = grants.iter().map(|(user, grant)| (user, AffiliationChange::Grant(*grant))).collect();
         affiliations::apply(&self.client, room, &changes, ended, deadline).await
     }
 
     async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
-        let changes: Vec<_> = users.iter().map(|user| (user, Change::Revoke)).collect();
+        let changes: Vec<_> = users.iter().map(|user| (user, AffiliationChange::Revoke)).collect();
         affiliations::apply(&self.client, room, &changes, None, deadline).await
     }
 
