@@ -9,7 +9,7 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    model::{DomainRegister, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope, Ticket},
+    model::{ClaimTarget, DomainRegister, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     ordinal::Ordinal,
     port::{Ledger, Upkeep},
     retention::{GRACE, KEPT},
@@ -236,17 +236,17 @@ async fn domains(ledger: &impl Ledger) {
 async fn claims_of_members(ledger: &impl Ledger) {
     let room = room("member-claims");
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let (minute, ticket) = (Duration::from_mins(1), Ticket::Member(user("a")));
+    let (minute, target) = (Duration::from_mins(1), ClaimTarget::Member(user("a")));
     let claim = async |interrupted: Option<u64>, now: SystemTime| {
         let interrupted = interrupted.map(at);
-        ledger.claim(&room, &ticket, interrupted.as_ref(), now, now + minute).await.expect("the ledger answers")
+        ledger.claim(&room, &target, interrupted.as_ref(), now, now + minute).await.expect("the ledger answers")
     };
     assert!(claim(None, start).await, "a member without a record can be claimed");
     assert!(!claim(None, start).await, "a claim holds");
     assert!(claim(None, start + minute).await, "and expires");
-    ledger.release(&room, &ticket, start + minute).await.expect("the ledger answers");
+    ledger.release(&room, &target, start + minute).await.expect("the ledger answers");
     assert!(!claim(None, start + minute).await, "nobody gives back a claim that is no longer hers");
-    ledger.release(&room, &ticket, start + minute * 2).await.expect("the ledger answers");
+    ledger.release(&room, &target, start + minute * 2).await.expect("the ledger answers");
     assert!(claim(None, start + minute).await, "what was given back can be claimed");
     ledger.mark_invited(&room, &user("a"), &at(10)).await.expect("the ledger answers");
     ledger.mark_invited(&room, &user("a"), &at(9)).await.expect("the ledger answers");
@@ -260,9 +260,9 @@ async fn claims_of_members(ledger: &impl Ledger) {
 async fn claims_of_creations(ledger: &impl Ledger) {
     let room = room("creation-claims");
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-    let (minute, ticket) = (Duration::from_mins(1), Ticket::Creation(at(1)));
+    let (minute, target) = (Duration::from_mins(1), ClaimTarget::Creation(at(1)));
     let claim = async |now: SystemTime| {
-        ledger.claim(&room, &ticket, None, now, now + minute).await.expect("the ledger answers")
+        ledger.claim(&room, &target, None, now, now + minute).await.expect("the ledger answers")
     };
     assert!(!claim(start).await, "what was not created cannot be claimed");
     record(ledger, &room, &[event(1, created(&["a", "b"]))]).await;
@@ -290,13 +290,13 @@ async fn races(ledger: &impl Ledger) {
     assert_eq!((state.destroyed, state.members[&user("a")].joined.clone()), (Some(at(20)), Some(at(20))));
     join_all((0..5).map(|_| async { record(ledger, &room, &[event(30, created(&["a"]))]).await })).await;
     let (now, until) = (clock(), clock() + Duration::from_mins(2));
-    for ticket in [Ticket::Creation(at(30)), Ticket::Member(user("b")), Ticket::Member(user("a"))] {
-        let claim = || ledger.claim(&room, &ticket, None, now, until);
+    for target in [ClaimTarget::Creation(at(30)), ClaimTarget::Member(user("b")), ClaimTarget::Member(user("a"))] {
+        let claim = || ledger.claim(&room, &target, None, now, until);
         let claims = join_all((0..10).map(|_| claim())).await;
         assert_eq!(
             claims.into_iter().filter(|won| *won.as_ref().expect("the ledger answers")).count(),
             1,
-            "{ticket:?}"
+            "{target:?}"
         );
     }
 }

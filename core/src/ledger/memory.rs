@@ -8,7 +8,8 @@ use std::{
 
 use super::{
     model::{
-        Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomState, Scope, Ticket,
+        ClaimTarget, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomState,
+        Scope,
     },
     ordinal::Ordinal,
     port::{Ledger, LedgerError, Upkeep},
@@ -121,30 +122,30 @@ impl RoomState {
         self.members.entry(user.clone()).or_default()
     }
 
-    /// The claim on `ticket`; `None` if there is no such record or creation.
-    fn claimed(&mut self, ticket: &Ticket) -> Option<&mut Option<SystemTime>> {
-        match ticket {
-            Ticket::Member(user) => self.members.get_mut(user).map(|record| &mut record.claimed),
-            Ticket::Creation(at) => self.creations.get_mut(at).map(|creation| &mut creation.claimed),
+    /// The claim on `target`; `None` if there is no such record or creation.
+    fn claimed(&mut self, target: &ClaimTarget) -> Option<&mut Option<SystemTime>> {
+        match target {
+            ClaimTarget::Member(user) => self.members.get_mut(user).map(|record| &mut record.claimed),
+            ClaimTarget::Creation(at) => self.creations.get_mut(at).map(|creation| &mut creation.claimed),
         }
     }
 
-    /// Whether the invitations of `ticket` were made, or can never be.
-    fn is_made(&self, ticket: &Ticket, interrupted: Option<&Ordinal>) -> bool {
-        match ticket {
-            Ticket::Member(user) => {
+    /// Whether the invitations of `target` were made, or can never be.
+    fn is_made(&self, target: &ClaimTarget, interrupted: Option<&Ordinal>) -> bool {
+        match target {
+            ClaimTarget::Member(user) => {
                 let invited = self.members.get(user).and_then(|record| record.invited.as_ref());
                 invited.is_some_and(|at| Some(at) > interrupted)
             }
-            Ticket::Creation(at) => self.creations.get(at).is_none_or(|creation| creation.announced.is_some()),
+            ClaimTarget::Creation(at) => self.creations.get(at).is_none_or(|creation| creation.announced.is_some()),
         }
     }
 }
 
-fn part_of(ticket: &Ticket) -> Part {
-    match ticket {
-        Ticket::Member(user) => Part::Member(user.clone()),
-        Ticket::Creation(at) => Part::Creation(at.clone()),
+fn part_of(target: &ClaimTarget) -> Part {
+    match target {
+        ClaimTarget::Member(user) => Part::Member(user.clone()),
+        ClaimTarget::Creation(at) => Part::Creation(at.clone()),
     }
 }
 
@@ -187,31 +188,31 @@ impl Ledger for MemoryLedger {
     async fn claim(
         &self,
         room: &RoomJid,
-        ticket: &Ticket,
+        target: &ClaimTarget,
         interrupted: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
         Ok(self.change(room, |state| {
-            if state.is_made(ticket, interrupted) {
+            if state.is_made(target, interrupted) {
                 return (false, Vec::new());
             }
-            if let Ticket::Member(user) = ticket {
+            if let ClaimTarget::Member(user) = target {
                 state.member(user);
             }
-            match state.claimed(ticket).filter(|claimed| claimed.is_none_or(|end| end <= now)) {
+            match state.claimed(target).filter(|claimed| claimed.is_none_or(|end| end <= now)) {
                 Some(claimed) => *claimed = Some(until),
                 None => return (false, Vec::new()),
             }
-            (true, vec![part_of(ticket)])
+            (true, vec![part_of(target)])
         }))
     }
 
-    async fn release(&self, room: &RoomJid, ticket: &Ticket, until: SystemTime) -> Result<(), LedgerError> {
-        self.change(room, |state| match state.claimed(ticket).filter(|claimed| **claimed == Some(until)) {
+    async fn release(&self, room: &RoomJid, target: &ClaimTarget, until: SystemTime) -> Result<(), LedgerError> {
+        self.change(room, |state| match state.claimed(target).filter(|claimed| **claimed == Some(until)) {
             Some(claimed) => {
                 *claimed = None;
-                ((), vec![part_of(ticket)])
+                ((), vec![part_of(target)])
             }
             None => ((), Vec::new()),
         });

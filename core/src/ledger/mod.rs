@@ -21,8 +21,8 @@ pub use self::{
     dynamo::DynamoLedger,
     epoch::{DynamoEpochs, EpochError, EpochRegister},
     model::{
-        Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState,
-        Scope, Ticket,
+        ClaimTarget, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind,
+        RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
     port::{Ledger, LedgerError, Upkeep},

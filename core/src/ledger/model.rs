@@ -197,7 +197,7 @@ pub enum DomainRegister {
 
 /// Whose invitations a claim is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Ticket {
+pub enum ClaimTarget {
     /// One member's.
     Member(UserJid),
     /// Those of all participants of the creation, so that a room of 1,000 costs one claim and not as many.

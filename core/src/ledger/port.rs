@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{
-    model::{DomainRegister, DomainState, OnRecord, RoomEvent, RoomState, Scope, Ticket},
+    model::{ClaimTarget, DomainRegister, DomainState, OnRecord, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
 };
 use crate::address::{RoomJid, UserJid};
@@ -67,7 +67,7 @@ pub trait Ledger {
     /// [`LedgerError`].
     fn domain(&self, domain: &str) -> impl Future<Output = Result<DomainState, LedgerError>> + Send;
 
-    /// Claims the invitations of `ticket` until `until`; whether that succeeded. One conditional write: it
+    /// Claims the invitations of `target` until `until`; whether that succeeded. One conditional write: it
     /// fails if another claim ends after `now`, or if the invitations were made: for a member, if `invited` is
     /// newer than `interrupted`; for a creation, if it was announced.
     ///
@@ -76,7 +76,7 @@ pub trait Ledger {
     fn claim(
         &self,
         room: &RoomJid,
-        ticket: &Ticket,
+        target: &ClaimTarget,
         interrupted: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
@@ -89,7 +89,7 @@ pub trait Ledger {
     fn release(
         &self,
         room: &RoomJid,
-        ticket: &Ticket,
+        target: &ClaimTarget,
         until: SystemTime,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 

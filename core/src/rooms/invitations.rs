@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Ledger, Ordinal, RoomKind, RoomState, Scope, Ticket},
+    ledger::{ClaimTarget, Ledger, Ordinal, RoomKind, RoomState, Scope},
     telemetry::Metric,
 };
 
@@ -123,19 +123,20 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
         let now = (self.clock)();
         let left = self.deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
         let until = now + left.min(CLAIM);
-        let (mut tickets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
+        let (mut targets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
         for (user, _) in wanted {
             let listed = state.unannounced(user).next().filter(|_| *self.scope == Scope::Whole);
-            let ticket = listed.map_or_else(|| Ticket::Member(user.clone()), |(at, _)| Ticket::Creation(at.clone()));
-            to_claim.entry(ticket.clone()).or_insert_with(|| state.interrupted(user));
-            tickets.insert(user.clone(), ticket);
+            let target =
+                listed.map_or_else(|| ClaimTarget::Member(user.clone()), |(at, _)| ClaimTarget::Creation(at.clone()));
+            to_claim.entry(target.clone()).or_insert_with(|| state.interrupted(user));
+            targets.insert(user.clone(), target);
         }
-        let claims = to_claim.into_iter().map(async |(ticket, interrupted)| {
-            let claim = self.ledger.claim(self.room, &ticket, interrupted, now, until);
-            Ok(within(self.deadline, claim).await?.then_some(ticket))
+        let claims = to_claim.into_iter().map(async |(target, interrupted)| {
+            let claim = self.ledger.claim(self.room, &target, interrupted, now, until);
+            Ok(within(self.deadline, claim).await?.then_some(target))
         });
         let held = some_at_a_time(claims).await?.into_iter().flatten().collect();
-        Ok(Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, tickets })
+        Ok(Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, targets })
     }
 
     /// Sends `invitations`; returns those that were sent, or that no retry helps.
@@ -182,9 +183,9 @@ struct Claims<'a, L> {
     /// When they end.
     until: SystemTime,
     /// Those that succeeded.
-    held: Vec<Ticket>,
+    held: Vec<ClaimTarget>,
     /// Which claim covers whom, whether it succeeded or not.
-    tickets: BTreeMap<UserJid, Ticket>,
+    targets: BTreeMap<UserJid, ClaimTarget>,
 }
 
 impl<L: Ledger + Sync> Claims<'_, L> {
@@ -192,10 +193,10 @@ impl<L: Ledger + Sync> Claims<'_, L> {
     fn sendable(&self, state: &RoomState, due: Vec<(UserJid, Ordinal)>) -> Vec<Invitation> {
         due.into_iter()
             .filter(|(user, _)| !self.rivalled(state, user))
-            .filter_map(|(to, since)| match self.tickets.get(&to).filter(|ticket| self.held.contains(ticket))? {
-                Ticket::Member(_) => Some(Invitation { to, since }),
+            .filter_map(|(to, since)| match self.targets.get(&to).filter(|target| self.held.contains(target))? {
+                ClaimTarget::Member(_) => Some(Invitation { to, since }),
                 // As it will be marked: that covers no spell which a later creation begins.
-                Ticket::Creation(at) => Some(Invitation { to, since: at.clone() }),
+                ClaimTarget::Creation(at) => Some(Invitation { to, since: at.clone() }),
             })
             .collect()
     }
@@ -206,20 +207,20 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         let own = state.members.get(user).is_some_and(|record| live(record.claimed));
         let others_creation = state
             .unannounced(user)
-            .any(|(at, creation)| live(creation.claimed) && !self.held.contains(&Ticket::Creation(at.clone())));
-        (own && !self.held.contains(&Ticket::Member(user.clone()))) || others_creation
+            .any(|(at, creation)| live(creation.claimed) && !self.held.contains(&ClaimTarget::Creation(at.clone())));
+        (own && !self.held.contains(&ClaimTarget::Member(user.clone()))) || others_creation
     }
 
     /// Marks what was sent, and gives back the claims of what was not.
     async fn mark(self, state: &RoomState, sent: &BTreeMap<UserJid, Ordinal>) -> Result<(), ReconcileError> {
-        let marks = self.held.iter().map(async |ticket| match ticket {
-            Ticket::Member(user) => match sent.get(user) {
+        let marks = self.held.iter().map(async |target| match target {
+            ClaimTarget::Member(user) => match sent.get(user) {
                 Some(since) => within(self.deadline, self.ledger.mark_invited(self.room, user, since)).await,
-                None => within(self.deadline, self.ledger.release(self.room, ticket, self.until)).await,
+                None => within(self.deadline, self.ledger.release(self.room, target, self.until)).await,
             },
-            Ticket::Creation(at) => {
+            ClaimTarget::Creation(at) => {
                 let uninvited =
-                    |user: &&UserJid| !(sent.contains_key(*user) && self.tickets.get(*user) == Some(ticket));
+                    |user: &&UserJid| !(sent.contains_key(*user) && self.targets.get(*user) == Some(target));
                 let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
                 let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
                 within(self.deadline, self.ledger.mark_announced(self.room, at, &except)).await
@@ -230,7 +231,7 @@ impl<L: Ledger + Sync> Claims<'_, L> {
 
     async fn release(self) -> Result<(), ReconcileError> {
         let releases =
-            self.held.iter().map(|ticket| within(self.deadline, self.ledger.release(self.room, ticket, self.until)));
+            self.held.iter().map(|target| within(self.deadline, self.ledger.release(self.room, target, self.until)));
         some_at_a_time(releases).await.map(drop)
     }
 }

@@ -12,8 +12,8 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{
-        DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind,
-        Scope, Ticket, Upkeep,
+        ClaimTarget, DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomChange, RoomEvent,
+        RoomKind, Scope, Upkeep,
     },
 };
 
@@ -67,8 +67,8 @@ impl Dice {
         RoomEvent { at: self.at(), kind: RoomKind::UsersGroup, change }
     }
 
-    fn ticket(&mut self) -> Ticket {
-        if self.rng.bool() { Ticket::Member(self.user()) } else { Ticket::Creation(self.at()) }
+    fn target(&mut self) -> ClaimTarget {
+        if self.rng.bool() { ClaimTarget::Member(self.user()) } else { ClaimTarget::Creation(self.at()) }
     }
 }
 
@@ -83,10 +83,10 @@ async fn step(ledger: &(impl Ledger + Upkeep), room: &RoomJid, mut dice: Dice) -
             format!("{:?}", ledger.record(room, &events).await)
         }
         6..=8 => {
-            let (ticket, interrupted) = (dice.ticket(), dice.rng.bool().then(|| dice.at()));
-            format!("{:?}", ledger.claim(room, &ticket, interrupted.as_ref(), now(), until(now())).await)
+            let (target, interrupted) = (dice.target(), dice.rng.bool().then(|| dice.at()));
+            format!("{:?}", ledger.claim(room, &target, interrupted.as_ref(), now(), until(now())).await)
         }
-        9 => format!("{:?}", ledger.release(room, &dice.ticket(), until(now())).await),
+        9 => format!("{:?}", ledger.release(room, &dice.target(), until(now())).await),
         10 => format!("{:?}", ledger.mark_invited(room, &dice.user(), &dice.at()).await),
         11..=12 => format!("{:?}", ledger.mark_announced(room, &dice.at(), &dice.users()).await),
         13 => {

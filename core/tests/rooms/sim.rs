@@ -13,8 +13,8 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     ledger::{
-        DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomKind, RoomState, Scope,
-        Ticket,
+        ClaimTarget, DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomKind,
+        RoomState, Scope,
     },
     rooms::{CLAIM, Grant, Invitation, ReconcileError, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
 };
@@ -225,20 +225,20 @@ impl Ledger for SimLedger {
     async fn claim(
         &self,
         room: &RoomJid,
-        ticket: &Ticket,
+        target: &ClaimTarget,
         interrupted: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
         self.pause().await?;
-        let claimed = self.inner.claim(room, ticket, interrupted, now, until).await?;
+        let claimed = self.inner.claim(room, target, interrupted, now, until).await?;
         self.pause().await?;
         Ok(claimed)
     }
 
-    async fn release(&self, room: &RoomJid, ticket: &Ticket, until: SystemTime) -> Result<(), LedgerError> {
+    async fn release(&self, room: &RoomJid, target: &ClaimTarget, until: SystemTime) -> Result<(), LedgerError> {
         self.pause().await?;
-        self.inner.release(room, ticket, until).await
+        self.inner.release(room, target, until).await
     }
 
     async fn mark_invited(&self, room: &RoomJid, user: &UserJid, since: &Ordinal) -> Result<(), LedgerError> {

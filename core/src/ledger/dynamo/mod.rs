@@ -23,7 +23,7 @@ use self::{
     reading::{Read, Reading, ordinal},
 };
 use super::{
-    model::{DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope, Ticket},
+    model::{ClaimTarget, DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
     port::{Ledger, LedgerError},
 };
@@ -216,7 +216,7 @@ impl Ledger for DynamoLedger {
     async fn claim(
         &self,
         room: &RoomJid,
-        ticket: &Ticket,
+        target: &ClaimTarget,
         interrupted: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
@@ -224,23 +224,25 @@ impl Ledger for DynamoLedger {
         const FREE: &str = "(attribute_not_exists(claimed) OR claimed <= :from)";
         let mut values =
             vec![(":now", self.now()), (":from", number(nanoseconds(now))), (":until", number(nanoseconds(until)))];
-        let condition = match (ticket, interrupted) {
-            (Ticket::Creation(_), _) => format!("attribute_exists(pk) AND attribute_not_exists(announced) AND {FREE}"),
-            (Ticket::Member(_), None) => format!("attribute_not_exists(invited) AND {FREE}"),
-            (Ticket::Member(_), Some(interrupted)) => {
+        let condition = match (target, interrupted) {
+            (ClaimTarget::Creation(_), _) => {
+                format!("attribute_exists(pk) AND attribute_not_exists(announced) AND {FREE}")
+            }
+            (ClaimTarget::Member(_), None) => format!("attribute_not_exists(invited) AND {FREE}"),
+            (ClaimTarget::Member(_), Some(interrupted)) => {
                 values.push((":interrupted", text(layout::written_ordinal(interrupted))));
                 format!("(attribute_not_exists(invited) OR invited <= :interrupted) AND {FREE}")
             }
         };
         let change = "SET claimed = :until, written = :now";
-        let update = Update { key: ticket_key(room, ticket), change, condition: condition.into(), values };
+        let update = Update { key: target_key(room, target), change, condition: condition.into(), values };
         Ok(self.table.update(&update).await?)
     }
 
-    async fn release(&self, room: &RoomJid, ticket: &Ticket, until: SystemTime) -> Result<(), LedgerError> {
+    async fn release(&self, room: &RoomJid, target: &ClaimTarget, until: SystemTime) -> Result<(), LedgerError> {
         let values = vec![(":now", self.now()), (":until", number(nanoseconds(until)))];
         let (change, condition) = ("REMOVE claimed SET written = :now", "claimed = :until".into());
-        self.table.update(&Update { key: ticket_key(room, ticket), change, condition, values }).await?;
+        self.table.update(&Update { key: target_key(room, target), change, condition, values }).await?;
         Ok(())
     }
 
@@ -287,9 +289,9 @@ impl DynamoLedger {
     }
 }
 
-fn ticket_key(room: &RoomJid, ticket: &Ticket) -> Key {
-    match ticket {
-        Ticket::Member(user) => member_key(room, user),
-        Ticket::Creation(at) => chunk_key(room, at, 0),
+fn target_key(room: &RoomJid, target: &ClaimTarget) -> Key {
+    match target {
+        ClaimTarget::Member(user) => member_key(room, user),
+        ClaimTarget::Creation(at) => chunk_key(room, at, 0),
     }
 }
