@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::model::{Grant, RoomSpec, Standing};
+use super::model::{Grant, Membership, RoomSpec};
 use crate::{
     address::UserJid,
     ledger::{Creation, MemberRecord, Ordinal, RoomChange, RoomEvent, RoomState, Scope},
@@ -37,7 +37,7 @@ impl RoomState {
     ///
     /// The newest of her record and the creations that list her decides, if it is newer than the end.
     #[must_use]
-    pub fn standing(&self, user: &UserJid) -> Standing {
+    pub fn membership(&self, user: &UserJid) -> Membership {
         let interrupted = self.interrupted(user);
         let (mut owner, mut member, mut was_owner) = (false, self.joined_since(user).is_some(), false);
         for (at, creation) in &self.creations {
@@ -48,10 +48,10 @@ impl RoomState {
             member |= counts && creation.participants.contains(user);
         }
         match (owner, member, was_owner) {
-            (true, _, _) => Standing::In(Grant::Owner),
-            (false, true, true) => Standing::In(Grant::ExactlyMember),
-            (false, true, false) => Standing::In(Grant::AtLeastMember),
-            (false, false, _) => Standing::Out,
+            (true, _, _) => Membership::In(Grant::Owner),
+            (false, true, true) => Membership::In(Grant::ExactlyMember),
+            (false, true, false) => Membership::In(Grant::AtLeastMember),
+            (false, false, _) => Membership::Out,
         }
     }
 

@@ -19,7 +19,7 @@ pub use self::{
     error::ReconcileError,
     expiry::{EXPIRY_GRACE, expired_by},
     invitations::CLAIM,
-    model::{Grant, RoomSpec, Standing},
+    model::{Grant, Membership, RoomSpec},
     muc::MucRooms,
     reconcile::Reconciler,
     server::{Invitation, Refusal, RoomServer, ServerError},

@@ -27,7 +27,7 @@ pub enum Grant {
 
 /// What someone is to a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Membership {
     /// Belongs to it.
     In(Grant),
     /// Does not.

@@ -28,7 +28,7 @@ use super::{
     deadline::{in_time, within},
     error::{Failures, MAX_ROUNDS, ReconcileError},
     invitations::{InvitationSender, SendOutcome},
-    model::{Grant, Standing},
+    model::{Grant, Membership},
     server::{Refusal, RoomServer, ServerError},
 };
 use crate::{
@@ -173,9 +173,9 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         };
         let (mut grants, mut revocations) = (Vec::<(UserJid, Grant)>::new(), Vec::new());
         for user in users {
-            match state.standing(user) {
-                Standing::In(grant) => grants.push((user.clone(), grant)),
-                Standing::Out => revocations.push(user.clone()),
+            match state.membership(user) {
+                Membership::In(grant) => grants.push((user.clone(), grant)),
+                Membership::Out => revocations.push(user.clone()),
             }
         }
         let mut failures = Failures::new();

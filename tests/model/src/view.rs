@@ -8,7 +8,7 @@ use std::{
 use sippo_xmpp_core::{
     address::RoomJid,
     ledger::{Ledger as _, MemoryLedger, RoomEvent, RoomKind, RoomState, Scope},
-    rooms::{Grant, Standing},
+    rooms::{Grant, Membership},
 };
 
 use crate::{
@@ -97,9 +97,9 @@ fn state(history: &[Event], set: u8, of_users: Option<u8>, without: Without) -> 
 
 fn conclude(state: &RoomState, all: &[RoomState], of_users: Option<u8>, without: Without) -> View {
     let counter = |at: &sippo_xmpp_core::ledger::Ordinal| u8::try_from(at.version.counter).expect("places are small");
-    let wanted = std::array::from_fn(|index| match state.standing(&user(index)) {
-        Standing::In(grant) => Wanted::In(grant),
-        Standing::Out => Wanted::Out,
+    let wanted = std::array::from_fn(|index| match state.membership(&user(index)) {
+        Membership::In(grant) => Wanted::In(grant),
+        Membership::Out => Wanted::Out,
     });
     let recorded = state.recorded();
     let named = |index: &usize| match without {

@@ -5,7 +5,7 @@ use crate::{
     address::RoomJid,
     events::Version,
     ledger::{Creation, Ledger, MemoryLedger, RoomChange, RoomEvent, RoomKind, Scope, Upkeep},
-    rooms::Standing,
+    rooms::Membership,
 };
 
 const USERS: [&str; 4] = ["a", "b", "c", "d"];
@@ -33,7 +33,7 @@ fn outcome(state: &RoomState) -> impl PartialEq + std::fmt::Debug + use<> {
         let user = user(name);
         // Whether an owner of an earlier life was that no longer matters: that life's room is gone.
         let is_owner = state.living().any(|(_, one): (_, &Creation)| one.owner.as_ref() == Some(&user));
-        let is_in = room.is_some() && state.standing(&user) != Standing::Out;
+        let is_in = room.is_some() && state.membership(&user) != Membership::Out;
         (is_in, is_owner && is_in, state.invitation_due(&user).cloned())
     };
     (room.clone(), USERS.map(of))

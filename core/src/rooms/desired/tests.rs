@@ -44,7 +44,7 @@ fn state(events: &[RoomEvent]) -> RoomState {
     state
 }
 
-const MEMBER: Standing = Standing::In(Grant::AtLeastMember);
+const MEMBER: Membership = Membership::In(Grant::AtLeastMember);
 
 #[test]
 fn a_room_exists_if_it_was_created_since_it_ended() {
@@ -61,48 +61,48 @@ fn a_room_exists_if_it_was_created_since_it_ended() {
 fn a_repeated_creation_adds_participants_takes_nobody_out_and_continues_the_life() {
     let state = state(&[create(1, "", "a"), create(3, "", "b")]);
     assert_eq!(state.room().unwrap().life, at(1));
-    assert_eq!((state.standing(&user("a")), state.standing(&user("b"))), (MEMBER, MEMBER));
+    assert_eq!((state.membership(&user("a")), state.membership(&user("b"))), (MEMBER, MEMBER));
 }
 
 #[test]
 fn the_newest_word_about_a_member_decides() {
-    assert_eq!(state(&[create(1, "", "a"), leave(2, "a")]).standing(&user("a")), Standing::Out);
-    assert_eq!(state(&[create(1, "", "a"), leave(2, "a"), join(3, "a")]).standing(&user("a")), MEMBER);
-    assert_eq!(state(&[create(1, "", "a"), join(2, "a"), leave(3, "a")]).standing(&user("a")), Standing::Out);
-    assert_eq!(state(&[leave(1, "a"), create(2, "", "a")]).standing(&user("a")), MEMBER);
+    assert_eq!(state(&[create(1, "", "a"), leave(2, "a")]).membership(&user("a")), Membership::Out);
+    assert_eq!(state(&[create(1, "", "a"), leave(2, "a"), join(3, "a")]).membership(&user("a")), MEMBER);
+    assert_eq!(state(&[create(1, "", "a"), join(2, "a"), leave(3, "a")]).membership(&user("a")), Membership::Out);
+    assert_eq!(state(&[leave(1, "a"), create(2, "", "a")]).membership(&user("a")), MEMBER);
 }
 
 #[test]
 fn what_precedes_the_creation_counts_unless_a_destruction_lies_between() {
-    assert_eq!(state(&[join(1, "a"), create(2, "", "")]).standing(&user("a")), MEMBER);
-    assert_eq!(state(&[join(1, "a"), destroy(2), create(3, "", "")]).standing(&user("a")), Standing::Out);
+    assert_eq!(state(&[join(1, "a"), create(2, "", "")]).membership(&user("a")), MEMBER);
+    assert_eq!(state(&[join(1, "a"), destroy(2), create(3, "", "")]).membership(&user("a")), Membership::Out);
 }
 
 #[test]
 fn a_late_destruction_takes_out_who_belonged_only_to_the_earlier_life() {
     let state = state(&[create(1, "", "a b"), create(3, "", "b"), destroy(2)]);
     assert_eq!(state.room().unwrap().life, at(3));
-    assert_eq!((state.standing(&user("a")), state.standing(&user("b"))), (Standing::Out, MEMBER));
+    assert_eq!((state.membership(&user("a")), state.membership(&user("b"))), (Membership::Out, MEMBER));
     assert!(state.recorded().contains(&user("a")), "or nobody would revoke her");
 }
 
 #[test]
 fn nothing_lowers_an_owner_but_the_end_of_her_ownership() {
-    let owner = Standing::In(Grant::Owner);
-    assert_eq!(state(&[create(1, "o", "o"), join(2, "o"), create(3, "", "o")]).standing(&user("o")), owner);
-    let demoted = Standing::In(Grant::ExactlyMember);
-    assert_eq!(state(&[create(1, "o", ""), leave(2, "o"), join(3, "o")]).standing(&user("o")), demoted);
-    assert_eq!(state(&[create(1, "o", ""), destroy(2), create(3, "", "o")]).standing(&user("o")), demoted);
-    assert_eq!(state(&[create(1, "o", ""), leave(2, "o"), create(3, "o", "")]).standing(&user("o")), owner);
+    let owner = Membership::In(Grant::Owner);
+    assert_eq!(state(&[create(1, "o", "o"), join(2, "o"), create(3, "", "o")]).membership(&user("o")), owner);
+    let demoted = Membership::In(Grant::ExactlyMember);
+    assert_eq!(state(&[create(1, "o", ""), leave(2, "o"), join(3, "o")]).membership(&user("o")), demoted);
+    assert_eq!(state(&[create(1, "o", ""), destroy(2), create(3, "", "o")]).membership(&user("o")), demoted);
+    assert_eq!(state(&[create(1, "o", ""), leave(2, "o"), create(3, "o", "")]).membership(&user("o")), owner);
 }
 
 #[test]
 fn the_event_id_breaks_ties() {
     let mut left = leave(1, "a");
     left.at.event = "f".into();
-    assert_eq!(state(&[create(1, "", ""), join(1, "a"), left.clone()]).standing(&user("a")), Standing::Out);
+    assert_eq!(state(&[create(1, "", ""), join(1, "a"), left.clone()]).membership(&user("a")), Membership::Out);
     left.at.event = "d".into();
-    assert_eq!(state(&[create(1, "", ""), join(1, "a"), left]).standing(&user("a")), MEMBER);
+    assert_eq!(state(&[create(1, "", ""), join(1, "a"), left]).membership(&user("a")), MEMBER);
 }
 
 #[test]
