@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::{
     hosts::{Hosts, HostsError},
-    ledger::{DomainRegister, DomainState, Ledger, LedgerError, OnRecord, Ordinal, Upkeep},
+    ledger::{DomainRegister, DomainState, Ledger, LedgerError, LedgerKey, LedgerMaintenance, Ordinal},
     rooms::{ReconcileError, Reconciler, RoomServer},
 };
 
@@ -104,7 +104,7 @@ fn should_exist(state: &DomainState) -> bool {
     state.created > state.deleted
 }
 
-impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> Domains<'a, L, S, H> {
+impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServer + Sync> Domains<'a, L, S, H> {
     /// Rooms are restored by `reconciler`, whose ledger has the domains too.
     pub fn new(reconciler: &'a Reconciler<L, S>, hosts: &'a H) -> Self {
         Self { reconciler, hosts }
@@ -181,7 +181,7 @@ impl<'a, L: Ledger + Upkeep + Sync, S: RoomServer + Sync, H: HostServer + Sync> 
             let Some(last) = page.last() else { return failure.map_or(Ok(()), |error| Err(error.into())) };
             after = Some(last.clone());
             let rooms = page.iter().filter_map(|record| match record {
-                OnRecord::Room(room) if room.tenant() == domain => Some(room),
+                LedgerKey::Room(room) if room.tenant() == domain => Some(room),
                 _ => None,
             });
             let repairs = rooms.map(|room| self.reconciler.repair(room, deadline));

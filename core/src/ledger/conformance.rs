@@ -9,10 +9,10 @@ use std::{
 use futures::future::join_all;
 
 use super::{
-    model::{ClaimTarget, DomainRegister, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
+    model::{ClaimTarget, DomainRegister, LedgerKey, MemberRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     ordinal::Ordinal,
-    port::{Ledger, Upkeep},
-    retention::{GRACE, KEPT},
+    port::{Ledger, LedgerMaintenance},
+    retention::{END_GRACE, RETENTION},
 };
 use crate::{
     address::{RoomJid, UserJid},
@@ -20,7 +20,7 @@ use crate::{
 };
 
 const TENANT: &str = "conformance.test";
-const SWEPT: &str = "sweep.test";
+const PRUNED: &str = "sweep.test";
 
 thread_local! {
     static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
@@ -66,7 +66,7 @@ fn created(participants: &[&str]) -> RoomChange {
 ///
 /// # Panics
 /// Where `ledger` does not conform.
-pub async fn run(ledger: &(impl Ledger + Upkeep)) {
+pub async fn run(ledger: &(impl Ledger + LedgerMaintenance)) {
     newer_wins(ledger).await;
     the_id_breaks_ties(ledger).await;
     any_id_will_do(ledger).await;
@@ -302,14 +302,14 @@ async fn races(ledger: &impl Ledger) {
 }
 
 /// Everything on record of the suite's domains, page by page. Others may write to the table meanwhile.
-async fn walk(ledger: &impl Upkeep, limit: usize) -> Vec<OnRecord> {
+async fn walk(ledger: &impl LedgerMaintenance, limit: usize) -> Vec<LedgerKey> {
     let mut found = Vec::new();
     loop {
         let page = ledger.walk(found.last(), limit).await.expect("the ledger answers");
         if page.is_empty() {
             found.retain(|one| match one {
-                OnRecord::Room(room) => [TENANT, SWEPT].contains(&room.tenant()),
-                OnRecord::Domain(domain) => [TENANT, SWEPT].contains(&domain.as_str()),
+                LedgerKey::Room(room) => [TENANT, PRUNED].contains(&room.tenant()),
+                LedgerKey::Domain(domain) => [TENANT, PRUNED].contains(&domain.as_str()),
             });
             return found;
         }
@@ -317,38 +317,38 @@ async fn walk(ledger: &impl Upkeep, limit: usize) -> Vec<OnRecord> {
     }
 }
 
-async fn walks(ledger: &(impl Ledger + Upkeep)) {
+async fn walks(ledger: &(impl Ledger + LedgerMaintenance)) {
     let rooms: Vec<RoomJid> = (0..30).map(|i| room(&format!("walk-{i}"))).collect();
     for room in &rooms {
         record(ledger, room, &[event(1, RoomChange::Left(users(&["a", "b"]))), event(2, RoomChange::Destroyed)]).await;
     }
     let all = walk(ledger, 1).await;
     assert_eq!(all, walk(ledger, 10_000).await, "whatever the page");
-    let expected = rooms.into_iter().map(OnRecord::Room).chain([OnRecord::Domain("conformance.test".to_owned())]);
+    let expected = rooms.into_iter().map(LedgerKey::Room).chain([LedgerKey::Domain("conformance.test".to_owned())]);
     for one in expected {
         assert_eq!(all.iter().filter(|found| **found == one).count(), 1, "{one:?}");
     }
-    assert!(!all.contains(&OnRecord::Room(room("another"))), "nothing is recorded of it");
+    assert!(!all.contains(&LedgerKey::Room(room("another"))), "nothing is recorded of it");
     for stop in [Some(&all[3]), Some(&all[4]), None, None] {
-        ledger.set_bookmark(stop).await.expect("the ledger answers");
-        assert_eq!(ledger.bookmark().await.expect("the ledger answers").as_ref(), stop);
+        ledger.set_cursor(stop).await.expect("the ledger answers");
+        assert_eq!(ledger.cursor().await.expect("the ledger answers").as_ref(), stop);
     }
 }
 
-fn swept_room(id: &str) -> RoomJid {
-    RoomJid::of_id(id, SWEPT).expect("a plain id")
+fn pruned_room(id: &str) -> RoomJid {
+    RoomJid::of_id(id, PRUNED).expect("a plain id")
 }
 
-async fn sweep(ledger: &impl Upkeep, room: &RoomJid) -> usize {
-    ledger.sweep(room, clock()).await.expect("the ledger answers")
+async fn prune(ledger: &impl LedgerMaintenance, room: &RoomJid) -> usize {
+    ledger.prune(room, clock()).await.expect("the ledger answers")
 }
 
 fn past_keeping() -> Duration {
-    KEPT + Duration::from_mins(1)
+    RETENTION + Duration::from_mins(1)
 }
 
-async fn nothing_live_is_forgotten(ledger: &(impl Ledger + Upkeep)) {
-    let room = swept_room("living");
+async fn nothing_live_is_forgotten(ledger: &(impl Ledger + LedgerMaintenance)) {
+    let room = pruned_room("living");
     let first = [event(1, created(&["a", "b"])), event(2, RoomChange::Destroyed), event(3, created(&["b", "c"]))];
     record(ledger, &room, &first).await;
     record(
@@ -359,68 +359,68 @@ async fn nothing_live_is_forgotten(ledger: &(impl Ledger + Upkeep)) {
     .await;
     record(ledger, &room, &[event(6, RoomChange::Left(users(&["f"]))), event(7, RoomChange::Joined(users(&["f"])))])
         .await;
-    assert_eq!(sweep(ledger, &room).await, 0, "all of it is young");
+    assert_eq!(prune(ledger, &room).await, 0, "all of it is young");
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 2, "the earlier life's list, and the record of d");
+    assert_eq!(prune(ledger, &room).await, 2, "the earlier life's list, and the record of d");
     let state = read(ledger, &room).await;
     assert_eq!(state.creations.keys().cloned().collect::<Vec<_>>(), [at(3)]);
     assert_eq!(state.destroyed, Some(at(2)));
     assert_eq!(state.members.keys().cloned().collect::<BTreeSet<_>>(), users(&["b", "e", "f"]));
     record(ledger, &room, &[event(8, RoomChange::Left(users(&["e"])))]).await;
-    assert_eq!(sweep(ledger, &room).await, 0, "what was written again is young again");
+    assert_eq!(prune(ledger, &room).await, 0, "what was written again is young again");
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 1);
+    assert_eq!(prune(ledger, &room).await, 1);
     record(ledger, &room, &[event(9, RoomChange::Destroyed)]).await;
-    assert_eq!(sweep(ledger, &room).await, 0, "nothing goes for an end that is young");
+    assert_eq!(prune(ledger, &room).await, 0, "nothing goes for an end that is young");
     assert_eq!(read(ledger, &room).await.creations.len(), 1);
 }
 
-async fn dead_rooms_are_forgotten(ledger: &(impl Ledger + Upkeep)) {
-    let room = swept_room("dead");
+async fn dead_rooms_are_forgotten(ledger: &(impl Ledger + LedgerMaintenance)) {
+    let room = pruned_room("dead");
     let all =
         [event(1, created(&["a", "b"])), event(2, RoomChange::Joined(users(&["c"]))), event(4, RoomChange::Destroyed)];
     record(ledger, &room, &all).await;
     record(ledger, &room, &[event(3, RoomChange::Left(users(&["a"]))), event(5, RoomChange::Joined(users(&["d"])))])
         .await;
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 3, "the list, the records of a and c");
+    assert_eq!(prune(ledger, &room).await, 3, "the list, the records of a and c");
     let state = read(ledger, &room).await;
     assert_eq!((state.destroyed, state.creations.len()), (Some(at(4)), 0));
     assert_eq!(state.members.into_keys().collect::<BTreeSet<_>>(), users(&["d"]), "that joining may yet count");
     record(ledger, &room, &[event(6, RoomChange::Left(users(&["d"])))]).await;
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 1, "the record of d");
-    assert_eq!(sweep(ledger, &room).await, 0, "the end, which is alone, is only marked");
-    assert_eq!(sweep(ledger, &room).await, 0);
+    assert_eq!(prune(ledger, &room).await, 1, "the record of d");
+    assert_eq!(prune(ledger, &room).await, 0, "the end, which is alone, is only marked");
+    assert_eq!(prune(ledger, &room).await, 0);
     assert_eq!(read(ledger, &room).await, RoomState { destroyed: Some(at(4)), ..RoomState::default() });
     record(ledger, &room, &[event(7, RoomChange::Destroyed)]).await;
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 0, "a newer end takes the mark away");
-    age(GRACE + Duration::from_mins(1));
-    assert_eq!(sweep(ledger, &room).await, 1);
+    assert_eq!(prune(ledger, &room).await, 0, "a newer end takes the mark away");
+    age(END_GRACE + Duration::from_mins(1));
+    assert_eq!(prune(ledger, &room).await, 1);
     assert_eq!(read(ledger, &room).await, RoomState::default());
-    assert!(!walk(ledger, 10_000).await.contains(&OnRecord::Room(room)));
+    assert!(!walk(ledger, 10_000).await.contains(&LedgerKey::Room(room)));
 }
 
-async fn domains_are_forgotten_last(ledger: &(impl Ledger + Upkeep)) {
-    let room = swept_room("of-the-domain");
-    let sweep_domain = async || ledger.sweep_domain(SWEPT, clock()).await.expect("the ledger answers");
+async fn domains_are_forgotten_last(ledger: &(impl Ledger + LedgerMaintenance)) {
+    let room = pruned_room("of-the-domain");
+    let prune_domain = async || ledger.prune_domain(PRUNED, clock()).await.expect("the ledger answers");
     let raise = async |register, counter| {
-        ledger.raise_domain(SWEPT, register, &at(counter)).await.expect("the ledger answers");
+        ledger.raise_domain(PRUNED, register, &at(counter)).await.expect("the ledger answers");
     };
     record(ledger, &room, &[event(21, created(&["a"])), event(22, RoomChange::Joined(users(&["b"])))]).await;
     raise(DomainRegister::Deleted, 23).await;
     raise(DomainRegister::Created, 24).await;
     age(past_keeping());
-    assert_eq!(sweep_domain().await, 0, "the domain lives");
+    assert_eq!(prune_domain().await, 0, "the domain lives");
     raise(DomainRegister::Deleted, 25).await;
-    assert_eq!(sweep(ledger, &room).await, 0, "nothing goes for a deletion that is young");
+    assert_eq!(prune(ledger, &room).await, 0, "nothing goes for a deletion that is young");
     age(past_keeping());
-    assert_eq!(sweep(ledger, &room).await, 2, "the deletion of the domain is an end");
-    assert_eq!(sweep_domain().await, 0, "marked");
-    assert_eq!(sweep_domain().await, 0);
-    age(GRACE + Duration::from_mins(1));
-    assert_eq!(sweep_domain().await, 1);
-    let left = ledger.domain(SWEPT).await.expect("the ledger answers");
-    assert_eq!((left.deleted, sweep_domain().await), (None, 0));
+    assert_eq!(prune(ledger, &room).await, 2, "the deletion of the domain is an end");
+    assert_eq!(prune_domain().await, 0, "marked");
+    assert_eq!(prune_domain().await, 0);
+    age(END_GRACE + Duration::from_mins(1));
+    assert_eq!(prune_domain().await, 1);
+    let left = ledger.domain(PRUNED).await.expect("the ledger answers");
+    assert_eq!((left.deleted, prune_domain().await), (None, 0));
 }

@@ -8,12 +8,12 @@ use std::{
 
 use super::{
     model::{
-        ClaimTarget, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomState,
+        ClaimTarget, Creation, DomainRegister, DomainState, LedgerKey, MemberRecord, RoomChange, RoomEvent, RoomState,
         Scope,
     },
     ordinal::Ordinal,
-    port::{Ledger, LedgerError, Upkeep},
-    retention::{Aged, Part, Sweep, is_old, may_end},
+    port::{Ledger, LedgerError, LedgerMaintenance},
+    retention::{Pruning, RecordKey, TimestampedRoom, is_old, may_end},
 };
 use crate::address::{RoomJid, UserJid};
 
@@ -21,14 +21,14 @@ use crate::address::{RoomJid, UserJid};
 struct Domain {
     state: DomainState,
     written: SystemTime,
-    swept: Option<SystemTime>,
+    found_alone: Option<SystemTime>,
 }
 
 #[derive(Debug, Default)]
 struct Tables {
-    rooms: BTreeMap<RoomJid, Aged>,
+    rooms: BTreeMap<RoomJid, TimestampedRoom>,
     domains: BTreeMap<String, Domain>,
-    bookmark: Option<OnRecord>,
+    cursor: Option<LedgerKey>,
 }
 
 /// A ledger that ends with the process.
@@ -57,15 +57,15 @@ impl MemoryLedger {
     }
 
     /// Changes what is recorded of `room`; what `change` returns was written just now.
-    fn change<T>(&self, room: &RoomJid, change: impl FnOnce(&mut RoomState) -> (T, Vec<Part>)) -> T {
+    fn change<T>(&self, room: &RoomJid, change: impl FnOnce(&mut RoomState) -> (T, Vec<RecordKey>)) -> T {
         let mut tables = self.tables();
-        let aged = tables.rooms.entry(room.clone()).or_default();
-        let (outcome, written) = change(&mut aged.state);
-        if written.contains(&Part::End) {
-            aged.swept = None;
+        let recorded = tables.rooms.entry(room.clone()).or_default();
+        let (outcome, written) = change(&mut recorded.state);
+        if written.contains(&RecordKey::End) {
+            recorded.found_alone = None;
         }
-        aged.written.extend(written.into_iter().map(|part| (part, (self.clock)())));
-        if aged.written.is_empty() {
+        recorded.written.extend(written.into_iter().map(|part| (part, (self.clock)())));
+        if recorded.written.is_empty() {
             tables.rooms.remove(room);
         }
         outcome
@@ -83,7 +83,7 @@ fn raise(register: &mut Option<Ordinal>, at: &Ordinal) -> bool {
 
 impl RoomState {
     /// Notes `event` where it is newer; returns what that changed.
-    pub(crate) fn note(&mut self, event: &RoomEvent) -> Vec<Part> {
+    pub(crate) fn note(&mut self, event: &RoomEvent) -> Vec<RecordKey> {
         match &event.change {
             RoomChange::Created { name, owner, participants } => {
                 if self.creations.contains_key(&event.at) {
@@ -98,22 +98,22 @@ impl RoomState {
                     claimed: None,
                 };
                 self.creations.insert(event.at.clone(), creation);
-                vec![Part::Creation(event.at.clone())]
+                vec![RecordKey::Creation(event.at.clone())]
             }
             RoomChange::Destroyed => {
                 if raise(&mut self.destroyed, &event.at) {
-                    vec![Part::End]
+                    vec![RecordKey::End]
                 } else {
                     Vec::new()
                 }
             }
             RoomChange::Joined(users) => {
                 let mut joins = |user: &&UserJid| raise(&mut self.member(user).joined, &event.at);
-                users.iter().filter(|user| joins(user)).cloned().map(Part::Member).collect()
+                users.iter().filter(|user| joins(user)).cloned().map(RecordKey::Member).collect()
             }
             RoomChange::Left(users) => {
                 let mut leaves = |user: &&UserJid| raise(&mut self.member(user).left, &event.at);
-                users.iter().filter(|user| leaves(user)).cloned().map(Part::Member).collect()
+                users.iter().filter(|user| leaves(user)).cloned().map(RecordKey::Member).collect()
             }
         }
     }
@@ -142,10 +142,10 @@ impl RoomState {
     }
 }
 
-fn part_of(target: &ClaimTarget) -> Part {
+fn record_key(target: &ClaimTarget) -> RecordKey {
     match target {
-        ClaimTarget::Member(user) => Part::Member(user.clone()),
-        ClaimTarget::Creation(at) => Part::Creation(at.clone()),
+        ClaimTarget::Member(user) => RecordKey::Member(user.clone()),
+        ClaimTarget::Creation(at) => RecordKey::Creation(at.clone()),
     }
 }
 
@@ -157,7 +157,7 @@ impl Ledger for MemoryLedger {
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
         let tables = self.tables();
-        let mut state = tables.rooms.get(room).map(|aged| aged.state.clone()).unwrap_or_default();
+        let mut state = tables.rooms.get(room).map(|recorded| recorded.state.clone()).unwrap_or_default();
         state.domain_deleted = tables.domains.get(room.tenant()).and_then(|domain| domain.state.deleted.clone());
         if let Scope::Members(users) = scope {
             state.members.retain(|user, _| users.contains(user));
@@ -167,7 +167,7 @@ impl Ledger for MemoryLedger {
 
     async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
         let now = (self.clock)();
-        let fresh = || Domain { state: DomainState::default(), written: now, swept: None };
+        let fresh = || Domain { state: DomainState::default(), written: now, found_alone: None };
         let mut tables = self.tables();
         let domain = tables.domains.entry(domain.to_owned()).or_insert_with(fresh);
         let register = match register {
@@ -176,7 +176,7 @@ impl Ledger for MemoryLedger {
             DomainRegister::Purged => &mut domain.state.purged,
         };
         if raise(register, at) {
-            (domain.written, domain.swept) = (now, None);
+            (domain.written, domain.found_alone) = (now, None);
         }
         Ok(())
     }
@@ -204,7 +204,7 @@ impl Ledger for MemoryLedger {
                 Some(claimed) => *claimed = Some(until),
                 None => return (false, Vec::new()),
             }
-            (true, vec![part_of(target)])
+            (true, vec![record_key(target)])
         }))
     }
 
@@ -212,7 +212,7 @@ impl Ledger for MemoryLedger {
         self.change(room, |state| match state.claimed(target).filter(|claimed| **claimed == Some(until)) {
             Some(claimed) => {
                 *claimed = None;
-                ((), vec![part_of(target)])
+                ((), vec![record_key(target)])
             }
             None => ((), Vec::new()),
         });
@@ -224,7 +224,7 @@ impl Ledger for MemoryLedger {
             let record = state.member(user);
             raise(&mut record.invited, since);
             record.claimed = None;
-            ((), vec![Part::Member(user.clone())])
+            ((), vec![RecordKey::Member(user.clone())])
         });
         Ok(())
     }
@@ -240,65 +240,65 @@ impl Ledger for MemoryLedger {
             let participants = &found.participants;
             found.announced.get_or_insert_with(|| except.intersection(participants).cloned().collect());
             found.claimed = None;
-            ((), vec![Part::Creation(creation.clone())])
+            ((), vec![RecordKey::Creation(creation.clone())])
         });
         Ok(())
     }
 }
 
-impl Upkeep for MemoryLedger {
-    async fn walk(&self, after: Option<&OnRecord>, limit: usize) -> Result<Vec<OnRecord>, LedgerError> {
+impl LedgerMaintenance for MemoryLedger {
+    async fn walk(&self, after: Option<&LedgerKey>, limit: usize) -> Result<Vec<LedgerKey>, LedgerError> {
         let tables = self.tables();
-        let domains = tables.domains.keys().cloned().map(OnRecord::Domain);
-        let all = domains.chain(tables.rooms.keys().cloned().map(OnRecord::Room));
+        let domains = tables.domains.keys().cloned().map(LedgerKey::Domain);
+        let all = domains.chain(tables.rooms.keys().cloned().map(LedgerKey::Room));
         Ok(all.filter(|one| Some(one) > after).take(limit.max(1)).collect())
     }
 
-    async fn bookmark(&self) -> Result<Option<OnRecord>, LedgerError> {
-        Ok(self.tables().bookmark.clone())
+    async fn cursor(&self) -> Result<Option<LedgerKey>, LedgerError> {
+        Ok(self.tables().cursor.clone())
     }
 
-    async fn set_bookmark(&self, after: Option<&OnRecord>) -> Result<(), LedgerError> {
-        self.tables().bookmark = after.cloned();
+    async fn set_cursor(&self, after: Option<&LedgerKey>) -> Result<(), LedgerError> {
+        self.tables().cursor = after.cloned();
         Ok(())
     }
 
-    async fn sweep(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
+    async fn prune(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
         let mut tables = self.tables();
         let domain = tables.domains.get(room.tenant()).map(|domain| (domain.state.deleted.clone(), domain.written));
-        let Some(aged) = tables.rooms.get_mut(room) else { return Ok(0) };
-        let seen = Aged {
+        let Some(recorded) = tables.rooms.get_mut(room) else { return Ok(0) };
+        let seen = TimestampedRoom {
             state: RoomState {
                 domain_deleted: domain.as_ref().and_then(|(deleted, _)| deleted.clone()),
-                ..aged.state.clone()
+                ..recorded.state.clone()
             },
             domain_written: domain.map(|(_, written)| written),
-            ..aged.clone()
+            ..recorded.clone()
         };
-        let forgotten = match seen.sweep(now) {
-            Sweep::Forget(parts) => parts,
-            Sweep::End => vec![Part::End],
-            Sweep::Mark => {
-                aged.swept.get_or_insert(now);
+        let forgotten = match seen.prune(now) {
+            Pruning::Forget(parts) => parts,
+            Pruning::End => vec![RecordKey::End],
+            Pruning::Mark => {
+                recorded.found_alone.get_or_insert(now);
                 Vec::new()
             }
         };
         for part in &forgotten {
-            aged.forget(part);
+            recorded.forget(part);
         }
-        if aged.written.is_empty() {
+        if recorded.written.is_empty() {
             tables.rooms.remove(room);
         }
         Ok(forgotten.len())
     }
 
-    async fn sweep_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
+    async fn prune_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
         let mut tables = self.tables();
         let Some(found) = tables.domains.get_mut(domain) else { return Ok(0) };
         if found.state.created >= found.state.deleted || !is_old(found.written, now) {
             return Ok(0);
         }
-        if may_end(*found.swept.get_or_insert(now), now) {
+        if may_end(*found.found_alone.get_or_insert(now), now) {
             tables.domains.remove(domain);
             return Ok(1);
         }

@@ -1,7 +1,7 @@
 //! The ledger: what should be on the XMPP server, according to the broker's events.
 //!
 //! All of it only grows, so that neither the order of events nor their repetition matters: see "Order never matters"
-//! in `docs/ARCHITECTURE.md`. [`Ledger`] and [`Upkeep`] are the port, [`DynamoLedger`] keeps it in the table
+//! in `docs/ARCHITECTURE.md`. [`Ledger`] and [`LedgerMaintenance`] are the port, [`DynamoLedger`] keeps it in the table
 //! that functions and bridge share, where the bridge's [`EpochRegister`] lies too.
 
 #[cfg(any(test, feature = "testing"))]
@@ -21,10 +21,10 @@ pub use self::{
     dynamo::DynamoLedger,
     epoch::{DynamoEpochs, EpochError, EpochRegister},
     model::{
-        ClaimTarget, Creation, DomainRegister, DomainState, MemberRecord, OnRecord, RoomChange, RoomEvent, RoomKind,
+        ClaimTarget, Creation, DomainRegister, DomainState, LedgerKey, MemberRecord, RoomChange, RoomEvent, RoomKind,
         RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
-    port::{Ledger, LedgerError, Upkeep},
-    retention::{GRACE, KEPT},
+    port::{Ledger, LedgerError, LedgerMaintenance},
+    retention::{END_GRACE, RETENTION},
 };

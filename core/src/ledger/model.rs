@@ -206,7 +206,7 @@ pub enum ClaimTarget {
 
 /// What the walk over the ledger meets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OnRecord {
+pub enum LedgerKey {
     /// A domain with a register.
     Domain(String),
     /// A room of which anything is recorded.

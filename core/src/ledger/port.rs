@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{
-    model::{ClaimTarget, DomainRegister, DomainState, OnRecord, RoomEvent, RoomState, Scope},
+    model::{ClaimTarget, DomainRegister, DomainState, LedgerKey, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
 };
 use crate::address::{RoomJid, UserJid};
@@ -32,7 +32,7 @@ pub struct LedgerError(pub String);
 /// Ordinals sort as they compare, numbers before text: both parts of the version are padded to 20 digits.
 ///
 /// Every item says when it was last changed, `written`, by its writer's clock. Nothing expires by itself;
-/// [`Upkeep::sweep`] says what is forgotten, and `retention.rs` why that changes nothing.
+/// [`LedgerMaintenance::prune`] says what is forgotten, and `retention.rs` why that changes nothing.
 ///
 /// # Consistency
 /// Each read of an item is consistent: it sees every write that was answered before the read began. The
@@ -118,7 +118,7 @@ pub trait Ledger {
 }
 
 /// What a scheduled look at everything needs of the ledger beside [`Ledger`].
-pub trait Upkeep {
+pub trait LedgerMaintenance {
     /// What is on record behind `after` (from the beginning without), each once, in an order of the ledger's
     /// own: at least `limit` of it, or all there is. Nothing at all means that the walk is over. What comes
     /// or goes meanwhile may be missed. Reads the whole table once, so it costs a read unit for each 4 KB on
@@ -130,37 +130,37 @@ pub trait Upkeep {
     /// [`LedgerError`]; retry helps.
     fn walk(
         &self,
-        after: Option<&OnRecord>,
+        after: Option<&LedgerKey>,
         limit: usize,
-    ) -> impl Future<Output = Result<Vec<OnRecord>, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Vec<LedgerKey>, LedgerError>> + Send;
 
     /// Where the last walk stopped for lack of time; `None` if it ended.
     ///
     /// # Errors
     /// [`LedgerError`]; retry helps.
-    fn bookmark(&self) -> impl Future<Output = Result<Option<OnRecord>, LedgerError>> + Send;
+    fn cursor(&self) -> impl Future<Output = Result<Option<LedgerKey>, LedgerError>> + Send;
 
     /// Notes where a walk stops, or with `None` that it ended.
     ///
     /// # Errors
     /// [`LedgerError`]; the next walk then repeats this one's part.
-    fn set_bookmark(&self, after: Option<&OnRecord>) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    fn set_cursor(&self, after: Option<&LedgerKey>) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Forgets what can no longer make a difference for `room`; returns how many things that were. To be
     /// called when the XMPP server agrees with the ledger about the room.
     ///
     /// Only what was not written for 30 days can go: lists of lives that have ended, records of members
     /// who left (or whose joining was before the room's end) and whom no living list names. The room's end
-    /// goes last, and only an hour after a sweep that found nothing else.
+    /// goes last, and only an hour after a prune that found nothing else.
     ///
     /// # Errors
     /// [`LedgerError`]; some may be forgotten. Retry helps.
-    fn sweep(&self, room: &RoomJid, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
+    fn prune(&self, room: &RoomJid, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
 
     /// The same for the registers of `domain`, if it was deleted last. To be called only if a walk that began
     /// at `now` met no room of the domain.
     ///
     /// # Errors
     /// [`LedgerError`]; retry helps.
-    fn sweep_domain(&self, domain: &str, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
+    fn prune_domain(&self, domain: &str, now: SystemTime) -> impl Future<Output = Result<usize, LedgerError>> + Send;
 }

@@ -4,7 +4,7 @@
 //! hosts without a record are never touched: people make those by hand. What can no longer make a difference is forgotten on
 //! the way.
 //!
-//! A walk that does not end in one invocation's time leaves a bookmark, and the next one goes on from there.
+//! A walk that does not end in one invocation's time leaves a cursor, and the next one goes on from there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use crate::{
     address::RoomJid,
     domains::{Domains, HostServer},
-    ledger::{Ledger, LedgerError, OnRecord, Upkeep},
+    ledger::{Ledger, LedgerError, LedgerKey, LedgerMaintenance},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
 };
 
@@ -76,7 +76,7 @@ type Seen = BTreeMap<String, bool>;
 
 impl<'a, L, S, H> Resync<'a, L, S, H>
 where
-    L: Ledger + Upkeep + Sync,
+    L: Ledger + LedgerMaintenance + Sync,
     S: RoomServer + Sync,
     H: HostServer + Sync,
 {
@@ -94,7 +94,7 @@ where
     pub async fn run(&self, deadline: Instant) -> Result<Report, LedgerError> {
         let ledger = self.reconciler.ledger();
         let begun = SystemTime::now();
-        let mut after = ledger.bookmark().await?;
+        let mut after = ledger.cursor().await?;
         let from_the_beginning = after.is_none();
         let (mut report, mut seen) = (Report::default(), Seen::new());
         let has_time = deadline.saturating_duration_since(Instant::now()) > 2 * SECOND_LOOK;
@@ -117,20 +117,20 @@ where
             if from_the_beginning {
                 report.forgotten += self.forget_domains(&seen, begun).await?;
             }
-            ledger.set_bookmark(None).await?;
+            ledger.set_cursor(None).await?;
         } else {
-            ledger.set_bookmark(after.as_ref()).await?;
+            ledger.set_cursor(after.as_ref()).await?;
         }
         Ok(report)
     }
 
     /// Domains first: a room can only be where its host is.
-    async fn repair(&self, page: Vec<OnRecord>, report: &mut Report, seen: &mut Seen, limits: Limits) {
+    async fn repair(&self, page: Vec<LedgerKey>, report: &mut Report, seen: &mut Seen, limits: Limits) {
         let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
         for record in page {
             match record {
-                OnRecord::Domain(domain) => drop(domains.insert(domain)),
-                OnRecord::Room(room) => rooms.push(room),
+                LedgerKey::Domain(domain) => drop(domains.insert(domain)),
+                LedgerKey::Room(room) => rooms.push(room),
             }
         }
         domains.extend(rooms.iter().map(|room| room.tenant().to_owned()));
@@ -176,7 +176,7 @@ where
             tracing::warn!(%room, %error, "Room could not be repaired; the next resync tries again");
             return None;
         }
-        match self.reconciler.ledger().sweep(room, SystemTime::now()).await {
+        match self.reconciler.ledger().prune(room, SystemTime::now()).await {
             Ok(forgotten) => Some(forgotten),
             Err(error) => {
                 tracing::warn!(%room, %error, "What is past could not be forgotten; the next resync tries again");
@@ -190,7 +190,7 @@ where
         let mut forgotten = 0;
         for (domain, has_rooms) in seen {
             if !has_rooms {
-                forgotten += self.reconciler.ledger().sweep_domain(domain, begun).await?;
+                forgotten += self.reconciler.ledger().prune_domain(domain, begun).await?;
             }
         }
         Ok(forgotten)

@@ -13,8 +13,8 @@ use sippo_xmpp_core::{
     aws,
     events::Version,
     ledger::{
-        DynamoEpochs, DynamoLedger, EpochRegister, Ledger, OnRecord, Ordinal, RoomChange, RoomEvent, RoomKind,
-        RoomState, Scope, Upkeep, conformance,
+        DynamoEpochs, DynamoLedger, EpochRegister, Ledger, LedgerKey, LedgerMaintenance, Ordinal, RoomChange,
+        RoomEvent, RoomKind, RoomState, Scope, conformance,
     },
     table::Table,
 };
@@ -121,12 +121,12 @@ async fn an_item_that_cannot_be_read_fails_its_room_only() {
         put.send().await.unwrap();
         let error = ledger.read(&bad, &Scope::Whole).await.unwrap_err().to_string();
         assert!(error.contains(&format!("room#{bad} / {sk}")) && error.contains("delete it"), "{error}");
-        assert!(ledger.sweep(&bad, std::time::SystemTime::now()).await.is_err());
+        assert!(ledger.prune(&bad, std::time::SystemTime::now()).await.is_err());
         assert_eq!(ledger.read(&good, &Scope::Whole).await.unwrap().creations.len(), 1);
     }
     let stray = client.put_item().table_name(name()).item("pk", AttributeValue::S("room#Not A Room".to_owned()));
     stray.item("sk", AttributeValue::S("end".to_owned())).send().await.unwrap();
-    assert!(ledger.walk(None, 100_000).await.unwrap().contains(&OnRecord::Room(room("good"))), "the walk goes on");
+    assert!(ledger.walk(None, 100_000).await.unwrap().contains(&LedgerKey::Room(room("good"))), "the walk goes on");
 }
 
 #[tokio::test]

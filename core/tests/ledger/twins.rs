@@ -12,8 +12,8 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{
-        ClaimTarget, DomainRegister, DynamoLedger, GRACE, KEPT, Ledger, MemoryLedger, Ordinal, RoomChange, RoomEvent,
-        RoomKind, Scope, Upkeep,
+        ClaimTarget, DomainRegister, DynamoLedger, END_GRACE, Ledger, LedgerMaintenance, MemoryLedger, Ordinal,
+        RETENTION, RoomChange, RoomEvent, RoomKind, Scope,
     },
 };
 
@@ -73,7 +73,7 @@ impl Dice {
 }
 
 /// One random operation; what it answers.
-async fn step(ledger: &(impl Ledger + Upkeep), room: &RoomJid, mut dice: Dice) -> String {
+async fn step(ledger: &(impl Ledger + LedgerMaintenance), room: &RoomJid, mut dice: Dice) -> String {
     let dice = &mut dice;
     let domain = dice.domain.clone();
     let until = |now: SystemTime| now + Duration::from_mins(2);
@@ -94,8 +94,8 @@ async fn step(ledger: &(impl Ledger + Upkeep), room: &RoomJid, mut dice: Dice) -
             format!("{:?}", ledger.raise_domain(&domain, register, &dice.at()).await)
         }
         _ => {
-            let swept = ledger.sweep(room, now()).await;
-            format!("{swept:?}, {:?}", ledger.sweep_domain(&domain, now()).await)
+            let pruned = ledger.prune(room, now()).await;
+            format!("{pruned:?}, {:?}", ledger.prune_domain(&domain, now()).await)
         }
     }
 }
@@ -122,7 +122,8 @@ async fn both_ledgers_answer_alike() {
             assert_eq!(memory.read(&room, &some).await.unwrap(), scoped.unwrap(), "seed {seed}, step {number}");
             let expected = memory.domain(&domain).await.unwrap();
             assert_eq!(expected, created.unwrap(), "seed {seed}, step {number}");
-            let pauses = [Duration::ZERO, Duration::from_secs(50), Duration::from_mins(2), GRACE * 2, KEPT * 2];
+            let pauses =
+                [Duration::ZERO, Duration::from_secs(50), Duration::from_mins(2), END_GRACE * 2, RETENTION * 2];
             NOW.set(now() + pauses[rng.usize(..pauses.len())]);
         }
     }

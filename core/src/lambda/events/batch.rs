@@ -14,7 +14,7 @@ use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Payload, Poison, Stamped},
-    ledger::{Ledger, Ordinal, RoomChange, RoomEvent, Upkeep},
+    ledger::{Ledger, LedgerMaintenance, Ordinal, RoomChange, RoomEvent},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
         self, Metric,
@@ -70,7 +70,7 @@ struct Setback {
 
 impl<L, S, H, Q> Worker<L, S, H, Q>
 where
-    L: Ledger + Upkeep + Send + Sync,
+    L: Ledger + LedgerMaintenance + Send + Sync,
     S: RoomServer + Send + Sync,
     H: HostServer + Send + Sync,
     Q: Queue + Send + Sync,

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::super::{model::OnRecord, ordinal::Ordinal};
+use super::super::{model::LedgerKey, ordinal::Ordinal};
 use crate::{
     address::{RoomJid, UserJid},
     events::Version,
@@ -52,26 +52,26 @@ pub(super) fn chunk_of(rest: &str) -> Option<(Ordinal, usize)> {
 }
 
 /// Behind every item of what was met.
-pub(super) fn behind(met: &OnRecord) -> Key {
+pub(super) fn behind(met: &LedgerKey) -> Key {
     let pk = match met {
-        OnRecord::Room(room) => room_pk(room),
-        OnRecord::Domain(domain) => domain_key(domain).pk,
+        LedgerKey::Room(room) => room_pk(room),
+        LedgerKey::Domain(domain) => domain_key(domain).pk,
     };
     // No sort key begins with a tilde, and all sort before it.
     Key::new(pk, "~")
 }
 
 /// Where a walk that was interrupted goes on.
-pub(super) fn bookmark_key() -> Key {
+pub(super) fn cursor_key() -> Key {
     Key::new("resync", "bookmark")
 }
 
 /// What has its items in the partition `pk`; `Err` if nothing could, `None` if it is not the ledger's.
-pub(super) fn met(pk: &str) -> Result<Option<OnRecord>, String> {
+pub(super) fn met(pk: &str) -> Result<Option<LedgerKey>, String> {
     if let Some(room) = pk.strip_prefix(ROOM) {
-        return RoomJid::canonical(room).map(OnRecord::Room).map(Some).map_err(|error| error.to_string());
+        return RoomJid::canonical(room).map(LedgerKey::Room).map(Some).map_err(|error| error.to_string());
     }
-    Ok(pk.strip_prefix(DOMAIN).map(|domain| OnRecord::Domain(domain.to_owned())))
+    Ok(pk.strip_prefix(DOMAIN).map(|domain| LedgerKey::Domain(domain.to_owned())))
 }
 
 /// So that it sorts as it compares.

@@ -9,12 +9,12 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use super::{
     super::{
-        model::{OnRecord, Scope},
-        port::{LedgerError, Upkeep},
-        retention::{Part, Sweep, is_old, may_end},
+        model::{LedgerKey, Scope},
+        port::{LedgerError, LedgerMaintenance},
+        retention::{Pruning, RecordKey, is_old, may_end},
     },
     DynamoLedger,
-    layout::{behind, bookmark_key, domain_key, end_key, member_key, met, of_seconds, seconds},
+    layout::{behind, cursor_key, domain_key, end_key, member_key, met, of_seconds, seconds},
     reading::{Read, ordinal, written},
 };
 use crate::{
@@ -22,11 +22,11 @@ use crate::{
     table::{CONCURRENCY, Key, TableError, Update, number},
 };
 
-/// A bookmark that nobody has used for so long is forgotten, by the table's time to live.
-const BOOKMARK_LIFE: Duration = Duration::from_hours(7 * 24);
+/// A cursor that nobody has used for so long is forgotten, by the table's time to live.
+const CURSOR_LIFE: Duration = Duration::from_hours(7 * 24);
 
-impl Upkeep for DynamoLedger {
-    async fn walk(&self, after: Option<&OnRecord>, limit: usize) -> Result<Vec<OnRecord>, LedgerError> {
+impl LedgerMaintenance for DynamoLedger {
+    async fn walk(&self, after: Option<&LedgerKey>, limit: usize) -> Result<Vec<LedgerKey>, LedgerError> {
         let (mut found, mut next) = (Vec::new(), after.map(behind));
         loop {
             let (partitions, more) = self.table.partitions(next.as_ref()).await?;
@@ -48,14 +48,14 @@ impl Upkeep for DynamoLedger {
         }
     }
 
-    async fn bookmark(&self) -> Result<Option<OnRecord>, LedgerError> {
-        let Some(item) = self.table.get(&bookmark_key()).await? else { return Ok(None) };
+    async fn cursor(&self) -> Result<Option<LedgerKey>, LedgerError> {
+        let Some(item) = self.table.get(&cursor_key()).await? else { return Ok(None) };
         // One that cannot be read costs a walk from the beginning.
         Ok(item.text("met")?.and_then(|pk| met(pk).ok().flatten()))
     }
 
-    async fn set_bookmark(&self, after: Option<&OnRecord>) -> Result<(), LedgerError> {
-        let expires = seconds(SystemTime::now() + BOOKMARK_LIFE);
+    async fn set_cursor(&self, after: Option<&LedgerKey>) -> Result<(), LedgerError> {
+        let expires = seconds(SystemTime::now() + CURSOR_LIFE);
         let after = after.map(|one| behind(one).attributes().remove("pk")).unwrap_or_default();
         let (change, values) = match after {
             Some(pk) => ("SET met = :met, expires = :expires", vec![(":met", pk), (":expires", number(expires))]),
@@ -63,23 +63,23 @@ impl Upkeep for DynamoLedger {
         };
         // Whoever writes last is right: two walks at a time do no harm.
         let condition = "attribute_not_exists(pk) OR attribute_exists(pk)".into();
-        self.table.update(&Update { key: bookmark_key(), change, condition, values }).await?;
+        self.table.update(&Update { key: cursor_key(), change, condition, values }).await?;
         Ok(())
     }
 
-    async fn sweep(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
+    async fn prune(&self, room: &RoomJid, now: SystemTime) -> Result<usize, LedgerError> {
         let read = self.read_all(room, &Scope::Whole).await?;
-        let end = read.aged.written.get(&Part::End).copied().map(seconds);
-        let parts = match (read.aged.sweep(now), end) {
-            (Sweep::Forget(parts), _) => parts,
-            (Sweep::Mark, Some(written)) => {
-                self.mark_swept(end_key(room), written, now).await?;
+        let end = read.recorded.written.get(&RecordKey::End).copied().map(seconds);
+        let parts = match (read.recorded.prune(now), end) {
+            (Pruning::Forget(parts), _) => parts,
+            (Pruning::Mark, Some(written)) => {
+                self.mark_end_alone(end_key(room), written, now).await?;
                 return Ok(0);
             }
-            (Sweep::End, Some(written)) => {
+            (Pruning::End, Some(written)) => {
                 return Ok(self.table.delete_unchanged(&end_key(room), written).await?.into());
             }
-            (Sweep::Mark | Sweep::End, None) => return Ok(0),
+            (Pruning::Mark | Pruning::End, None) => return Ok(0),
         };
         let orphans = read
             .orphans()
@@ -92,7 +92,7 @@ impl Upkeep for DynamoLedger {
         Ok(gone.into_iter().filter(|gone| *gone).count())
     }
 
-    async fn sweep_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
+    async fn prune_domain(&self, domain: &str, now: SystemTime) -> Result<usize, LedgerError> {
         let key = domain_key(domain);
         let Some(item) = self.table.get(&key).await? else { return Ok(0) };
         let written = written(&item)?;
@@ -100,10 +100,12 @@ impl Upkeep for DynamoLedger {
             return Ok(0);
         }
         match item.number("swept")?.map(of_seconds) {
-            Some(swept) if may_end(swept, now) => Ok(self.table.delete_unchanged(&key, written).await?.into()),
+            Some(found_alone) if may_end(found_alone, now) => {
+                Ok(self.table.delete_unchanged(&key, written).await?.into())
+            }
             Some(_) => Ok(0),
             None => {
-                self.mark_swept(key, written, now).await?;
+                self.mark_end_alone(key, written, now).await?;
                 Ok(0)
             }
         }
@@ -122,7 +124,7 @@ impl DynamoLedger {
         Ok(true)
     }
 
-    async fn mark_swept(&self, key: Key, written: u64, now: SystemTime) -> Result<(), TableError> {
+    async fn mark_end_alone(&self, key: Key, written: u64, now: SystemTime) -> Result<(), TableError> {
         let values = vec![(":swept", number(seconds(now))), (":written", number(written))];
         let condition = "written = :written AND attribute_not_exists(swept)".into();
         self.table.update(&Update { key, change: "SET swept = :swept", condition, values }).await.map(drop)
@@ -131,18 +133,18 @@ impl DynamoLedger {
 
 impl Read {
     /// The items of `part`, each with the time of its writing.
-    fn items(&self, room: &RoomJid, part: &Part) -> Option<Vec<(Key, u64)>> {
-        let written = self.aged.written.get(part).copied().map(seconds)?;
+    fn items(&self, room: &RoomJid, part: &RecordKey) -> Option<Vec<(Key, u64)>> {
+        let written = self.recorded.written.get(part).copied().map(seconds)?;
         match part {
-            Part::Creation(at) => self.chunks.get(at).cloned(),
-            Part::Member(user) => Some(vec![(member_key(room, user), written)]),
-            Part::End => Some(vec![(end_key(room), written)]),
+            RecordKey::Creation(at) => self.chunks.get(at).cloned(),
+            RecordKey::Member(user) => Some(vec![(member_key(room, user), written)]),
+            RecordKey::End => Some(vec![(end_key(room), written)]),
         }
     }
 
     /// The chunks of creations that never became whole, or are half forgotten.
     fn orphans(&self) -> Vec<Vec<(Key, u64)>> {
-        let whole: BTreeSet<_> = self.aged.state.creations.keys().collect();
+        let whole: BTreeSet<_> = self.recorded.state.creations.keys().collect();
         let orphaned = self.chunks.iter().filter(|(at, _)| !whole.contains(at));
         orphaned.map(|(_, chunks)| chunks.clone()).collect()
     }

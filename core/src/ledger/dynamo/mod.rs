@@ -191,7 +191,7 @@ impl Ledger for DynamoLedger {
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
-        Ok(self.read_all(room, scope).await?.aged.state)
+        Ok(self.read_all(room, scope).await?.recorded.state)
     }
 
     async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
@@ -267,7 +267,7 @@ impl Ledger for DynamoLedger {
         let mut excepted = Vec::new();
         if !except.is_empty() {
             let read = self.read_all(room, &Scope::Members(BTreeSet::new())).await?;
-            let Some(creation) = read.aged.state.creations.get(creation) else { return Ok(()) };
+            let Some(creation) = read.recorded.state.creations.get(creation) else { return Ok(()) };
             excepted = bits(&creation.participants, except);
         }
         let key = chunk_key(room, creation, 0);

@@ -9,7 +9,7 @@ use super::{
     super::{
         model::{Creation, MemberRecord, RoomKind},
         ordinal::Ordinal,
-        retention::{Aged, Part},
+        retention::{RecordKey, TimestampedRoom},
     },
     layout::{CREATION, END, MEMBER, REGISTERS, chunk_of, long, of_nanoseconds, of_seconds, read_ordinal, set_bits},
 };
@@ -21,21 +21,21 @@ use crate::{
 /// A room, item by item.
 pub(super) struct Reading<'a> {
     room: &'a RoomJid,
-    aged: Aged,
+    recorded: TimestampedRoom,
     chunks: BTreeMap<Ordinal, BTreeMap<usize, Item>>,
 }
 
 /// All that was read.
 pub(super) struct Read {
     /// What is recorded.
-    pub(super) aged: Aged,
+    pub(super) recorded: TimestampedRoom,
     /// The chunks of the creations, chunk 0 first, with the time of their writing.
     pub(super) chunks: BTreeMap<Ordinal, Vec<(Key, u64)>>,
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn of(room: &'a RoomJid) -> Self {
-        Self { room, aged: Aged::default(), chunks: BTreeMap::new() }
+        Self { room, recorded: TimestampedRoom::default(), chunks: BTreeMap::new() }
     }
 
     /// Takes an item of the room, or its domain's registers.
@@ -47,15 +47,15 @@ impl<'a> Reading<'a> {
             self.chunks.entry(at).or_default().insert(chunk, item);
         } else if let Some(user) = sk.strip_prefix(MEMBER) {
             let user = long(user, self.room).ok_or_else(|| item.fault("its key names no user"))?;
-            self.aged.state.members.insert(user.clone(), member(&item)?);
-            self.aged.written.insert(Part::Member(user), of_seconds(written));
+            self.recorded.state.members.insert(user.clone(), member(&item)?);
+            self.recorded.written.insert(RecordKey::Member(user), of_seconds(written));
         } else if sk == END {
-            self.aged.state.destroyed = ordinal(&item, "destroyed")?;
-            self.aged.swept = item.number("swept")?.map(of_seconds);
-            self.aged.written.insert(Part::End, of_seconds(written));
+            self.recorded.state.destroyed = ordinal(&item, "destroyed")?;
+            self.recorded.found_alone = item.number("swept")?.map(of_seconds);
+            self.recorded.written.insert(RecordKey::End, of_seconds(written));
         } else if sk == REGISTERS {
-            self.aged.state.domain_deleted = ordinal(&item, "deleted")?;
-            self.aged.domain_written = Some(of_seconds(written));
+            self.recorded.state.domain_deleted = ordinal(&item, "deleted")?;
+            self.recorded.domain_written = Some(of_seconds(written));
         } else {
             return Err(item.fault("its key is none of the ledger's"));
         }
@@ -70,12 +70,12 @@ impl<'a> Reading<'a> {
             let keys = keys.collect::<Result<Vec<_>, TableError>>()?;
             if let Some(creation) = creation(self.room, &items)? {
                 let newest = keys.iter().map(|(_, written)| *written).max().unwrap_or_default();
-                self.aged.written.insert(Part::Creation(at.clone()), of_seconds(newest));
-                self.aged.state.creations.insert(at.clone(), creation);
+                self.recorded.written.insert(RecordKey::Creation(at.clone()), of_seconds(newest));
+                self.recorded.state.creations.insert(at.clone(), creation);
             }
             all.insert(at, keys);
         }
-        Ok(Read { aged: self.aged, chunks: all })
+        Ok(Read { recorded: self.recorded, chunks: all })
     }
 }
 

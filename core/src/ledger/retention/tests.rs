@@ -1,10 +1,10 @@
-//! Whatever comes after a sweep, the room is as it would have been without.
+//! Whatever comes after a prune, the room is as it would have been without.
 
 use super::*;
 use crate::{
     address::RoomJid,
     events::Version,
-    ledger::{Creation, Ledger, MemoryLedger, RoomChange, RoomEvent, RoomKind, Scope, Upkeep},
+    ledger::{Creation, Ledger, LedgerMaintenance, MemoryLedger, RoomChange, RoomEvent, RoomKind, Scope},
     rooms::Membership,
 };
 
@@ -50,31 +50,31 @@ fn now() -> SystemTime {
 async fn check(seed: u64) -> usize {
     let mut rng = fastrand::Rng::with_seed(seed);
     let room = RoomJid::of_id("r", "example.test").unwrap();
-    let (kept, swept) = (MemoryLedger::with_clock(now), MemoryLedger::with_clock(now));
+    let (kept, pruned) = (MemoryLedger::with_clock(now), MemoryLedger::with_clock(now));
     let mut forgotten = 0;
     for counter in 1..=rng.u64(4..=14) {
         let event = random_event(&mut rng, counter);
-        for ledger in [&kept, &swept] {
+        for ledger in [&kept, &pruned] {
             ledger.record(&room, std::slice::from_ref(&event)).await.unwrap();
         }
-        let state = swept.read(&room, &Scope::Whole).await.unwrap();
+        let state = pruned.read(&room, &Scope::Whole).await.unwrap();
         if rng.bool() {
             // As the invitations of what is due are noted, in one of the two ways.
             let due = USERS.map(user).into_iter().filter_map(|user| Some((state.invitation_due(&user)?.clone(), user)));
             for (since, user) in due {
-                for ledger in [&kept, &swept] {
+                for ledger in [&kept, &pruned] {
                     ledger.mark_invited(&room, &user, &since).await.unwrap();
                 }
             }
         }
-        let age = [Duration::ZERO, GRACE * 2, Duration::from_hours(24 * 20), KEPT * 2][rng.usize(..4)];
+        let age = [Duration::ZERO, END_GRACE * 2, Duration::from_hours(24 * 20), RETENTION * 2][rng.usize(..4)];
         NOW.set(now() + age);
         for _ in 0..rng.u8(..3) {
-            forgotten += swept.sweep(&room, now()).await.unwrap();
+            forgotten += pruned.prune(&room, now()).await.unwrap();
         }
-        let (kept, swept) =
-            (kept.read(&room, &Scope::Whole).await.unwrap(), swept.read(&room, &Scope::Whole).await.unwrap());
-        assert_eq!(outcome(&kept), outcome(&swept), "seed {seed}, {counter}: {kept:?}\n{swept:?}");
+        let (kept, pruned) =
+            (kept.read(&room, &Scope::Whole).await.unwrap(), pruned.read(&room, &Scope::Whole).await.unwrap());
+        assert_eq!(outcome(&kept), outcome(&pruned), "seed {seed}, {counter}: {kept:?}\n{pruned:?}");
     }
     forgotten
 }
