@@ -11,7 +11,7 @@ use crate::{
     config::{Config, Service as Configuration},
     telemetry::{self, Log},
     tls::Tls,
-    xmpp::{Account, Timings, WsConnector, XmppClient},
+    xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
 
 /// What a function is made from.
@@ -54,7 +54,7 @@ impl Parts {
     pub(crate) fn xmpp_client(&self) -> XmppClient {
         let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: self.admin_token.clone() };
         let connector = WsConnector::new(self.service.xmpp.url.clone(), self.tls.clone());
-        XmppClient::new(connector, account, Timings::default())
+        XmppClient::new(connector, account, Timeouts::default())
     }
 
     /// Which domains can be tenants.

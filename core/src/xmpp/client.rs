@@ -19,7 +19,7 @@ use xmpp_parsers::message::Message;
 
 use super::{
     error::{ConnectError, RequestError},
-    login::{Account, Manner},
+    login::{Account, LoginMode},
     request::{Answer, Bounce, Exchange, Request},
     session::Session,
     transport::WsConnector,
@@ -28,18 +28,22 @@ use crate::{clock::Stamp, telemetry::Metric};
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
-pub struct Timings {
+pub struct Timeouts {
     /// For connecting and logging in, both manners together.
     pub connect: Duration,
     /// A session is trusted without proof when the server was heard of within this time.
-    pub quiet: Duration,
+    pub trusted_idle: Duration,
     /// How long a session may take to prove itself after a pause.
-    pub proof: Duration,
+    pub alive_check: Duration,
 }
 
-impl Default for Timings {
+impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(2), quiet: Duration::from_secs(3), proof: Duration::from_millis(750) }
+        Self {
+            connect: Duration::from_secs(2),
+            trusted_idle: Duration::from_secs(3),
+            alive_check: Duration::from_millis(750),
+        }
     }
 }
 
@@ -54,7 +58,7 @@ pub struct XmppClient(Arc<Inner>);
 struct Inner {
     connector: WsConnector,
     account: Account,
-    timings: Timings,
+    timeouts: Timeouts,
     slot: Mutex<Slot>,
     attempts: AtomicU64,
     /// Set when the server objected to the pipelined login but took the stepwise one.
@@ -82,11 +86,11 @@ struct Attempt {
 impl XmppClient {
     /// A client that has not connected yet.
     #[must_use]
-    pub fn new(connector: WsConnector, account: Account, timings: Timings) -> Self {
+    pub fn new(connector: WsConnector, account: Account, timeouts: Timeouts) -> Self {
         Self(Arc::new(Inner {
             connector,
             account,
-            timings,
+            timeouts,
             slot: Mutex::new(Slot::Empty),
             attempts: AtomicU64::new(0),
             stepwise: AtomicBool::new(false),
@@ -96,7 +100,7 @@ impl XmppClient {
     /// Sends `request`, which has to be idempotent, and waits for its result until `deadline`.
     ///
     /// A session that turns out lost costs one reconnect and the request is sent again, unless it has been sent and is
-    /// [`Request::once`]. When `deadline` passes, the session is closed before this returns: nothing more of the request is
+    /// [`Request::no_resend`]. When `deadline` passes, the session is closed before this returns: nothing more of the request is
     /// sent.
     ///
     /// # Errors
@@ -118,10 +122,10 @@ impl XmppClient {
     }
 
     async fn exchange(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
-        let Timings { quiet, proof, .. } = self.0.timings;
+        let Timeouts { trusted_idle, alive_check, .. } = self.0.timeouts;
         let mut session = self.session(deadline).await?;
-        if session.silence() > quiet {
-            match session.prove(deadline, proof).await {
+        if session.idle_time() > trusted_idle {
+            match session.check_alive(deadline, alive_check).await {
                 // Nothing of the exchange has been sent.
                 Err(lost) if lost.is_session_loss() => {
                     tracing::debug!(error = %lost, "XMPP session lost, reconnecting");
@@ -149,7 +153,7 @@ impl XmppClient {
             match &*slot {
                 Slot::Open(session) if session.is_open() => return Ok(session.clone()),
                 // One of before the process was frozen tells nothing about now: it would just time out.
-                Slot::Connecting(attempt) if attempt.began.elapsed() < self.0.timings.connect => attempt.clone(),
+                Slot::Connecting(attempt) if attempt.began.elapsed() < self.0.timeouts.connect => attempt.clone(),
                 other => {
                     if let Slot::Connecting(stale) = other {
                         stale.task.abort();
@@ -174,7 +178,7 @@ impl XmppClient {
         let (inner, began) = (self.0.clone(), Stamp::now());
         let number = inner.attempts.fetch_add(1, Ordering::Relaxed);
         let reported = Arc::new(AtomicBool::new(false));
-        let limit = inner.timings.connect;
+        let limit = inner.timeouts.connect;
         let task = {
             let reported = reported.clone();
             let connecting = async move {
@@ -208,7 +212,7 @@ impl Inner {
 
     /// Connects and logs in within the time limit.
     async fn connect(&self, began: Stamp, reported: &AtomicBool) -> Result<Session, ConnectError> {
-        let limit = self.timings.connect;
+        let limit = self.timeouts.connect;
         let outcome = tokio::time::timeout(limit, self.log_in()).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
         match &outcome {
             Ok(_) => Metric::XmppConnects.add(1),
@@ -235,12 +239,12 @@ impl Inner {
 
     async fn log_in(&self) -> Result<Session, ConnectError> {
         if self.stepwise.load(Ordering::Relaxed) {
-            return Session::open(&self.connector, &self.account, Manner::Stepwise).await;
+            return Session::open(&self.connector, &self.account, LoginMode::Stepwise).await;
         }
-        let first = Session::open(&self.connector, &self.account, Manner::Pipelined).await;
+        let first = Session::open(&self.connector, &self.account, LoginMode::Pipelined).await;
         let Err(objection @ (ConnectError::Negotiation(_) | ConnectError::Broken(_))) = first else { return first };
         tracing::debug!(error = %objection, "The pipelined login failed, trying it stepwise");
-        let session = Session::open(&self.connector, &self.account, Manner::Stepwise).await?;
+        let session = Session::open(&self.connector, &self.account, LoginMode::Stepwise).await?;
         // A connection that breaks may be a server that restarts as well as one that objects.
         if matches!(objection, ConnectError::Negotiation(_)) {
             self.stepwise.store(true, Ordering::Relaxed);

@@ -42,7 +42,7 @@ pub struct Account {
 
 /// How to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manner {
+pub enum LoginMode {
     /// Without waiting for the server's offers.
     Pipelined,
     /// One step after the other.
@@ -59,12 +59,12 @@ pub(super) async fn log_in(
     connector: &WsConnector,
     account: &Account,
     timeouts: Timeouts,
-    manner: Manner,
+    mode: LoginMode,
 ) -> Result<(FullJid, XmppStream<WsIo>), ConnectError> {
     let mut io = connector.dial().await?;
     let auth = Nonza::Auth(plain(account)?);
     let bind = Stanza::Iq(Iq::from_set(BIND_ID, BindQuery::new(None)));
-    if manner == Manner::Pipelined {
+    if mode == LoginMode::Pipelined {
         io.pipeline([frame_of(&auth).map_err(broken_off)?, frame_of(&bind).map_err(broken_off)?]);
     }
     let header = || StreamHeader { to: Some(account.jid.domain().as_str().to_owned().into()), from: None, id: None };
@@ -73,7 +73,7 @@ pub(super) async fn log_in(
     if !features.sasl_mechanisms.contains("PLAIN") {
         return Err(ConnectError::Negotiation("it does not offer SASL PLAIN for this host".into()));
     }
-    if manner == Manner::Stepwise {
+    if mode == LoginMode::Stepwise {
         stream.send(&XmppStreamElement::Sasl(auth)).await.map_err(broken_off)?;
     }
     match next(&mut stream).await? {
@@ -91,7 +91,7 @@ pub(super) async fn log_in(
     }
     let stream = stream.initiate_reset().send_header(header()).await.map_err(broken_off)?;
     let (_, mut stream) = stream.recv_features().await.map_err(without_features)?;
-    if manner == Manner::Stepwise {
+    if mode == LoginMode::Stepwise {
         stream.send(&XmppStreamElement::Stanza(bind)).await.map_err(broken_off)?;
     }
     loop {

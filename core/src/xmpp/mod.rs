@@ -16,9 +16,9 @@ mod session;
 mod transport;
 
 pub use self::{
-    client::{Timings, XmppClient},
+    client::{Timeouts, XmppClient},
     error::{ConnectError, RequestError},
-    login::{Account, Manner},
+    login::{Account, LoginMode},
     request::{Bounce, Request},
     session::Session,
     transport::{WsConnector, WsIo},

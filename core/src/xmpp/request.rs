@@ -15,13 +15,13 @@ use xmpp_parsers::{
 #[derive(Debug, Clone)]
 pub struct Request {
     to: Option<Jid>,
-    verb: Verb,
+    iq_type: IqType,
     payload: Element,
-    once: bool,
+    no_resend: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Verb {
+enum IqType {
     Get,
     Set,
 }
@@ -29,31 +29,31 @@ enum Verb {
 impl Request {
     /// A request of type `get`.
     pub fn get(to: impl Into<Jid>, payload: impl IqGetPayload) -> Self {
-        Self { to: Some(to.into()), verb: Verb::Get, payload: payload.into(), once: false }
+        Self { to: Some(to.into()), iq_type: IqType::Get, payload: payload.into(), no_resend: false }
     }
 
     /// A request of type `set`. It may be repeated after a lost session, so it has to be idempotent; or else see
-    /// [`Request::once`].
+    /// [`Request::no_resend`].
     pub fn set(to: impl Into<Jid>, payload: impl IqSetPayload) -> Self {
-        Self { to: Some(to.into()), verb: Verb::Set, payload: payload.into(), once: false }
+        Self { to: Some(to.into()), iq_type: IqType::Set, payload: payload.into(), no_resend: false }
     }
 
     /// The same, not to be sent twice: if its session is lost, it is lost with it.
     ///
     /// For what another request may undo: of two copies the first may arrive after that, and would undo it in turn.
     #[must_use]
-    pub fn once(self) -> Self {
-        Self { once: true, ..self }
+    pub fn no_resend(self) -> Self {
+        Self { no_resend: true, ..self }
     }
 
     /// Whether it may be sent again after it may have been received.
     pub(super) fn may_be_repeated(&self) -> bool {
-        !self.once
+        !self.no_resend
     }
 
     /// XEP-0199 to the server that holds the session.
     pub(super) fn ping() -> Self {
-        Self { to: None, verb: Verb::Get, payload: Ping.into(), once: false }
+        Self { to: None, iq_type: IqType::Get, payload: Ping.into(), no_resend: false }
     }
 
     /// Whom it is for; nobody in particular means the server that holds the session.
@@ -62,10 +62,10 @@ impl Request {
     }
 
     pub(super) fn into_iq(self, id: String) -> Iq {
-        let Self { to, verb, payload, .. } = self;
-        match verb {
-            Verb::Get => Iq::Get { from: None, to, id, payload },
-            Verb::Set => Iq::Set { from: None, to, id, payload },
+        let Self { to, iq_type, payload, .. } = self;
+        match iq_type {
+            IqType::Get => Iq::Get { from: None, to, id, payload },
+            IqType::Set => Iq::Set { from: None, to, id, payload },
         }
     }
 }

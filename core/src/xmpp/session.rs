@@ -15,7 +15,7 @@ use tokio_xmpp::minidom::Element;
 use super::{
     driver::{Driver, Outgoing, TIMEOUTS},
     error::{ConnectError, RequestError},
-    login::{Account, Manner, log_in},
+    login::{Account, LoginMode, log_in},
     request::{Answer, Exchange, Request},
     transport::WsConnector,
 };
@@ -35,9 +35,9 @@ impl Session {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn open(connector: &WsConnector, account: &Account, manner: Manner) -> Result<Self, ConnectError> {
+    pub async fn open(connector: &WsConnector, account: &Account, mode: LoginMode) -> Result<Self, ConnectError> {
         let begun = Stamp::now();
-        let (_, stream) = log_in(connector, account, TIMEOUTS, manner).await?;
+        let (_, stream) = log_in(connector, account, TIMEOUTS, mode).await?;
         let (requests, queue) = mpsc::unbounded_channel();
         let driver = tokio::spawn(Driver::new(stream, queue)).abort_handle();
         Ok(Self { requests, driver, alive: Arc::new(Mutex::new(begun)) })
@@ -52,7 +52,7 @@ impl Session {
     /// How long ago the server was certainly there: since the last request that it answered was sent.
     /// What arrives meanwhile proves nothing, for it may have lain in a buffer while we were frozen.
     #[must_use]
-    pub fn silence(&self) -> Duration {
+    pub fn idle_time(&self) -> Duration {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
@@ -87,8 +87,8 @@ impl Session {
     ///
     /// # Errors
     /// [`RequestError::SessionLost`] when the proof fails, [`RequestError::TimedOut`] when `deadline` passes first.
-    pub(super) async fn prove(&self, deadline: Instant, proof: Duration) -> Result<(), RequestError> {
-        let (sent, until) = (Stamp::now(), Instant::now() + proof);
+    pub(super) async fn check_alive(&self, deadline: Instant, alive_check: Duration) -> Result<(), RequestError> {
+        let (sent, until) = (Stamp::now(), Instant::now() + alive_check);
         match tokio::time::timeout_at(until.min(deadline), self.send(Request::ping().into())).await {
             // An error is an answer too.
             Ok(Ok(_)) => {

@@ -14,7 +14,7 @@ use sippo_xmpp_core::{
     ledger::{Ordinal, RoomKind},
     rooms::{Grant, Invitation, MucRooms, Refusal, RoomServer, RoomSpec, ServerError},
     tls::Tls,
-    xmpp::{Account, Timings, WsConnector, XmppClient},
+    xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
 use tokio::time::Instant;
 
@@ -25,7 +25,7 @@ async fn serves_requests() {
     let connector = WsConnector::new(variable("XMPP_URL").parse().expect("a URL"), Tls::new(None));
     let jid = UserJid::canonical(&variable("ADMIN_JID")).expect("a bare JID");
     let account = Account { jid, password: variable("ADMIN_TOKEN").into() };
-    let rooms = MucRooms::new(XmppClient::new(connector, account, Timings::default()));
+    let rooms = MucRooms::new(XmppClient::new(connector, account, Timeouts::default()));
     let mut out = std::fs::OpenOptions::new().write(true).open(variable("ANSWERS")).expect("the pipe is there");
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line.expect("text")).expect("JSON");

@@ -18,7 +18,7 @@ use sippo_xmpp_core::{
     xmpp::{
         Account, ConnectError,
         ConnectError::{Negotiation, NotXmpp, TimedOut, Unauthorized},
-        Request, RequestError, Timings, WsConnector, XmppClient,
+        Request, RequestError, Timeouts, WsConnector, XmppClient,
     },
 };
 use tokio::{net::TcpListener, time::Instant};
@@ -29,10 +29,10 @@ use xmpp_parsers::{
     stanza_error::DefinedCondition,
 };
 
-const TIMINGS: Timings = Timings {
+const TIMINGS: Timeouts = Timeouts {
     connect: Duration::from_millis(500),
-    quiet: Duration::from_millis(200),
-    proof: Duration::from_millis(200),
+    trusted_idle: Duration::from_millis(200),
+    alive_check: Duration::from_millis(200),
 };
 
 /// For a request that is sent and not answered: connecting has its own limit, and must not be what ends first.
@@ -264,10 +264,10 @@ async fn a_session_that_died_in_silence_costs_one_reconnect() {
         let fake = Fake::start(fault).await;
         let client = client(fake.url());
         request(&client).await.unwrap();
-        tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
-        client.request(&ping().once(), Instant::now() + Duration::from_secs(3)).await.unwrap();
+        tokio::time::sleep(TIMINGS.trusted_idle + Duration::from_millis(50)).await; // the pause itself is the case
+        client.request(&ping().no_resend(), Instant::now() + Duration::from_secs(3)).await.unwrap();
         assert_eq!((fake.connections(), fake.logins()), (2, 2), "{fault:?}");
-        // The proof went to the dead session by itself: had the request gone with it, it could arrive later.
+        // The alive_check went to the dead session by itself: had the request gone with it, it could arrive later.
         assert_eq!(*fake.traces.lock().unwrap(), ["1", "2", "1"], "{fault:?}");
     }
 }
@@ -277,8 +277,8 @@ async fn a_deadline_ends_the_proof_of_a_quiet_session() {
     let fake = Fake::start(Fault::SilentAfterFirstAnswer).await;
     let client = client(fake.url());
     request(&client).await.unwrap();
-    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
-    let error = client.request(&ping(), Instant::now() + TIMINGS.proof / 4).await.unwrap_err();
+    tokio::time::sleep(TIMINGS.trusted_idle + Duration::from_millis(50)).await; // the pause itself is the case
+    let error = client.request(&ping(), Instant::now() + TIMINGS.alive_check / 4).await.unwrap_err();
     assert!(matches!(error, RequestError::TimedOut), "{error:?}");
     request(&client).await.unwrap();
     assert_eq!(fake.connections(), 2, "the silent session is not used again");
@@ -290,8 +290,8 @@ async fn a_slow_server_still_answers_those_who_did_not_ask_for_a_proof() {
     let client = client(fake.url());
     request(&client).await.unwrap();
     let waiting = client.clone();
-    let waiting = tokio::spawn(async move { waiting.request(&ping().once(), Instant::now() + PATIENCE).await });
-    tokio::time::sleep(TIMINGS.quiet + Duration::from_millis(50)).await; // the pause itself is the case
+    let waiting = tokio::spawn(async move { waiting.request(&ping().no_resend(), Instant::now() + PATIENCE).await });
+    tokio::time::sleep(TIMINGS.trusted_idle + Duration::from_millis(50)).await; // the pause itself is the case
     request(&client).await.unwrap();
     waiting.await.unwrap().unwrap();
     assert_eq!(fake.connections(), 2);
@@ -301,10 +301,10 @@ async fn a_slow_server_still_answers_those_who_did_not_ask_for_a_proof() {
 async fn what_must_not_be_sent_twice_is_lost_with_its_session() {
     let fake = Fake::start(Fault::DropsFirstConnection).await;
     let client = client(fake.url());
-    let error = client.request(&ping().once(), Instant::now() + PATIENCE).await.unwrap_err();
+    let error = client.request(&ping().no_resend(), Instant::now() + PATIENCE).await.unwrap_err();
     assert!(matches!(error, RequestError::SessionLost(_)), "{error:?}");
     assert_eq!(fake.connections(), 1);
-    client.request(&ping().once(), Instant::now() + PATIENCE).await.unwrap();
+    client.request(&ping().no_resend(), Instant::now() + PATIENCE).await.unwrap();
 }
 
 /// A copy that arrives late would undo what was asked for meanwhile.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::Value;
-use sippo_xmpp_core::xmpp::{Manner, Request, Session};
+use sippo_xmpp_core::xmpp::{LoginMode, Request, Session};
 use xmpp_parsers::roster::Roster;
 
 use self::cases::Case;
@@ -107,7 +107,7 @@ async fn after_work(case: &Case, work: &Value, calls: usize) -> Work {
 async fn chat_list(target: &Target) {
     let token = variable("BENCH_ACCESS_TOKEN");
     let (connector, account) = connector(target);
-    let session = Session::open(&connector, &account, Manner::Pipelined).await.expect("the server is up");
+    let session = Session::open(&connector, &account, LoginMode::Pipelined).await.expect("the server is up");
     let user = jid::BareJid::new(&variable("BENCH_USER")).expect("a bare JID");
     let roster = || Request::get(user.clone(), Roster { ver: None, items: Vec::new() });
     let program = cases::program(CHAT_LIST_GET);

@@ -16,7 +16,7 @@ use sippo_xmpp_core::{
     events::Version,
     ledger::{MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind},
     rooms::{Grant, Invitation, MucRooms, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
-    xmpp::{Timings, XmppClient},
+    xmpp::{Timeouts, XmppClient},
 };
 use tokio::time::Instant as Deadline;
 
@@ -83,7 +83,7 @@ struct Actor {
 /// Reads commands until there are no more.
 pub(crate) async fn act(target: &Target) {
     let (connector, account) = connector(target);
-    let client = XmppClient::new(connector, account, Timings::default());
+    let client = XmppClient::new(connector, account, Timeouts::default());
     let granted = Arc::new(Mutex::new(None));
     let rooms = Watched { rooms: MucRooms::new(client), granted: granted.clone() };
     let mut actor = Actor { rooms: Reconciler::new(MemoryLedger::default(), rooms), granted, counter: 0 };

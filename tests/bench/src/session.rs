@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use sippo_xmpp_core::{
     address::UserJid,
     tls::Tls,
-    xmpp::{Account, Manner, Request, Session, WsConnector},
+    xmpp::{Account, LoginMode, Request, Session, WsConnector},
 };
 use xmpp_parsers::ping::Ping;
 
@@ -30,9 +30,9 @@ pub(crate) async fn logins(target: &Target) {
     let mut times = [Vec::new(), Vec::new()];
     let logins = target.scale.logins;
     for _ in 0..logins {
-        for (manner, times) in [Manner::Pipelined, Manner::Stepwise].into_iter().zip(&mut times) {
+        for (mode, times) in [LoginMode::Pipelined, LoginMode::Stepwise].into_iter().zip(&mut times) {
             let begin = Instant::now();
-            let session = Session::open(&connector, &account, manner).await.expect("the server is up");
+            let session = Session::open(&connector, &account, mode).await.expect("the server is up");
             times.push(begin.elapsed().as_secs_f64() * 1e3);
             session.close().await;
         }
@@ -48,7 +48,7 @@ pub(crate) async fn logins(target: &Target) {
 pub(crate) async fn pings(target: &Target) {
     let Scale { rounds, pings, .. } = target.scale;
     let (connector, account) = connector(target);
-    let session = Session::open(&connector, &account, Manner::Pipelined).await.expect("the server is up");
+    let session = Session::open(&connector, &account, LoginMode::Pipelined).await.expect("the server is up");
     let mut raw = Raw::log_in(target).await;
     let frames = raw::pings(&target.domain, pings);
     println!(

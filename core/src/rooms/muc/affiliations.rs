@@ -99,7 +99,7 @@ async fn apply_chunk(
 ) -> Result<Vec<Refusal>, ServerError> {
     let items = changes.iter().map(|(user, change)| change.item(user)).collect();
     let payload = Affiliations { expires: expires(deadline), ended: ended.map(life), items };
-    let request = Request::set(room.as_bare().clone(), payload).once();
+    let request = Request::set(room.as_bare().clone(), payload).no_resend();
     match client.request(&request, deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
             one_by_one(client, room, changes, deadline).await
@@ -146,7 +146,7 @@ async fn one_by_one(
     });
     let set = async |user: &UserJid, change: AffiliationChange| {
         let item = AdminItem { affiliation: Some(change.affiliation().to_owned()), jid: Some(user.as_bare().clone()) };
-        let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).once();
+        let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).no_resend();
         (user.clone(), client.request(&request, deadline).await)
     };
     let (mut refusals, mut failure) = (Vec::new(), None::<ServerError>);

@@ -57,7 +57,7 @@ impl RoomServer for MucRooms {
             expires: expires(deadline),
         };
         // Late, and after a destruction that was handled meanwhile, a copy would make the room anew.
-        let request = Request::set(room.as_bare().clone(), payload).once();
+        let request = Request::set(room.as_bare().clone(), payload).no_resend();
         self.client.request(&request, deadline).await.map(drop).map_err(|error| server_error(&error))
     }
 
