@@ -237,9 +237,9 @@ async fn claims_of_members(ledger: &impl Ledger) {
     let room = room("member-claims");
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
     let (minute, target) = (Duration::from_mins(1), ClaimTarget::Member(user("a")));
-    let claim = async |interrupted: Option<u64>, now: SystemTime| {
-        let interrupted = interrupted.map(at);
-        ledger.claim(&room, &target, interrupted.as_ref(), now, now + minute).await.expect("the ledger answers")
+    let claim = async |ended_at: Option<u64>, now: SystemTime| {
+        let ended_at = ended_at.map(at);
+        ledger.claim(&room, &target, ended_at.as_ref(), now, now + minute).await.expect("the ledger answers")
     };
     assert!(claim(None, start).await, "a member without a record can be claimed");
     assert!(!claim(None, start).await, "a claim holds");

@@ -131,11 +131,11 @@ impl RoomState {
     }
 
     /// Whether the invitations of `target` were made, or can never be.
-    fn is_made(&self, target: &ClaimTarget, interrupted: Option<&Ordinal>) -> bool {
+    fn is_made(&self, target: &ClaimTarget, ended_at: Option<&Ordinal>) -> bool {
         match target {
             ClaimTarget::Member(user) => {
                 let invited = self.members.get(user).and_then(|record| record.invited.as_ref());
-                invited.is_some_and(|at| Some(at) > interrupted)
+                invited.is_some_and(|at| Some(at) > ended_at)
             }
             ClaimTarget::Creation(at) => self.creations.get(at).is_none_or(|creation| creation.announced.is_some()),
         }
@@ -189,12 +189,12 @@ impl Ledger for MemoryLedger {
         &self,
         room: &RoomJid,
         target: &ClaimTarget,
-        interrupted: Option<&Ordinal>,
+        ended_at: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
         Ok(self.change(room, |state| {
-            if state.is_made(target, interrupted) {
+            if state.is_made(target, ended_at) {
                 return (false, Vec::new());
             }
             if let ClaimTarget::Member(user) = target {

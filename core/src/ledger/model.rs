@@ -107,9 +107,9 @@ impl RoomState {
         self.creations.range::<Ordinal, _>((since, Bound::Unbounded))
     }
 
-    /// When `user`'s membership was last interrupted: what is not newer does not make her a member.
+    /// When `user`'s membership ended last: what is not newer does not make them a member.
     #[must_use]
-    pub fn interrupted(&self, user: &UserJid) -> Option<&Ordinal> {
+    pub fn membership_ended_at(&self, user: &UserJid) -> Option<&Ordinal> {
         self.ended().max(self.members.get(user).and_then(|record| record.left.as_ref()))
     }
 }

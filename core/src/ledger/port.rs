@@ -69,7 +69,7 @@ pub trait Ledger {
 
     /// Claims the invitations of `target` until `until`; whether that succeeded. One conditional write: it
     /// fails if another claim ends after `now`, or if the invitations were made: for a member, if `invited` is
-    /// newer than `interrupted`; for a creation, if it was announced.
+    /// newer than `ended_at`; for a creation, if it was announced.
     ///
     /// # Errors
     /// [`LedgerError`]; the claim may have been made, and then stands until it expires.
@@ -77,7 +77,7 @@ pub trait Ledger {
         &self,
         room: &RoomJid,
         target: &ClaimTarget,
-        interrupted: Option<&Ordinal>,
+        ended_at: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> impl Future<Output = Result<bool, LedgerError>> + Send;

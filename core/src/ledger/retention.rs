@@ -104,8 +104,8 @@ impl TimestampedRoom {
 
     /// Whether nothing in `user`'s record is newer than what interrupted it.
     fn is_spent(&self, user: &UserJid) -> bool {
-        let interrupted = self.state.interrupted(user);
-        let spent = |at: &Option<Ordinal>| at.as_ref() <= interrupted;
+        let ended_at = self.state.membership_ended_at(user);
+        let spent = |at: &Option<Ordinal>| at.as_ref() <= ended_at;
         self.state.members.get(user).is_none_or(|record| spent(&record.joined) && spent(&record.invited))
     }
 

@@ -24,11 +24,13 @@ impl RoomState {
         match &event.change {
             RoomChange::Created { .. } => self.ended() > at,
             RoomChange::Destroyed => self.ended() > at || self.creations.keys().next_back() > at,
-            RoomChange::Joined(users) => users.iter().all(|user| self.interrupted(user).max(self.joined(user)) > at),
+            RoomChange::Joined(users) => {
+                users.iter().all(|user| self.membership_ended_at(user).max(self.joined(user)) > at)
+            }
             RoomChange::Left(users) => users.iter().all(|user| {
                 let listed = self.creations.iter().filter(|(_, creation)| creation.participants.contains(user));
                 let listed = listed.map(|(at, _)| at).next_back();
-                self.interrupted(user).max(self.joined(user)).max(listed) > at
+                self.membership_ended_at(user).max(self.joined(user)).max(listed) > at
             }),
         }
     }
@@ -38,10 +40,10 @@ impl RoomState {
     /// The newest of her record and the creations that list her decides, if it is newer than the end.
     #[must_use]
     pub fn membership(&self, user: &UserJid) -> Membership {
-        let interrupted = self.interrupted(user);
+        let ended_at = self.membership_ended_at(user);
         let (mut owner, mut member, mut was_owner) = (false, self.joined_since(user).is_some(), false);
         for (at, creation) in &self.creations {
-            let counts = Some(at) > interrupted;
+            let counts = Some(at) > ended_at;
             let owns = creation.owner.as_ref() == Some(user);
             owner |= owns && counts;
             was_owner |= owns;
@@ -66,14 +68,14 @@ impl RoomState {
     /// her membership was last interrupted.
     #[must_use]
     pub fn invitation_due(&self, user: &UserJid) -> Option<&Ordinal> {
-        let interrupted = self.interrupted(user);
+        let ended_at = self.membership_ended_at(user);
         let listing = || self.creations.iter().filter(|(_, creation)| creation.participants.contains(user));
-        let listed = listing().map(|(at, _)| at).rfind(|at| Some(*at) > interrupted);
+        let listed = listing().map(|(at, _)| at).rfind(|at| Some(*at) > ended_at);
         let invited_by = |creation: &Creation| creation.announced.as_ref().is_some_and(|except| !except.contains(user));
         let by_list = listing().filter(|(_, creation)| invited_by(creation)).map(|(at, _)| at).next_back();
         let by_record = self.members.get(user).and_then(|record| record.invited.as_ref());
         self.living().next()?;
-        listed.max(self.joined_since(user)).filter(|_| by_list.max(by_record) <= interrupted)
+        listed.max(self.joined_since(user)).filter(|_| by_list.max(by_record) <= ended_at)
     }
 
     /// Those in `scope` who are due an invitation.
@@ -88,15 +90,15 @@ impl RoomState {
 
     /// The creations in force that list `user` as participant and have not been announced.
     pub fn unannounced<'a>(&'a self, user: &'a UserJid) -> impl Iterator<Item = (&'a Ordinal, &'a Creation)> {
-        let interrupted = self.interrupted(user);
+        let ended_at = self.membership_ended_at(user);
         self.living().filter(move |(at, creation)| {
-            Some(*at) > interrupted && creation.announced.is_none() && creation.participants.contains(user)
+            Some(*at) > ended_at && creation.announced.is_none() && creation.participants.contains(user)
         })
     }
 
     /// Whether `other` says the same about who should be where; invitations aside.
     #[must_use]
-    pub fn agrees_with(&self, other: &Self) -> bool {
+    pub fn same_desired_state(&self, other: &Self) -> bool {
         let records = |state: &Self| {
             let of = |(user, record): (&UserJid, &MemberRecord)| {
                 let versions = (record.joined.clone(), record.left.clone());
@@ -114,7 +116,7 @@ impl RoomState {
     }
 
     fn joined_since(&self, user: &UserJid) -> Option<&Ordinal> {
-        self.joined(user).filter(|joined| Some(*joined) > self.interrupted(user))
+        self.joined(user).filter(|joined| Some(*joined) > self.membership_ended_at(user))
     }
 }
 

@@ -73,7 +73,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
             in_time(send_by)?;
             let claims = self.claim(&state, &wanted).await?;
             let again = self.read().await?;
-            let Some(spec) = again.room().filter(|_| again.agrees_with(&state)) else {
+            let Some(spec) = again.room().filter(|_| again.same_desired_state(&state)) else {
                 claims.release().await?;
                 return Ok(SendOutcome::Changed(again));
             };
@@ -102,7 +102,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
                 return Ok(SendOutcome::Done);
             }
             state = self.read().await?;
-            if !state.agrees_with(&again) {
+            if !state.same_desired_state(&again) {
                 return Ok(SendOutcome::Changed(state));
             }
         }
@@ -128,11 +128,11 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
             let listed = state.unannounced(user).next().filter(|_| *self.scope == Scope::Whole);
             let target =
                 listed.map_or_else(|| ClaimTarget::Member(user.clone()), |(at, _)| ClaimTarget::Creation(at.clone()));
-            to_claim.entry(target.clone()).or_insert_with(|| state.interrupted(user));
+            to_claim.entry(target.clone()).or_insert_with(|| state.membership_ended_at(user));
             targets.insert(user.clone(), target);
         }
-        let claims = to_claim.into_iter().map(async |(target, interrupted)| {
-            let claim = self.ledger.claim(self.room, &target, interrupted, now, until);
+        let claims = to_claim.into_iter().map(async |(target, ended_at)| {
+            let claim = self.ledger.claim(self.room, &target, ended_at, now, until);
             Ok(within(self.deadline, claim).await?.then_some(target))
         });
         let held = some_at_a_time(claims).await?.into_iter().flatten().collect();

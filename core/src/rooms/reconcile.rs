@@ -120,7 +120,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
                 other => other?,
             };
             let mut again = read().await?;
-            if again.agrees_with(&state) {
+            if again.same_desired_state(&state) {
                 let sender = InvitationSender {
                     ledger: &self.ledger,
                     server: &self.server,

@@ -83,8 +83,8 @@ async fn step(ledger: &(impl Ledger + LedgerMaintenance), room: &RoomJid, mut di
             format!("{:?}", ledger.record(room, &events).await)
         }
         6..=8 => {
-            let (target, interrupted) = (dice.target(), dice.rng.bool().then(|| dice.at()));
-            format!("{:?}", ledger.claim(room, &target, interrupted.as_ref(), now(), until(now())).await)
+            let (target, ended_at) = (dice.target(), dice.rng.bool().then(|| dice.at()));
+            format!("{:?}", ledger.claim(room, &target, ended_at.as_ref(), now(), until(now())).await)
         }
         9 => format!("{:?}", ledger.release(room, &dice.target(), until(now())).await),
         10 => format!("{:?}", ledger.mark_invited(room, &dice.user(), &dice.at()).await),

@@ -226,12 +226,12 @@ impl Ledger for SimLedger {
         &self,
         room: &RoomJid,
         target: &ClaimTarget,
-        interrupted: Option<&Ordinal>,
+        ended_at: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
         self.pause().await?;
-        let claimed = self.inner.claim(room, target, interrupted, now, until).await?;
+        let claimed = self.inner.claim(room, target, ended_at, now, until).await?;
         self.pause().await?;
         Ok(claimed)
     }

@@ -113,7 +113,10 @@ fn conclude(state: &RoomState, all: &[RoomState], of_users: Option<u8>, without:
         ended: state.ended().map_or(0, counter),
         wanted,
         users,
-        agrees: all.iter().enumerate().fold(0, |set, (other, of)| set | u16::from(state.agrees_with(of)) << other),
+        agrees: all
+            .iter()
+            .enumerate()
+            .fold(0, |set, (other, of)| set | u16::from(state.same_desired_state(of)) << other),
     }
 }
 

@@ -217,20 +217,20 @@ impl Ledger for DynamoLedger {
         &self,
         room: &RoomJid,
         target: &ClaimTarget,
-        interrupted: Option<&Ordinal>,
+        ended_at: Option<&Ordinal>,
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
         const FREE: &str = "(attribute_not_exists(claimed) OR claimed <= :from)";
         let mut values =
             vec![(":now", self.now()), (":from", number(nanoseconds(now))), (":until", number(nanoseconds(until)))];
-        let condition = match (target, interrupted) {
+        let condition = match (target, ended_at) {
             (ClaimTarget::Creation(_), _) => {
                 format!("attribute_exists(pk) AND attribute_not_exists(announced) AND {FREE}")
             }
             (ClaimTarget::Member(_), None) => format!("attribute_not_exists(invited) AND {FREE}"),
-            (ClaimTarget::Member(_), Some(interrupted)) => {
-                values.push((":interrupted", text(layout::written_ordinal(interrupted))));
+            (ClaimTarget::Member(_), Some(ended_at)) => {
+                values.push((":interrupted", text(layout::written_ordinal(ended_at))));
                 format!("(attribute_not_exists(invited) OR invited <= :interrupted) AND {FREE}")
             }
         };

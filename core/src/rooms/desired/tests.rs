@@ -134,11 +134,11 @@ fn invitations_are_no_change_of_who_should_be_where() {
     after.members.entry(user("a")).or_default().claimed = Some(SystemTime::UNIX_EPOCH);
     after.members.get_mut(&user("b")).unwrap().invited = Some(at(2));
     after.creations.get_mut(&at(1)).unwrap().announced = Some(users(""));
-    assert!(before.agrees_with(&after));
+    assert!(before.same_desired_state(&after));
     for change in [create(3, "", ""), join(3, "b"), leave(1, "b"), destroy(0)] {
         let mut changed = before.clone();
         changed.note(&change);
-        assert!(!before.agrees_with(&changed), "{change:?}");
+        assert!(!before.same_desired_state(&changed), "{change:?}");
     }
 }
 
