@@ -120,7 +120,7 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
         events: &[DomainEvent],
         deadline: Instant,
     ) -> Result<(), DomainError> {
-        in_time(deadline, self.pass(domain.as_str(), events, deadline)).await
+        with_deadline(deadline, self.pass(domain.as_str(), events, deadline)).await
     }
 
     /// Makes the virtual host of `domain` anew if it should be there. One that should not be there is left alone: a deletion that
@@ -135,7 +135,7 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
             }
             Ok(())
         };
-        in_time(deadline, repair).await
+        with_deadline(deadline, repair).await
     }
 
     async fn pass(&self, domain: &str, events: &[DomainEvent], deadline: Instant) -> Result<(), DomainError> {
@@ -193,7 +193,10 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
     }
 }
 
-async fn in_time<T>(deadline: Instant, work: impl Future<Output = Result<T, DomainError>>) -> Result<T, DomainError> {
+async fn with_deadline<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, DomainError>>,
+) -> Result<T, DomainError> {
     let work = pin!(work);
     tokio::time::timeout_at(deadline, work).await.unwrap_or(Err(DomainError::Rooms(ReconcileError::OutOfTime)))
 }

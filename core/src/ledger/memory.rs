@@ -83,7 +83,7 @@ fn raise(register: &mut Option<Ordinal>, at: &Ordinal) -> bool {
 
 impl RoomState {
     /// Notes `event` where it is newer; returns what that changed.
-    pub(crate) fn note(&mut self, event: &RoomEvent) -> Vec<RecordKey> {
+    pub(crate) fn apply_event(&mut self, event: &RoomEvent) -> Vec<RecordKey> {
         match &event.change {
             RoomChange::Created { name, owner, participants } => {
                 if self.creations.contains_key(&event.at) {
@@ -151,7 +151,7 @@ fn record_key(target: &ClaimTarget) -> RecordKey {
 
 impl Ledger for MemoryLedger {
     async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
-        self.change(room, |state| ((), events.iter().flat_map(|event| state.note(event)).collect()));
+        self.change(room, |state| ((), events.iter().flat_map(|event| state.apply_event(event)).collect()));
         Ok(())
     }
 

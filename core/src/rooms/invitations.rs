@@ -17,7 +17,7 @@ use futures::future::try_join_all;
 use tokio::time::Instant;
 
 use super::{
-    deadline::{in_time, within},
+    deadline::{ensure_time_left, with_deadline},
     error::{Failures, ReconcileError},
     expiry::EXPIRY_GRACE,
     server::{Invitation, RoomServer, ServerError},
@@ -70,7 +70,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
             if wanted.is_empty() {
                 return Ok(SendOutcome::Done);
             }
-            in_time(send_by)?;
+            ensure_time_left(send_by)?;
             let claims = self.claim(&state, &wanted).await?;
             let again = self.read().await?;
             let Some(spec) = again.room().filter(|_| again.same_desired_state(&state)) else {
@@ -85,7 +85,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
                 failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
                 return Ok(SendOutcome::Done);
             }
-            if let Err(late) = in_time(send_by) {
+            if let Err(late) = ensure_time_left(send_by) {
                 claims.release().await?;
                 return Err(late);
             }
@@ -109,7 +109,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
     }
 
     async fn read(&self) -> Result<RoomState, ReconcileError> {
-        within(self.deadline, self.ledger.read(self.room, self.scope)).await
+        with_deadline(self.deadline, self.ledger.read(self.room, self.scope)).await
     }
 
     /// Who was refused is no member yet; who bounced is not tried twice in one pass.
@@ -133,7 +133,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
         }
         let claims = to_claim.into_iter().map(async |(target, ended_at)| {
             let claim = self.ledger.claim(self.room, &target, ended_at, now, until);
-            Ok(within(self.deadline, claim).await?.then_some(target))
+            Ok(with_deadline(self.deadline, claim).await?.then_some(target))
         });
         let held = some_at_a_time(claims).await?.into_iter().flatten().collect();
         Ok(Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, targets })
@@ -215,23 +215,25 @@ impl<L: Ledger + Sync> Claims<'_, L> {
     async fn mark(self, state: &RoomState, sent: &BTreeMap<UserJid, Ordinal>) -> Result<(), ReconcileError> {
         let marks = self.held.iter().map(async |target| match target {
             ClaimTarget::Member(user) => match sent.get(user) {
-                Some(since) => within(self.deadline, self.ledger.mark_invited(self.room, user, since)).await,
-                None => within(self.deadline, self.ledger.release(self.room, target, self.until)).await,
+                Some(since) => with_deadline(self.deadline, self.ledger.mark_invited(self.room, user, since)).await,
+                None => with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)).await,
             },
             ClaimTarget::Creation(at) => {
                 let uninvited =
                     |user: &&UserJid| !(sent.contains_key(*user) && self.targets.get(*user) == Some(target));
                 let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
                 let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
-                within(self.deadline, self.ledger.mark_announced(self.room, at, &except)).await
+                with_deadline(self.deadline, self.ledger.mark_announced(self.room, at, &except)).await
             }
         });
         some_at_a_time(marks).await.map(drop)
     }
 
     async fn release(self) -> Result<(), ReconcileError> {
-        let releases =
-            self.held.iter().map(|target| within(self.deadline, self.ledger.release(self.room, target, self.until)));
+        let releases = self
+            .held
+            .iter()
+            .map(|target| with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)));
         some_at_a_time(releases).await.map(drop)
     }
 }

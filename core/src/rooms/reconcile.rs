@@ -25,7 +25,7 @@ use std::{collections::BTreeSet, time::SystemTime};
 use tokio::time::Instant;
 
 use super::{
-    deadline::{in_time, within},
+    deadline::{ensure_time_left, with_deadline},
     error::{Failures, MAX_ROUNDS, ReconcileError},
     invitations::{InvitationSender, SendOutcome},
     model::{Grant, Membership},
@@ -80,9 +80,9 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         let outcome = self.pass(room, events, scope_of(events), deadline).await;
         let of_event = |event: &RoomEvent| match (&outcome, &event.change) {
             (Err(error), _) => Err(error.clone()),
-            (Ok(failures), RoomChange::Created { .. } | RoomChange::Destroyed) => first(failures.values()),
+            (Ok(failures), RoomChange::Created { .. } | RoomChange::Destroyed) => prefer_retryable(failures.values()),
             (Ok(failures), RoomChange::Joined(users) | RoomChange::Left(users)) => {
-                first(users.iter().filter_map(|user| failures.get(user)))
+                prefer_retryable(users.iter().filter_map(|user| failures.get(user)))
             }
         };
         events.iter().map(of_event).collect()
@@ -94,7 +94,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
     /// # Errors
     /// [`ReconcileError`]; of several members' the one that a retry helps.
     pub async fn repair(&self, room: &RoomJid, deadline: Instant) -> Result<(), ReconcileError> {
-        first(self.pass(room, &[], Scope::Whole, deadline).await?.values())
+        prefer_retryable(self.pass(room, &[], Scope::Whole, deadline).await?.values())
     }
 
     async fn pass(
@@ -105,13 +105,13 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         deadline: Instant,
     ) -> Result<Failures, ReconcileError> {
         if !events.is_empty() {
-            within(deadline, self.ledger.record(room, events)).await?;
+            with_deadline(deadline, self.ledger.record(room, events)).await?;
         }
-        let read = || within(deadline, self.ledger.read(room, &scope));
+        let read = || with_deadline(deadline, self.ledger.read(room, &scope));
         let mut state = read().await?;
         let destroyed = events.iter().find(|event| event.change == RoomChange::Destroyed).map(|event| event.kind);
         for _ in 0..MAX_ROUNDS {
-            in_time(deadline)?;
+            ensure_time_left(deadline)?;
             let mut failures = match self.make_agree(room, &state, &scope, destroyed, deadline).await {
                 Err(ServerError::RoomMissing) if scope == Scope::Whole => {
                     state = read().await?;
@@ -180,7 +180,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         }
         let mut failures = Failures::new();
         if !grants.is_empty() {
-            note(&mut failures, self.server.grant(room, &grants, ended, deadline).await?);
+            add_refusals(&mut failures, self.server.grant(room, &grants, ended, deadline).await?);
         }
         if !revocations.is_empty() {
             for user in &revocations {
@@ -195,7 +195,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
                     for refusal in &refusals {
                         warn(&refusal.user, &refusal.error);
                     }
-                    note(&mut failures, refusals);
+                    add_refusals(&mut failures, refusals);
                 }
                 // Not this member's failure: the room is not there yet.
                 Err(ServerError::RoomMissing) => return Err(ServerError::RoomMissing),
@@ -211,12 +211,12 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
     }
 }
 
-fn note(failures: &mut Failures, refusals: Vec<Refusal>) {
+fn add_refusals(failures: &mut Failures, refusals: Vec<Refusal>) {
     failures.extend(refusals.into_iter().map(|refusal| (refusal.user, refusal.error.into())));
 }
 
 /// The error to report of several: one that a retry helps, as long as there is one.
-fn first<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
+fn prefer_retryable<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
     errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
 }
 

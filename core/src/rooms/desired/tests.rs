@@ -39,7 +39,7 @@ fn destroy(counter: u64) -> RoomEvent {
 fn state(events: &[RoomEvent]) -> RoomState {
     let mut state = RoomState::default();
     for event in events {
-        state.note(event);
+        state.apply_event(event);
     }
     state
 }
@@ -115,15 +115,15 @@ fn an_invitation_is_due_once_a_spell() {
     state.creations.get_mut(&at(1)).unwrap().announced = Some(users("b"));
     assert_eq!(due(&state), ["b", "c"], "b was left out of the announcement");
     state.members.get_mut(&user("c")).unwrap().invited = Some(at(2));
-    state.note(&join(3, "a"));
+    state.apply_event(&join(3, "a"));
     assert_eq!(due(&state), ["b"], "joining once more begins no new spell");
-    state.note(&leave(4, "c"));
+    state.apply_event(&leave(4, "c"));
     assert_eq!(due(&state), ["b"], "who left is not invited");
-    state.note(&join(5, "c"));
+    state.apply_event(&join(5, "c"));
     assert_eq!(due(&state), ["b", "c"], "a new spell");
-    state.note(&destroy(6));
+    state.apply_event(&destroy(6));
     assert!(due(&state).is_empty(), "nobody is invited to a room that should not be");
-    state.note(&create(7, "", "a"));
+    state.apply_event(&create(7, "", "a"));
     assert_eq!(due(&state), ["a"], "a new life, a new spell");
 }
 
@@ -137,7 +137,7 @@ fn invitations_are_no_change_of_who_should_be_where() {
     assert!(before.same_desired_state(&after));
     for change in [create(3, "", ""), join(3, "b"), leave(1, "b"), destroy(0)] {
         let mut changed = before.clone();
-        changed.note(&change);
+        changed.apply_event(&change);
         assert!(!before.same_desired_state(&changed), "{change:?}");
     }
 }
