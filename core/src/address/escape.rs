@@ -86,15 +86,12 @@ mod tests {
         let mut at = 0;
         while at < bytes.len() {
             let code = (bytes[at] == b'\\').then(|| localpart.get(at + 1..at + 3)).flatten();
-            match code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
-                Some(byte) => {
-                    id.push(byte);
-                    at += 3;
-                }
-                None => {
-                    id.push(bytes[at]);
-                    at += 1;
-                }
+            if let Some(byte) = code.and_then(|code| u8::from_str_radix(code, 16).ok()) {
+                id.push(byte);
+                at += 3;
+            } else {
+                id.push(bytes[at]);
+                at += 1;
             }
         }
         String::from_utf8(id).ok().filter(|id| escape_id(id) == localpart)
