@@ -184,6 +184,7 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
 	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
+	"sippo_websocket_limits", "sippo_errors",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
@@ -194,6 +195,7 @@ local tenant_options = {
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_roster_admin", "sippo_offline_quota",
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
+		"sippo_smacks_counts",
 	},
 };
 local room_options = {
@@ -201,6 +203,7 @@ local room_options = {
 	modules_enabled = {
 		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
+		"sippo_errors",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,

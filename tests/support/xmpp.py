@@ -297,6 +297,11 @@ class Client:
         except (ConnectionClosed, OSError):
             raise self.wait_closed() from None
 
+    def send_bytes(self, data: bytes) -> None:
+        """Sends bytes as they are, past the WebSocket's framing (see support.frames)."""
+        assert self._socket is not None, "connect first"
+        self._socket.socket.sendall(data)
+
     def iq(
         self, type: str, payload: Element, to: str | None = None, *, check: bool = True, timeout: float | None = None
     ) -> Element:

@@ -91,10 +91,10 @@ function sasl:process(message)
 		module:log("warn", "Login of %s failed: asked to act as somebody else", jid);
 		return "failure", "invalid-authzid";
 	end
-	local ok, reason = check(user, secret);
+	local ok, reason, expired = check(user, secret);
 	if not ok then
 		module:log("warn", "Login of %s failed: %s", jid, reason);
-		return "failure", "not-authorized";
+		return "failure", expired and "credentials-expired" or "not-authorized"; -- RFC 6120, section 6.5.3
 	end
 	self.username = user;
 	return "success";

@@ -55,6 +55,7 @@ end
 --- Handles `messages` as if they came on the stream of `origin`, and adds to `reply` those that bounce.
 local function handle(origin, messages, ids, reply)
 	local send = rawget(origin, "send");
+	origin.sippo_rethrow = true; -- mod_sippo_errors must not keep from `apart` what fails
 	function origin.send(stanza)
 		local id = st.is_stanza(stanza) and stanza.name == "message" and stanza.attr.type == "error" and stanza.attr.id;
 		if not id or not ids[id] then return send(stanza); end
@@ -72,7 +73,7 @@ local function handle(origin, messages, ids, reply)
 			end
 		end
 	end);
-	origin.send = send;
+	origin.send, origin.sippo_rethrow = send, nil;
 	return ok, err;
 end
 

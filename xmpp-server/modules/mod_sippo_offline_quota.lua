@@ -2,7 +2,7 @@
 --
 -- mod_offline stores what comes for a user without an available resource, in order and without a limit. This module
 --   * refuses a message beyond `sippo_offline_quota` messages a user (default 1000) with `resource-constraint`;
---   * does not store what is only a chat state (XEP-0160, section 3);
+--   * does not store what is only a chat state (XEP-0160, section 3), also when mod_smacks hands it in with a delay;
 --   * delivers when a client raises its priority from below zero, where mod_presence only looks at the first presence;
 --   * clears the store for a client that reads its archive instead (mod_mam leaves such messages lying, so the quota
 --     of a user with such clients would fill up for good). What the archive does not hold is delivered.
@@ -23,6 +23,7 @@ local bare_sessions, full_sessions = prosody.bare_sessions, prosody.full_session
 local xmlns_chatstates = "http://jabber.org/protocol/chatstates";
 local xmlns_hints = "urn:xmpp:hints";
 local xmlns_stanza_id = "urn:xmpp:sid:0";
+local xmlns_delay = "urn:xmpp:delay";
 
 -- How many messages wait for a user, so that the store is asked once and not for every message.
 -- { count = number, full = whether that was logged }
@@ -45,7 +46,7 @@ local function is_chat_state_only(stanza)
 		local xmlns = child.attr.xmlns;
 		if xmlns == xmlns_chatstates then
 			found = true;
-		elseif child.name ~= "thread" and xmlns ~= xmlns_hints and xmlns ~= xmlns_stanza_id then
+		elseif child.name ~= "thread" and xmlns ~= xmlns_hints and xmlns ~= xmlns_stanza_id and xmlns ~= xmlns_delay then
 			return false;
 		end
 	end
@@ -120,7 +121,7 @@ module:hook("message/offline/broadcast", function (event)
 	local own_jid = origin.username.."@"..module.host;
 	for _, stanza, when in waiting or function () end do
 		if not stanza:get_child_with_attr("stanza-id", xmlns_stanza_id, "by", own_jid) then
-			stanza:tag("delay", { xmlns = "urn:xmpp:delay", from = module.host, stamp = datetime.datetime(when) }):up();
+			stanza:tag("delay", { xmlns = xmlns_delay, from = module.host, stamp = datetime.datetime(when) }):up();
 			origin.send(stanza);
 		end
 	end

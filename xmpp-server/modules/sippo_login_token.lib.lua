@@ -42,7 +42,8 @@ end
 
 --- Checks a login token for the bare JID `user`@`host` at the time `now` (seconds; no leeway: the issuer's clock may
 -- be behind ours by less than the token's life, never ahead in a way that matters).
--- @return true, or nil and the reason, fit for a log: it contains nothing of the token but what the check expected.
+-- @return true, or nil and the reason, fit for a log: it contains nothing of the token but what the check expected. A
+-- third value is true when the token was this user's and good before.
 function lib.verify(token, keys, user, host, now)
 	if #token > max_bytes then
 		return nil, "token is longer than "..max_bytes.." bytes";
@@ -65,12 +66,12 @@ function lib.verify(token, keys, user, host, now)
 		return nil, "claims are no JSON object";
 	elseif type(claims.exp) ~= "number" or claims.exp ~= claims.exp or claims.exp == math.huge then
 		return nil, "exp is missing or no number";
-	elseif claims.exp <= now then
-		return nil, "token has expired";
 	elseif claims.sub ~= user.."@"..host then
 		return nil, "token is another user's";
 	elseif claims.aud ~= host then
 		return nil, "token is for another domain";
+	elseif claims.exp <= now then
+		return nil, "token has expired", true;
 	end
 	return true;
 end

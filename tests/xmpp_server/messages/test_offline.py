@@ -167,9 +167,7 @@ def test_what_a_module_kept_from_the_store_does_not_count(world):
         db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
                    "VALUES (?, 'bob', 'cloud_notify', 'damaged', 'number', '1')", (w.domain,))
     for n in range(QUOTA + 1):
-        send_message(w.alice, w.bob, f"thrown {n}")
-    settle(w.alice)
-    assert_absent(w.alice, lambda e: e.get("type") == "error")
+        assert condition(answer(w.alice, send_message(w.alice, w.bob, f"thrown {n}"))) == "internal-server-error"
     assert w.server.log_text().count("Traceback[c2s]") - before == QUOTA + 1
 
 
@@ -184,12 +182,12 @@ def test_headlines_are_dropped_and_errors_too(world):
         assert bodies(bob) == []
 
 
-def test_chat_states_alone_take_no_room(world):
+@pytest.mark.parametrize("more", ["", "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"], ids=["new", "delayed"])
+def test_chat_states_alone_take_no_room(world, more):
     w = world
+    state = f"<composing xmlns='http://jabber.org/protocol/chatstates'/>{more}"
     for _ in range(QUOTA + 3):
-        w.alice.send(
-            f"<message xmlns='{CLIENT}' type='chat' to='{w.bob}'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>"
-        )
+        w.alice.send(f"<message xmlns='{CLIENT}' type='chat' to='{w.bob}'>{state}</message>")
     send_message(w.alice, w.bob, "what was composed")
     settle(w.alice)
     assert_absent(w.alice, lambda e: e.get("type") == "error")

@@ -68,7 +68,7 @@ def test_escaped_localpart_logs_in(server, domain):
 def test_token_lives_to_its_end(server, domain):
     with server.user(f"alice@{domain}", ttl=5):
         pass
-    assert refused(server, f"alice@{domain}", server.login_token(f"alice@{domain}", ttl=0)) == "not-authorized"
+    assert refused(server, f"alice@{domain}", server.login_token(f"alice@{domain}", ttl=0)) == "credentials-expired"
 
 
 BAD_TOKENS = {
@@ -118,8 +118,15 @@ def test_bad_token_is_refused_and_logged(server, domain, kind):
     make, reason = BAD_TOKENS[kind]
     jid = f"alice@{domain}"
     token = make(server.admin_token, jid)
-    assert refused(server, jid, token) == "not-authorized"
+    condition = "credentials-expired" if reason == "expired" else "not-authorized"  # RFC 6120, section 6.5.3
+    assert refused(server, jid, token) == condition
     assert reason in last_warning(server, jid)
+
+
+@pytest.mark.parametrize("changes", [{"sub": "bob@elsewhere.example"}, {"aud": "elsewhere.example"}, {"signature": bytes(32)}])
+def test_only_an_own_token_has_expired(server, domain, changes):
+    jid = f"alice@{domain}"
+    assert refused(server, jid, mint(server.admin_token, jid, ttl=-1, **changes)) == "not-authorized"
 
 
 def test_claims_cannot_be_changed(server, domain):

@@ -1,0 +1,122 @@
+"""mod_sippo_errors: what a module throws is answered, and what nobody takes is not written into the log."""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+import uuid
+from contextlib import closing
+
+import pytest
+
+from support.stanzas import MUC, answer, ask, condition, join, new_id, ok, settle
+from support.xmpp import CLIENT, SASL, E, StreamError
+
+PUBSUB = "http://jabber.org/protocol/pubsub"
+BOOKMARKS = "urn:xmpp:bookmarks:1"
+SM = "urn:xmpp:sm:3"
+
+
+@pytest.fixture
+def alice(server, domain):
+    with server.user(f"alice@{domain}") as client:
+        yield client
+
+
+@pytest.fixture
+def room(server, domain, alice):
+    """A room with Alice in it."""
+    name = f"adhoc-{uuid.uuid4().hex[:8]}@conference.{domain}"
+    join(alice, name, "alice")
+    ok(ask(alice, "set", f"<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query>", name))
+    return name
+
+
+# What throws --------------------------------------------------------------------------
+
+
+def test_a_request_for_voice_from_outside_is_answered(server, domain, room):
+    form = ("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>"
+            f"{MUC}#request</value></field><field var='muc#role'><value>participant</value></field></x>")
+    with server.user(f"bob@{domain}") as bob:
+        ident = new_id()
+        bob.send(f"<message xmlns='{CLIENT}' to='{room}' id='{ident}'>{form}</message>")
+        assert condition(answer(bob, ident))
+        settle(bob)
+
+
+def test_a_request_for_the_bookmarks_of_an_occupant_is_answered(server, domain, room, alice):
+    with server.user(f"bob@{domain}") as bob:
+        assert join(bob, room, "bob").get("type") is None
+        payload = f"<pubsub xmlns='{PUBSUB}'><items node='storage:bookmarks'/></pubsub>"
+        assert condition(ask(bob, "get", payload, f"{room}/alice"))
+        settle(bob)
+
+
+def test_private_storage_of_bookmarks_is_answered_whatever_pep_holds(alice):
+    item = "<item id='c@d.example'><no-conference xmlns='urn:example:none'/></item>"
+    ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{item}</publish></pubsub>")
+    storage = "<storage xmlns='storage:bookmarks'><conference jid='c@d.example' name='x'/></storage>"
+    assert ask(alice, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>").get("type") in ("result", "error")
+    settle(alice)
+
+
+def test_a_photo_that_is_no_base64_is_answered(alice):
+    photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>no base64: %%%</BINVAL></PHOTO>"
+    assert condition(ask(alice, "set", f"<vCard xmlns='vcard-temp'><FN>A</FN>{photo}</vCard>"))
+    settle(alice)
+
+
+@pytest.fixture
+def damaged(server, domain):
+    """Dave, at whose messages a module throws: his push registrations are no table."""
+    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db, db:
+        db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
+                   "VALUES (?, 'dave', 'cloud_notify', 'damaged', 'number', '1')", (domain,))
+    return f"dave@{domain}"
+
+
+@pytest.mark.parametrize("to", ["{jid}", "{jid}/phone"])
+def test_a_message_at_which_a_module_throws_is_answered(alice, damaged, to):
+    ident = alice.message(to.format(jid=damaged), "hello")
+    assert condition(answer(alice, ident)) == "internal-server-error"
+    settle(alice)  # the session goes on
+
+
+def test_what_throws_is_logged(server, alice, damaged):
+    answer(alice, alice.message(damaged, "hello"))
+    assert f"Traceback[c2s]: a module failed at message/bare from {alice.jid} to {damaged}" in server.log_text()
+
+
+# What nobody takes --------------------------------------------------------------------------
+
+
+UNKNOWN = {
+    "SASL 2": "<authenticate xmlns='urn:xmpp:sasl:2' mechanism='PLAIN'><initial-response>{secret}</initial-response></authenticate>",
+    "an attribute": "<authenticate xmlns='urn:xmpp:sasl:2' token='{secret}'/>",
+    "no namespace of its own": "<auth xmlns='jabber:client'>{secret}</auth>",
+    "any namespace": "<x xmlns='urn:example:none'>{secret}</x>",
+    "a name that a module knows": f"<a xmlns='{SM}' h='1'>{{secret}}</a>",
+    "a name of SASL": f"<response xmlns='{SASL}'>{{secret}}</response>",
+}
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+@pytest.mark.parametrize("kind", UNKNOWN)
+def test_an_unknown_element_is_logged_by_name_only(server, domain, kind, logged_in):
+    jid, secret = f"alice@{domain}", secrets.token_hex(16)
+    client = server.user(jid) if logged_in else server.client(jid, "x").open()
+    client.send(UNKNOWN[kind].format(secret=secret))
+    if kind == "a name of SASL":
+        client.wait(lambda e: e.tag == f"{{{SASL}}}failure")
+    else:
+        end = client.wait_closed()
+        assert isinstance(end, StreamError) and end.condition == "unsupported-stanza-type"
+    assert secret not in server.log_text()
+
+
+def test_its_name_is_logged(server, domain):
+    client = server.client(f"alice@{domain}", "x").open()
+    client.send(E("nobody-takes-this", "urn:example:none", "secret"))
+    client.wait_closed()
+    assert "warn\tUnhandled stream element from 127.0.0.1: nobody-takes-this; xmlns=urn:example:none" in server.log_text()
