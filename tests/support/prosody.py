@@ -12,9 +12,14 @@ from pathlib import Path
 
 import httpx
 
+<<<<<<< HEAD
 from stack import prosody
 from stack.ports import free_port
 from stack.supervisor import taken_port
+=======
+from stack import prosody, prosody_program
+from stack.paths import free_port
+>>>>>>> 1f1757d (XMPP server: an upload that is repeated ends the older one on Prosody 13 too)
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
@@ -45,6 +50,7 @@ class Server:
     admin_token = property(lambda self: self.settings.admin_token)
     admin_jid = property(lambda self: self.settings.admin_jid)
     data = property(lambda self: self.settings.data)
+    series = property(lambda self: prosody_program.program(self.settings.series).series)
 
     # Process
 

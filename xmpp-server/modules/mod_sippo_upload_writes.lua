@@ -5,6 +5,8 @@
 
 local server = require "net.http.server";
 
+local status_of = module:require "sippo_compat".status_of;
+
 local file_share = module:depends "http_file_share";
 
 local base = module:get_option("http_paths").file_share:gsub("%$host", module.host).."/";
@@ -14,7 +16,7 @@ local writing = setmetatable({}, { __mode = "v" }); -- slot: the response to the
 -- the token, and before it touches a file.
 local function has_token(request, path)
 	local trial = { headers = { authorization = request.headers.authorization, content_length = "-1" } };
-	return file_share.handle_upload({ request = trial, response = { headers = {} } }, path) == 413;
+	return status_of(file_share.handle_upload({ request = trial, response = { headers = {} } }, path)) == 413;
 end
 
 module:hook_object_event(server, "PUT "..base.."*", function (event)

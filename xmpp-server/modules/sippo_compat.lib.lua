@@ -18,4 +18,9 @@ function _M.is_operator(jid)
 	return role ~= nil and role.name == "prosody:operator";
 end
 
+--- The status that an HTTP handler has answered with.
+function _M.status_of(answer)
+	return type(answer) == "table" and answer.code or answer; -- 0.12: a number in any case
+end
+
 return _M;

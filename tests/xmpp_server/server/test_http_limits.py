@@ -76,7 +76,9 @@ def test_one_without_its_token_ends_no_upload(server, domain):
         put, headers, get = upload_slot(alice, len(content))
         _, others, _ = upload_slot(alice, len(content))
     with begin_upload(server, put, headers, len(content), content[:500_000]) as first:
-        for wrong, status in ((others, 400), ({"Authorization": "Bearer x"}, 401), ({}, 401)):
+        # Prosody 13 tells a token that is not good for this slot (403) from none (401).
+        no_slots, no_token = (400, 401) if server.series == "0.12" else (403, 403)
+        for wrong, status in ((others, no_slots), ({"Authorization": "Bearer x"}, no_token), ({}, 401)):
             assert httpx.put(put, content=b"small", headers=wrong, trust_env=False).status_code == status
         first.sendall(content[500_000:])
         assert first.recv(100).startswith(b"HTTP/1.1 201")
