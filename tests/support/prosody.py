@@ -12,14 +12,9 @@ from pathlib import Path
 
 import httpx
 
-<<<<<<< HEAD
-from stack import prosody
+from stack import prosody, prosody_program
 from stack.ports import free_port
 from stack.supervisor import taken_port
-=======
-from stack import prosody, prosody_program
-from stack.paths import free_port
->>>>>>> 1f1757d (XMPP server: an upload that is repeated ends the older one on Prosody 13 too)
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
