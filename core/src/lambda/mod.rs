@@ -3,14 +3,14 @@
 mod bearer;
 mod chat_list;
 mod cors;
-mod event;
-pub mod events;
+mod gateway_event;
 pub mod invocation;
 mod login;
 mod problem;
 pub mod rest;
 pub mod resync;
 mod routes;
+pub mod sqs;
 mod start;
 
 pub use self::{

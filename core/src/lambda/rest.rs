@@ -16,7 +16,7 @@ pub use super::routes::Operation;
 use super::{
     bearer::bearer_token,
     cors::Cors,
-    event::normalise,
+    gateway_event::normalise,
     invocation::invocation,
     problem::Problem,
     routes::Path,

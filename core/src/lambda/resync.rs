@@ -6,8 +6,8 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 
 use super::{
-    events::RESERVE,
     invocation::{deadline, invocation},
+    sqs::RESERVE,
     start::{self, Parts},
 };
 use crate::{

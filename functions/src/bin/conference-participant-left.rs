@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use sippo_xmpp_core::{events::EventType, lambda::events};
+use sippo_xmpp_core::{events::EventType, lambda::sqs};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    events::run(EventType::ConferenceParticipantLeft).await
+    sqs::run(EventType::ConferenceParticipantLeft).await
 }
