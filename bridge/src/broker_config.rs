@@ -6,7 +6,7 @@ use lapin::{
     Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, types::ShortString, uri::AMQPUri,
 };
 use secrecy::{ExposeSecret, SecretString};
-use sippo_xmpp_core::config::{ConfigError, Service};
+use sippo_xmpp_core::config::{ConfigError, ServiceConfig};
 
 use crate::broker::BrokerError;
 
@@ -39,7 +39,7 @@ impl BrokerConfig {
     /// # Errors
     /// [`BrokerConfigError`] when the configuration lacks something or names something unusable; no retry helps,
     /// unless Secrets Manager was asked.
-    pub async fn of(service: &Service) -> Result<Self, BrokerConfigError> {
+    pub async fn of(service: &ServiceConfig) -> Result<Self, BrokerConfigError> {
         let broker = service.events.broker()?;
         let authority = service.surroundings.ca_file.as_ref().map(|file| {
             std::fs::read_to_string(file).map_err(|error| BrokerConfigError::Authority { file: file.clone(), error })

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sippo_xmpp_core::{aws, config::Service, ledger::DynamoEpochs, table::Table};
+use sippo_xmpp_core::{aws, config::ServiceConfig, ledger::DynamoEpochs, table::Table};
 
 use crate::{broker_config::BrokerConfig, queues::Sqs};
 
@@ -25,7 +25,7 @@ impl Dependencies {
     ///
     /// # Errors
     /// One line that says what keeps the bridge from starting, and what to do about it.
-    pub async fn of(service: &Service) -> Result<Self, String> {
+    pub async fn of(service: &ServiceConfig) -> Result<Self, String> {
         let queues = service.events.queues().map_err(|error| error.to_string())?;
         Ok(Self {
             broker: BrokerConfig::of(service).await.map_err(|error| error.to_string())?,

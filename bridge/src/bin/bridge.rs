@@ -9,7 +9,7 @@ use bridge::{
     metrics,
 };
 use sippo_xmpp_core::{
-    config::{Config, DEFAULT_LISTEN, Service},
+    config::{Config, DEFAULT_LISTEN, ServiceConfig},
     telemetry,
 };
 use tokio::{

@@ -31,12 +31,12 @@ pub struct Config {
     /// How to log; known whether the service is enabled or not.
     pub log: Log,
     /// The rest; `None` when `wac.ini` has no section `[xmpp]`: the service is disabled.
-    pub service: Option<Service>,
+    pub service: Option<ServiceConfig>,
 }
 
 /// The configuration of an enabled service.
 #[derive(Debug, Clone)]
-pub struct Service {
+pub struct ServiceConfig {
     /// `[xmpp]`.
     pub xmpp: Xmpp,
     /// `[auth]`.
@@ -70,7 +70,7 @@ impl Config {
         }
         let source = Source::read(&folder.join("xmpp.toml"), environment)?;
         log.format = read_format(&source)?;
-        let service = Service {
+        let service = ServiceConfig {
             xmpp: Xmpp::read(&source)?,
             auth: Auth::read(&source)?,
             surroundings: Surroundings::read(&source)?,
@@ -104,7 +104,7 @@ fn environment(
     Ok(environment)
 }
 
-impl Service {
+impl ServiceConfig {
     /// The keys whose traffic could be read on its way, each with its URL: allowed, and worth one warning.
     #[must_use]
     pub fn exposed_urls(&self) -> Vec<(&'static str, &url::Url)> {

@@ -32,7 +32,7 @@ fn read(ini: Option<&str>, toml: Option<&str>, variables: &[(&str, &str)]) -> Re
     })
 }
 
-fn service(toml: &str, variables: &[(&str, &str)]) -> Service {
+fn service(toml: &str, variables: &[(&str, &str)]) -> ServiceConfig {
     read(Some("[xmpp]"), Some(toml), variables).unwrap().service.unwrap()
 }
 

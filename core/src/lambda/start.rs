@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::http::HttpClient;
 use crate::{
     address::Tenancy,
-    config::{Config, Service as Configuration},
+    config::{Config, ServiceConfig},
     telemetry::{self, Log},
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Parts {
     /// The configuration.
-    pub(crate) service: Configuration,
+    pub(crate) service: ServiceConfig,
     /// The resolved admin token.
     pub(crate) admin_token: SecretString,
     /// TLS for whatever goes out.
