@@ -41,7 +41,7 @@ impl BrokerConfig {
     /// unless Secrets Manager was asked.
     pub async fn of(service: &ServiceConfig) -> Result<Self, BrokerConfigError> {
         let broker = service.events.broker()?;
-        let authority = service.surroundings.ca_file.as_ref().map(|file| {
+        let authority = service.tls.ca_file.as_ref().map(|file| {
             std::fs::read_to_string(file).map_err(|error| BrokerConfigError::Authority { file: file.clone(), error })
         });
         Ok(Self {

@@ -20,7 +20,7 @@ use std::{
 pub use self::{
     error::ConfigError,
     events::{Broker, DEFAULT_LISTEN, Events, Queues},
-    sections::{AdminToken, Auth, Scheme, Surroundings, Xmpp},
+    sections::{AdminToken, Auth, Cors, Scheme, Trust, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};
 use crate::telemetry::{Format, Level, Log};
@@ -41,8 +41,10 @@ pub struct ServiceConfig {
     pub xmpp: Xmpp,
     /// `[auth]`.
     pub auth: Auth,
-    /// `[cors]` and `[tls]`.
-    pub surroundings: Surroundings,
+    /// `[cors]`.
+    pub cors: Cors,
+    /// `[tls]`.
+    pub tls: Trust,
     /// `[broker]`, `[bridge]`, `[queues]` and `[ledger]`.
     pub events: Events,
 }
@@ -73,7 +75,8 @@ impl Config {
         let service = ServiceConfig {
             xmpp: Xmpp::read(&source)?,
             auth: Auth::read(&source)?,
-            surroundings: Surroundings::read(&source)?,
+            cors: Cors::read(&source)?,
+            tls: Trust::read(&source),
             events: Events::read(&source)?,
         };
         Ok(Self { log, service: Some(service) })

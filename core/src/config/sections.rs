@@ -241,16 +241,21 @@ pub(super) fn is_exposed(url: &Url) -> bool {
     matches!(url.scheme(), "ws" | "http") && !loopback
 }
 
-/// `[cors]`, `[tls]` and `[log]`, which need little checking.
+/// `[cors]`: cross-origin calls of the REST API.
 #[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    /// Origins whose pages may call the REST API; `*` for any.
+pub struct Cors {
+    /// Origins whose pages may call; `*` for any.
     pub allowed_origins: Vec<String>,
+}
+
+/// `[tls]`: whom to trust.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
     /// PEM file with certificate authorities to trust besides the public ones.
     pub ca_file: Option<PathBuf>,
 }
 
-impl Surroundings {
+impl Cors {
     pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
         let allowed_origins = source.list("cors", "allowedOrigins").to_vec();
         for origin in &allowed_origins {
@@ -264,6 +269,12 @@ impl Surroundings {
                 ));
             }
         }
-        Ok(Self { allowed_origins, ca_file: source.text("tls", "caFile").map(PathBuf::from) })
+        Ok(Self { allowed_origins })
+    }
+}
+
+impl Trust {
+    pub(super) fn read(source: &Source) -> Self {
+        Self { ca_file: source.text("tls", "caFile").map(PathBuf::from) }
     }
 }

@@ -49,7 +49,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(service.xmpp.public_url, service.xmpp.url);
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 300);
     assert_eq!(service.auth.username_claim, "preferred_username");
-    assert!(service.surroundings.allowed_origins.is_empty());
+    assert!(service.cors.allowed_origins.is_empty());
     assert!(!format!("{service:?}").contains(TOKEN));
     assert!(service.exposed_urls().is_empty(), "loopback is not exposed");
 }
@@ -175,7 +175,7 @@ fn the_environment_overrides_the_file() {
     );
     assert_eq!(service.xmpp.url.as_str(), "wss://chat.example.com/ws");
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 60);
-    assert_eq!(service.surroundings.allowed_origins, ["https://a.test", "https://b.test"]);
+    assert_eq!(service.cors.allowed_origins, ["https://a.test", "https://b.test"]);
     assert!(matches!(&service.xmpp.admin_token, AdminToken::Given(token)
         if secrecy::ExposeSecret::expose_secret(token).starts_with('f')));
 

@@ -88,7 +88,7 @@ impl<E: Endpoint> Function<E> {
     async fn build() -> Result<Self, String> {
         let Some(parts) = Parts::load().await? else { return Ok(Self { service: None, cors: Cors::default() }) };
         tracing::trace!("Starting endpoints");
-        let cors = Cors::new(&parts.service.surroundings.allowed_origins);
+        let cors = Cors::new(&parts.service.cors.allowed_origins);
         let enabled = Enabled {
             access: AccessTokens::new(&parts.service.auth, &parts.tls),
             tenancy: parts.tenancy(),

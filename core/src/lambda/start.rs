@@ -41,9 +41,9 @@ impl Parts {
             tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
         }
         let admin_token = service.xmpp.resolve_admin_token().await.map_err(|error| error.to_string())?;
-        let tls = Tls::new(service.surroundings.ca_file.clone());
+        let tls = Tls::new(service.tls.ca_file.clone());
         // A bad file is better found at start than by the first call.
-        if service.surroundings.ca_file.is_some() {
+        if service.tls.ca_file.is_some() {
             tls.config().map_err(|error| error.to_string())?;
         }
         Ok(Some(Self { service, admin_token, tls }))
