@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::{
     event_type::EventType,
     fields::Fields,
-    poison::{Place, Poison, Quoted},
+    poison::{FieldPath, Poison, Quoted},
 };
 
 /// An event whose payload has not been looked into yet.
@@ -54,7 +54,7 @@ impl<'a> Envelope<'a> {
         }
         let payload = fields.mandatory("data")?;
         if !payload.get().starts_with('{') {
-            return Err(Poison::IllTyped { place: Place::field("data"), wanted: "an object" });
+            return Err(Poison::IllTyped { path: FieldPath::field("data"), wanted: "an object" });
         }
         Ok(Self { id, payload })
     }

@@ -6,7 +6,7 @@ use super::{
     envelope::Envelope,
     event_type::{EventType, Family},
     fields::Fields,
-    poison::{MAX_NAME, Place, Poison, Quoted},
+    poison::{FieldPath, MAX_NAME, Poison, Quoted},
     users::Users,
 };
 use crate::address::{RoomJid, Tenancy, UserJid, canonical_domain};
@@ -106,9 +106,10 @@ impl Event {
             EventType::UsersGroupCreated | EventType::ConferenceCreated => {
                 let room = room(event_type, &fields, &domain)?;
                 let name = name(&fields)?;
-                let owner = fields.optional("owner").map(|json| users.read(json, Place::field("owner"))).transpose()?;
+                let owner =
+                    fields.optional("owner").map(|json| users.read(json, FieldPath::field("owner"))).transpose()?;
                 let list = fields.optional_list("participants")?.unwrap_or_default();
-                let mut participants = users.read_list(&list, Place::field("participants"))?;
+                let mut participants = users.read_list(&list, FieldPath::field("participants"))?;
                 let mut owner = owner.into_iter().collect();
                 users.close(&mut owner);
                 users.close(&mut participants);
@@ -136,12 +137,11 @@ impl Event {
 
 /// The domain of the event, which has to be one that tenants may have.
 fn tenant(fields: &Fields<'_>, tenancy: &Tenancy) -> Result<DomainPart, Poison> {
-    let place = fields.place("domain");
+    let path = fields.path("domain");
     let text = fields.text("domain")?;
-    let domain =
-        canonical_domain(&text).map_err(|cause| Poison::Address { place, value: Quoted::new(&text), cause })?;
+    let domain = canonical_domain(&text).map_err(|cause| Poison::Address { path, value: Quoted::new(&text), cause })?;
     if tenancy.is_reserved(&domain) {
-        return Err(Poison::ReservedDomain { place, value: Quoted::new(&text) });
+        return Err(Poison::ReservedDomain { path, value: Quoted::new(&text) });
     }
     Ok(domain)
 }
@@ -153,19 +153,19 @@ fn room(event_type: EventType, fields: &Fields<'_>, domain: &DomainPart) -> Resu
         Family::UsersGroup => fields.optional_text("chatId")?,
         Family::Conference | Family::Domain => None,
     };
-    let place = fields.place(if chat_id.is_some() { "chatId" } else { "id" });
+    let path = fields.path(if chat_id.is_some() { "chatId" } else { "id" });
     let id = chat_id.unwrap_or(id);
-    RoomJid::of_id(&id, domain.as_str()).map_err(|cause| Poison::Address { place, value: Quoted::new(&id), cause })
+    RoomJid::of_id(&id, domain.as_str()).map_err(|cause| Poison::Address { path, value: Quoted::new(&id), cause })
 }
 
 /// A name that the room's configuration can hold: one the XMPP server cannot read would end the
 /// session of everyone's events.
 fn name(fields: &Fields<'_>) -> Result<Option<String>, Poison> {
-    let place = fields.place("name");
+    let path = fields.path("name");
     let name = fields.optional_text("name")?;
     match &name {
-        Some(name) if name.len() > MAX_NAME => Err(Poison::TooLong(place)),
-        Some(name) if !name.chars().all(is_xml) => Err(Poison::NotXml(place)),
+        Some(name) if name.len() > MAX_NAME => Err(Poison::TooLong(path)),
+        Some(name) if !name.chars().all(is_xml) => Err(Poison::NotXml(path)),
         _ => Ok(name),
     }
 }
@@ -178,8 +178,8 @@ fn is_xml(character: char) -> bool {
 /// Who joined or left: a list with groups, one user with conferences.
 fn participants(event_type: EventType, fields: &Fields<'_>, users: &mut Users<'_>) -> Result<Vec<UserJid>, Poison> {
     if event_type.family() == Family::Conference {
-        Ok(vec![users.read(fields.mandatory("participant")?, fields.place("participant"))?])
+        Ok(vec![users.read(fields.mandatory("participant")?, fields.path("participant"))?])
     } else {
-        users.read_list(&fields.list("participants")?, fields.place("participants"))
+        users.read_list(&fields.list("participants")?, fields.path("participants"))
     }
 }

@@ -18,7 +18,7 @@ mod version;
 pub use self::{
     event::{Event, Payload},
     event_type::{EventType, Family},
-    poison::{MAX_NAME, MAX_REASON, Place, Poison, Quoted},
+    poison::{FieldPath, MAX_NAME, MAX_REASON, Poison, Quoted},
     stamped::{LIFETIME, Stamped},
     version::{Version, VersionError},
 };

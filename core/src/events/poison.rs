@@ -35,18 +35,18 @@ pub enum Poison {
     },
     /// A mandatory field is absent or null.
     #[error("{0} is missing; publish it with the event")]
-    Missing(Place),
+    Missing(FieldPath),
     /// A field has the wrong type.
-    #[error("{place} is not {wanted}; publish it as {wanted}")]
+    #[error("{path} is not {wanted}; publish it as {wanted}")]
     IllTyped {
-        /// Where.
-        place: Place,
+        /// Where in the payload the fault is.
+        path: FieldPath,
         /// What it should be.
         wanted: &'static str,
     },
     /// A field that has to say something is an empty string.
     #[error("{0} is empty; publish it with a value")]
-    Empty(Place),
+    Empty(FieldPath),
     /// Not version 1.0 of `CloudEvents`.
     #[error("specversion is '{0}'; publish CloudEvents 1.0")]
     SpecVersion(Quoted),
@@ -57,34 +57,34 @@ pub enum Poison {
     #[error("datacontenttype is '{0}'; publish data as application/json")]
     ContentType(Quoted),
     /// A name that cannot be an address on the XMPP server.
-    #[error("{place} '{value}': {cause}; {}", mend(*.cause))]
+    #[error("{path} '{value}': {cause}; {}", mend(*.cause))]
     Address {
-        /// Where.
-        place: Place,
+        /// Where in the payload the fault is.
+        path: FieldPath,
         /// The name.
         value: Quoted,
         /// What is wrong with it.
         cause: AddressError,
     },
     /// A domain that can be no tenant: the service's own, or one of rooms.
-    #[error("{place} '{value}': its domain can be no tenant's; publish a tenant's domain")]
+    #[error("{path} '{value}': its domain can be no tenant's; publish a tenant's domain")]
     ReservedDomain {
-        /// Where.
-        place: Place,
+        /// Where in the payload the fault is.
+        path: FieldPath,
         /// The domain, or the name that has it.
         value: Quoted,
     },
     /// Text that cannot be put into XML (XML 1.0, section 2.2).
     #[error("{0} has control characters that XML cannot hold; publish it without them")]
-    NotXml(Place),
+    NotXml(FieldPath),
     /// Text that is too long for a stanza.
     #[error("{0} is longer than {MAX_NAME} bytes; publish a shorter one")]
-    TooLong(Place),
+    TooLong(FieldPath),
     /// A list that is longer than one event's may be.
-    #[error("{place} has {count} users, more than {most}; publish them in several events")]
+    #[error("{path} has {count} users, more than {most}; publish them in several events")]
     TooMany {
-        /// Where.
-        place: Place,
+        /// Where in the payload the fault is.
+        path: FieldPath,
         /// How many there are.
         count: usize,
         /// How many there may be.
@@ -163,13 +163,13 @@ fn mend(cause: AddressError) -> &'static str {
 
 /// Where in the payload: `domain`, `participants[3]`, `participants[3].username`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct FieldPath {
     field: &'static str,
     index: Option<usize>,
     member: Option<&'static str>,
 }
 
-impl Place {
+impl FieldPath {
     /// A field of the payload, or of its envelope.
     pub(super) const fn field(field: &'static str) -> Self {
         Self { field, index: None, member: None }
@@ -186,7 +186,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.field)?;
         if let Some(index) = self.index {
@@ -247,21 +247,21 @@ mod tests {
     /// The longest of each: none needs the cut, which is there for variants to come.
     #[test]
     fn every_reason_fits_an_attribute() {
-        let place = Place::field("participants").item(9_999_999).member("capabilities");
+        let path = FieldPath::field("participants").item(9_999_999).member("capabilities");
         let value = || Quoted::new(&"\u{7}".repeat(300));
         let mut all = vec![
             Poison::UnknownRoutingKey(value()),
             Poison::NotUtf8(usize::MAX),
             Poison::NotJson { line: usize::MAX, column: usize::MAX },
-            Poison::Missing(place),
-            Poison::IllTyped { place, wanted: super::super::fields::USER },
-            Poison::Empty(place),
+            Poison::Missing(path),
+            Poison::IllTyped { path, wanted: super::super::fields::USER },
+            Poison::Empty(path),
             Poison::SpecVersion(value()),
             Poison::TypeMismatch(value()),
             Poison::ContentType(value()),
-            Poison::ReservedDomain { place, value: value() },
-            Poison::NotXml(place),
-            Poison::TooLong(place),
+            Poison::ReservedDomain { path, value: value() },
+            Poison::NotXml(path),
+            Poison::TooLong(path),
             Poison::Unstamped(super::super::stamped::NOT_A_VERSION),
             Poison::Expired(OffsetDateTime::UNIX_EPOCH),
             Poison::TooLarge(usize::MAX),
@@ -275,7 +275,7 @@ mod tests {
             AddressError::AdhocRoom,
             AddressError::DomainNotCanonical,
         ] {
-            all.push(Poison::Address { place, value: value(), cause });
+            all.push(Poison::Address { path, value: value(), cause });
         }
         for poison in all {
             let whole = format!("{}: {poison}", poison.code());

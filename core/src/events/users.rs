@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{
     fields::{Fields, USER, text},
-    poison::{Place, Poison, Quoted},
+    poison::{FieldPath, Poison, Quoted},
 };
 use crate::address::{AddressError, Tenancy, UserJid};
 
@@ -32,25 +32,25 @@ impl<'a> Users<'a> {
         Self { tenancy, domain, without_chat: HashSet::new() }
     }
 
-    /// The user at `place`. Whether she has chat is looked at by [`Users::close`], once all are read:
+    /// The user at `path`. Whether she has chat is looked at by [`Users::close`], once all are read:
     /// somebody may be named twice.
-    pub(super) fn read(&mut self, json: &RawValue, place: Place) -> Result<UserJid, Poison> {
+    pub(super) fn read(&mut self, json: &RawValue, path: FieldPath) -> Result<UserJid, Poison> {
         match json.get().as_bytes().first() {
-            Some(b'"') => self.named(&text(json, place)?, place),
-            Some(b'{') => self.described(&Fields::of_object(json, place)?),
-            _ => Err(Poison::IllTyped { place, wanted: USER }),
+            Some(b'"') => self.named(&text(json, path)?, path),
+            Some(b'{') => self.described(&Fields::of_object(json, path)?),
+            _ => Err(Poison::IllTyped { path, wanted: USER }),
         }
     }
 
-    /// All users of the list at `place`, each once.
-    pub(super) fn read_list(&mut self, list: &[&RawValue], place: Place) -> Result<Vec<UserJid>, Poison> {
+    /// All users of the list at `path`, each once.
+    pub(super) fn read_list(&mut self, list: &[&RawValue], path: FieldPath) -> Result<Vec<UserJid>, Poison> {
         if list.len() > MAX_USERS {
-            return Err(Poison::TooMany { place, count: list.len(), most: MAX_USERS });
+            return Err(Poison::TooMany { path, count: list.len(), most: MAX_USERS });
         }
         let mut seen = HashSet::with_capacity(list.len());
         let mut users = Vec::with_capacity(list.len());
         for (index, json) in list.iter().enumerate() {
-            let user = self.read(json, place.item(index))?;
+            let user = self.read(json, path.item(index))?;
             if seen.insert(user.clone()) {
                 users.push(user);
             }
@@ -64,13 +64,13 @@ impl<'a> Users<'a> {
     }
 
     /// A string: a user name of the event's domain, or else a JID, escaped already.
-    fn named(&self, name: &str, place: Place) -> Result<UserJid, Poison> {
+    fn named(&self, name: &str, path: FieldPath) -> Result<UserJid, Poison> {
         let user = if name.contains('@') {
             UserJid::canonical(name)
         } else {
             UserJid::of_username(name, self.domain.as_str())
         };
-        self.served(user, name, place)
+        self.served(user, name, path)
     }
 
     /// An object, whose `username` may hold anything.
@@ -80,14 +80,14 @@ impl<'a> Users<'a> {
         let user = UserJid::of_username(&username, domain.as_deref().unwrap_or(self.domain.as_str()));
         let user = match (user, &domain) {
             (Err(AddressError::DomainNotCanonical), Some(domain)) => {
-                self.served(Err(AddressError::DomainNotCanonical), domain, fields.place("domain"))
+                self.served(Err(AddressError::DomainNotCanonical), domain, fields.path("domain"))
             }
-            (user, _) => self.served(user, &username, fields.place("username")),
+            (user, _) => self.served(user, &username, fields.path("username")),
         }?;
         if let Some(capabilities) = fields.optional_list("capabilities")? {
             let mut may_chat = false;
             for capability in capabilities {
-                may_chat |= text(capability, fields.place("capabilities"))? == CHAT;
+                may_chat |= text(capability, fields.path("capabilities"))? == CHAT;
             }
             if !may_chat {
                 self.without_chat.insert(user.clone());
@@ -96,10 +96,10 @@ impl<'a> Users<'a> {
         Ok(user)
     }
 
-    fn served(&self, user: Result<UserJid, AddressError>, value: &str, place: Place) -> Result<UserJid, Poison> {
-        let user = user.map_err(|cause| Poison::Address { place, value: Quoted::new(value), cause })?;
+    fn served(&self, user: Result<UserJid, AddressError>, value: &str, path: FieldPath) -> Result<UserJid, Poison> {
+        let user = user.map_err(|cause| Poison::Address { path, value: Quoted::new(value), cause })?;
         if self.tenancy.is_reserved(user.domain()) {
-            return Err(Poison::ReservedDomain { place, value: Quoted::new(value) });
+            return Err(Poison::ReservedDomain { path, value: Quoted::new(value) });
         }
         Ok(user)
     }
