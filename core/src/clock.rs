@@ -1,16 +1,16 @@
-//! How long ago something was, in a process that may be frozen at any moment.
+//! How long ago something was, in a process that Lambda may freeze at any moment.
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// A moment, by two clocks: the monotonic one may stand still while a Lambda sandbox is frozen, the
+/// A moment in a process that may be frozen, by two clocks: the monotonic one may stand still while a Lambda sandbox is frozen, the
 /// wall clock may be set back.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Stamp {
+pub(crate) struct FreezeSafeInstant {
     monotonic: Instant,
     wall: SystemTime,
 }
 
-impl Stamp {
+impl FreezeSafeInstant {
     pub(crate) fn now() -> Self {
         Self { monotonic: Instant::now(), wall: SystemTime::now() }
     }

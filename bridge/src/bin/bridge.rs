@@ -38,7 +38,7 @@ async fn run() -> Result<(), String> {
     Ok(())
 }
 
-async fn bridge(service: &Service, stop: watch::Receiver<bool>) -> Result<(), String> {
+async fn bridge(service: &ServiceConfig, stop: watch::Receiver<bool>) -> Result<(), String> {
     let events = &service.events;
     let Dependencies { broker, queues, register } = Dependencies::of(service).await?;
     let health = Health::new(State::Connecting);

@@ -16,7 +16,7 @@ use url::Url;
 
 use super::claims::TokenError;
 use crate::{
-    clock::Stamp,
+    clock::FreezeSafeInstant,
     http::{self, HttpClient},
     tls::Tls,
 };
@@ -55,14 +55,14 @@ pub(super) struct Jwks {
     pace: Pace,
     current: RwLock<Option<Arc<KeySet>>>,
     /// Held during a fetch: one at a time. When the last one began, and what kept it from succeeding.
-    fetching: Mutex<Option<(Stamp, Option<String>)>>,
+    fetching: Mutex<Option<(FreezeSafeInstant, Option<String>)>>,
 }
 
 /// What the issuer published at a time.
 #[derive(Debug)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
-    fetched: Stamp,
+    fetched: FreezeSafeInstant,
 }
 
 #[derive(Debug)]
@@ -133,13 +133,13 @@ impl Jwks {
         {
             return failure.clone().map_or(Ok(()), Err);
         }
-        let began = Stamp::now();
+        let began = FreezeSafeInstant::now();
         // Noted before the fetch: if the caller gives up in the middle, the next one still waits its turn.
         *last = Some((began, Some("an earlier request for its keys was given up".to_owned())));
         match self.fetch().await {
             Ok(keys) => {
                 *last = Some((began, None));
-                let set = Arc::new(KeySet { keys, fetched: Stamp::now() });
+                let set = Arc::new(KeySet { keys, fetched: FreezeSafeInstant::now() });
                 *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(set);
                 Ok(())
             }

@@ -24,7 +24,7 @@ use super::{
     session::Session,
     transport::WsConnector,
 };
-use crate::{clock::Stamp, telemetry::Metric};
+use crate::{clock::FreezeSafeInstant, telemetry::Metric};
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,7 @@ enum Slot {
 #[derive(Debug, Clone)]
 struct Attempt {
     number: u64,
-    began: Stamp,
+    began: FreezeSafeInstant,
     /// Whether its failure has been logged.
     reported: Arc<AtomicBool>,
     task: AbortHandle,
@@ -175,7 +175,7 @@ impl XmppClient {
 
     /// Starts to connect. The attempt runs on its own: whoever waits may give up without ending it.
     fn attempt(&self) -> Attempt {
-        let (inner, began) = (self.0.clone(), Stamp::now());
+        let (inner, began) = (self.0.clone(), FreezeSafeInstant::now());
         let number = inner.attempts.fetch_add(1, Ordering::Relaxed);
         let reported = Arc::new(AtomicBool::new(false));
         let limit = inner.timeouts.connect;
@@ -211,7 +211,7 @@ impl Inner {
     }
 
     /// Connects and logs in within the time limit.
-    async fn connect(&self, began: Stamp, reported: &AtomicBool) -> Result<Session, ConnectError> {
+    async fn connect(&self, began: FreezeSafeInstant, reported: &AtomicBool) -> Result<Session, ConnectError> {
         let limit = self.timeouts.connect;
         let outcome = tokio::time::timeout(limit, self.log_in()).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
         match &outcome {

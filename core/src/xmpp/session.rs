@@ -19,7 +19,7 @@ use super::{
     request::{Answer, Exchange, Request},
     transport::WsConnector,
 };
-use crate::{clock::Stamp, telemetry::trace};
+use crate::{clock::FreezeSafeInstant, telemetry::trace};
 
 /// A logged-in stream. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
@@ -27,7 +27,7 @@ pub struct Session {
     requests: mpsc::UnboundedSender<Outgoing>,
     driver: AbortHandle,
     /// When the last request was sent that has been answered: then at the latest the server was there.
-    alive: Arc<Mutex<Stamp>>,
+    alive: Arc<Mutex<FreezeSafeInstant>>,
 }
 
 impl Session {
@@ -36,7 +36,7 @@ impl Session {
     /// # Errors
     /// [`ConnectError`].
     pub async fn open(connector: &WsConnector, account: &Account, mode: LoginMode) -> Result<Self, ConnectError> {
-        let begun = Stamp::now();
+        let begun = FreezeSafeInstant::now();
         let (_, stream) = log_in(connector, account, TIMEOUTS, mode).await?;
         let (requests, queue) = mpsc::unbounded_channel();
         let driver = tokio::spawn(Driver::new(stream, queue)).abort_handle();
@@ -73,7 +73,7 @@ impl Session {
     /// # Errors
     /// [`RequestError`], but never `Connect`.
     pub(super) async fn perform(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
-        let sent = Stamp::now();
+        let sent = FreezeSafeInstant::now();
         let reply = self.send(exchange);
         self.wait(reply, sent, deadline).await
     }
@@ -88,7 +88,7 @@ impl Session {
     /// # Errors
     /// [`RequestError::SessionLost`] when the proof fails, [`RequestError::TimedOut`] when `deadline` passes first.
     pub(super) async fn check_alive(&self, deadline: Instant, alive_check: Duration) -> Result<(), RequestError> {
-        let (sent, until) = (Stamp::now(), Instant::now() + alive_check);
+        let (sent, until) = (FreezeSafeInstant::now(), Instant::now() + alive_check);
         match tokio::time::timeout_at(until.min(deadline), self.send(Request::ping().into())).await {
             // An error is an answer too.
             Ok(Ok(_)) => {
@@ -112,7 +112,7 @@ impl Session {
         self.requests.closed().await;
     }
 
-    fn heard_of(&self, sent: Stamp) {
+    fn heard_of(&self, sent: FreezeSafeInstant) {
         *self.alive.lock().unwrap_or_else(PoisonError::into_inner) = sent;
     }
 
@@ -126,7 +126,7 @@ impl Session {
     async fn wait(
         &self,
         reply: oneshot::Receiver<Result<Answer, RequestError>>,
-        sent: Stamp,
+        sent: FreezeSafeInstant,
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
         match tokio::time::timeout_at(deadline, reply).await {
