@@ -94,7 +94,7 @@ fn properties(letter: &DeadLetter) -> BasicProperties {
         headers.insert(key.into(), AMQPValue::LongString(LongString::from(value)));
     }
     let content_type = match letter.body {
-        Body::Stamped(_) => "application/json",
+        Body::StampedEvent(_) => "application/json",
         Body::Original(_) => "application/octet-stream",
     };
     BasicProperties::default()

@@ -1,7 +1,7 @@
 //! Stamping, and which way an event goes.
 
 use sippo_xmpp_core::{
-    events::{EventType, Poison, Stamped, Version},
+    events::{EventType, Poison, StampedEvent, Version},
     telemetry::{Metric, trace::TraceContext},
 };
 use time::OffsetDateTime;
@@ -51,7 +51,7 @@ pub struct DeadLetter {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The stamped text, which can be brought back to a queue of SQS.
-    Stamped(String),
+    StampedEvent(String),
     /// The event's own body, where the stamped text is larger than SQS takes. It fitted into the broker once; with the
     /// stamp around it, it might not, and would keep all that comes behind it waiting for ever.
     Original(Vec<u8>),
@@ -62,7 +62,7 @@ impl Body {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::Stamped(text) => text.as_bytes(),
+            Self::StampedEvent(text) => text.as_bytes(),
             Self::Original(body) => body,
         }
     }
@@ -71,7 +71,7 @@ impl Body {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Stamped(_) => "stamped",
+            Self::StampedEvent(_) => "stamped",
             Self::Original(_) => "original",
         }
     }
@@ -80,7 +80,7 @@ impl Body {
 /// Stamps an event and finds its way.
 #[must_use]
 pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Route {
-    let text = Stamped::new(version, now, event.routing_key, event.message_id, event.body).into_text();
+    let text = StampedEvent::new(version, now, event.routing_key, event.message_id, event.body).into_text();
     let traceparent = event.traceparent.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
     let traceparent = traceparent.map(|context: TraceContext| context.to_string());
     let entry = Entry { tag: event.tag, text, traceparent };
@@ -89,7 +89,8 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Ro
         Some(_) if entry.size() > MAX_MESSAGE => Poison::TooLarge(entry.size()),
         Some(event_type) => return Route::Queue(event_type, entry),
     };
-    let body = if entry.size() > MAX_MESSAGE { Body::Original(event.body.to_vec()) } else { Body::Stamped(entry.text) };
+    let body =
+        if entry.size() > MAX_MESSAGE { Body::Original(event.body.to_vec()) } else { Body::StampedEvent(entry.text) };
     let routing_key = event.routing_key.to_owned();
     Route::Dead(DeadLetter { tag: entry.tag, body, routing_key, version, poison })
 }
@@ -108,8 +109,8 @@ impl DeadLetter {
     /// Never for an entry that [`route`] made.
     #[must_use]
     pub fn refused(event_type: EventType, entry: Entry, poison: Poison) -> Self {
-        let version = Stamped::parse(&entry.text).expect("the bridge stamped it").version();
-        let (body, routing_key) = (Body::Stamped(entry.text), event_type.routing_key().to_owned());
+        let version = StampedEvent::parse(&entry.text).expect("the bridge stamped it").version();
+        let (body, routing_key) = (Body::StampedEvent(entry.text), event_type.routing_key().to_owned());
         Self { tag: entry.tag, body, routing_key, version, poison }
     }
 }
@@ -134,7 +135,7 @@ mod tests {
                 panic!("{event_type:?} is dead")
             };
             assert_eq!((found, entry.tag, entry.traceparent.as_deref()), (event_type, 5, Some(TRACE)));
-            let stamped = Stamped::parse(&entry.text).unwrap();
+            let stamped = StampedEvent::parse(&entry.text).unwrap();
             assert_eq!((stamped.version(), stamped.message_id(), stamped.body()), (VERSION, Some("m"), &b"{}"[..]));
         }
     }
@@ -143,7 +144,7 @@ mod tests {
     fn a_bad_body_is_the_functions_to_judge() {
         let Route::Queue(_, entry) = routed("domain.created", b"\xff rubbish", Some("rubbish")) else { panic!("dead") };
         assert_eq!(entry.traceparent, None);
-        assert_eq!(Stamped::parse(&entry.text).unwrap().body(), b"\xff rubbish");
+        assert_eq!(StampedEvent::parse(&entry.text).unwrap().body(), b"\xff rubbish");
     }
 
     #[test]
@@ -151,8 +152,8 @@ mod tests {
         let Route::Dead(letter) = routed("user.created", b"{}", None) else { panic!("alive") };
         assert_eq!((letter.tag, letter.version, letter.routing_key.as_str()), (5, VERSION, "user.created"));
         assert_eq!(letter.poison.code(), "unknown-routing-key");
-        let Body::Stamped(text) = &letter.body else { panic!("not stamped") };
-        assert_eq!(Stamped::parse(text).unwrap().routing_key(), "user.created");
+        let Body::StampedEvent(text) = &letter.body else { panic!("not stamped") };
+        assert_eq!(StampedEvent::parse(text).unwrap().routing_key(), "user.created");
     }
 
     #[test]

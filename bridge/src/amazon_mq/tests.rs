@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sippo_xmpp_core::events::Stamped;
+use sippo_xmpp_core::events::StampedEvent;
 use tokio::time::Instant;
 
 use super::*;
@@ -27,8 +27,8 @@ async fn the_sample_is_routed_and_stamped_in_order() {
     let (sent, register, dead_letters) = (Sent::new(1, 0), Register::default(), DeadLetters::default());
     *register.0.lock().unwrap() = 6;
     assert_eq!(invoke(sample(), &sent, &register, &dead_letters).await.unwrap(), 4);
-    let mut found: Vec<_> = sent.accepted().into_iter().map(|(_, text)| Stamped::parse(&text).unwrap()).collect();
-    found.sort_by_key(Stamped::version);
+    let mut found: Vec<_> = sent.accepted().into_iter().map(|(_, text)| StampedEvent::parse(&text).unwrap()).collect();
+    found.sort_by_key(StampedEvent::version);
     let stamped: Vec<_> = found.iter().map(|one| (one.version().to_string(), one.routing_key())).collect();
     let wanted = ["domain.created", "usersGroup.created", "usersGroup.participants.joined"];
     assert_eq!(stamped, [("7.1".into(), wanted[0]), ("7.2".into(), wanted[1]), ("7.3".into(), wanted[2])]);

@@ -1,6 +1,6 @@
 //! Broker events: what the platform tells, and in which order.
 //!
-//! The bridge takes an event from the broker, stamps it ([`Stamped`]) and puts it into the queue of its
+//! The bridge takes an event from the broker, stamps it ([`StampedEvent`]) and puts it into the queue of its
 //! [`EventType`]; a function takes it from there and reads the [`Event`]. What cannot be read is
 //! [`Poison`]. Nothing here knows broker, queue or XMPP server.
 
@@ -19,6 +19,6 @@ pub use self::{
     event::{Event, Payload},
     event_type::{EventType, Family},
     poison::{FieldPath, MAX_NAME, MAX_REASON, Poison, Quoted},
-    stamped::{LIFETIME, Stamped},
+    stamped::{LIFETIME, StampedEvent},
     version::{Version, VersionError},
 };

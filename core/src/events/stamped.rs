@@ -30,7 +30,7 @@ pub(super) const NOT_A_VERSION: &str = "version is not epoch.counter, two decima
 ///
 /// Its text never changes once it is written: a redriven message keeps version and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamped {
+pub struct StampedEvent {
     version: Version,
     at: OffsetDateTime,
     routing_key: String,
@@ -54,7 +54,7 @@ struct Wire<'a> {
     event: &'a RawValue,
 }
 
-impl Stamped {
+impl StampedEvent {
     /// Stamps what was published. The time is kept to the millisecond.
     #[must_use]
     pub fn new(
@@ -93,7 +93,7 @@ impl Stamped {
         }
     }
 
-    /// Reads what [`Stamped::text`] gave.
+    /// Reads what [`StampedEvent::text`] gave.
     ///
     /// # Errors
     /// [`Poison::Unstamped`] for anything else: no retry helps.
@@ -149,13 +149,13 @@ impl Stamped {
         &self.text
     }
 
-    /// [`Stamped::text`], for who needs nothing else of it.
+    /// [`StampedEvent::text`], for who needs nothing else of it.
     #[must_use]
     pub fn into_text(self) -> String {
         self.text
     }
 
-    /// The size of [`Stamped::text`], in bytes, as SQS counts them.
+    /// The size of [`StampedEvent::text`], in bytes, as SQS counts them.
     #[must_use]
     pub fn size(&self) -> usize {
         self.text.len()
@@ -217,8 +217,8 @@ mod tests {
     const VERSION: Version = Version { epoch: 7, counter: 42 };
     const NOW: OffsetDateTime = datetime!(2026-03-01 12:00:00.123_456_789 +2);
 
-    fn stamp(body: &[u8]) -> Stamped {
-        Stamped::new(VERSION, NOW, "domain.created", Some("m-1"), body)
+    fn stamp(body: &[u8]) -> StampedEvent {
+        StampedEvent::new(VERSION, NOW, "domain.created", Some("m-1"), body)
     }
 
     #[test]
@@ -235,7 +235,7 @@ mod tests {
         );
         assert_eq!(stamped.size(), stamped.text().len());
         assert_eq!(stamped.body(), body.trim_ascii());
-        assert_eq!(Stamped::parse(stamped.text()).unwrap(), stamped);
+        assert_eq!(StampedEvent::parse(stamped.text()).unwrap(), stamped);
     }
 
     #[test]
@@ -243,7 +243,7 @@ mod tests {
         for body in [&b""[..], b"no json", b"\xff\xfe\x00", b"\"a string\"", b"{} {}", "\u{ffff}".as_bytes()] {
             let stamped = stamp(body);
             assert!(stamped.text().is_ascii());
-            let back = Stamped::parse(stamped.text()).unwrap();
+            let back = StampedEvent::parse(stamped.text()).unwrap();
             assert_eq!(back, stamped);
             assert_eq!(back.body(), body);
         }
@@ -251,9 +251,10 @@ mod tests {
 
     #[test]
     fn sqs_takes_every_character() {
-        let stamped = Stamped::new(VERSION, NOW, "a\u{ffff}", Some("\u{fffe}\u{1}"), "{\"a\":\"\u{fffe}\"}".as_bytes());
+        let stamped =
+            StampedEvent::new(VERSION, NOW, "a\u{ffff}", Some("\u{fffe}\u{1}"), "{\"a\":\"\u{fffe}\"}".as_bytes());
         assert!(!stamped.text().contains(['\u{fffe}', '\u{ffff}', '\u{1}']));
-        let back = Stamped::parse(stamped.text()).unwrap();
+        let back = StampedEvent::parse(stamped.text()).unwrap();
         assert_eq!(back, stamped);
         assert_eq!((back.routing_key(), back.message_id()), ("a\u{ffff}", Some("\u{fffe}\u{1}")));
     }
@@ -264,7 +265,7 @@ mod tests {
         assert!(!stamped.is_expired(stamped.stamped_at() + LIFETIME));
         assert!(stamped.is_expired(stamped.stamped_at() + LIFETIME + Duration::MILLISECOND));
         assert!(!stamped.is_expired(stamped.stamped_at() - Duration::days(1)), "another clock may be ahead");
-        let redriven = Stamped::parse(stamped.text()).unwrap();
+        let redriven = StampedEvent::parse(stamped.text()).unwrap();
         assert!(redriven.is_expired(stamped.stamped_at() + LIFETIME * 2), "a redrive does not renew it");
     }
 
@@ -291,7 +292,7 @@ mod tests {
         ] {
             let bad = good.replacen(from, to, 1);
             assert_ne!(bad, good);
-            assert_eq!(Stamped::parse(&bad), Err(Poison::Unstamped(fault)), "{bad}");
+            assert_eq!(StampedEvent::parse(&bad), Err(Poison::Unstamped(fault)), "{bad}");
         }
     }
 }

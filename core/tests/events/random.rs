@@ -1,6 +1,6 @@
 //! Random input: whatever comes, an event is read or there is a reason why not.
 
-use sippo_xmpp_core::events::{Event, EventType, MAX_REASON, Poison, Stamped, Version};
+use sippo_xmpp_core::events::{Event, EventType, MAX_REASON, Poison, StampedEvent, Version};
 use time::{Duration, OffsetDateTime};
 
 use crate::{samples::published, tenancy};
@@ -131,8 +131,8 @@ fn nothing_panics_and_what_is_stamped_comes_back() {
         let version = Version { epoch: random.next(), counter: random.next() };
         let age = i64::try_from(random.next() >> 24).unwrap();
         let stamped_at = OffsetDateTime::UNIX_EPOCH + Duration::milliseconds(age / 10);
-        let stamped = Stamped::new(version, stamped_at, routing_key, *message_id, &body);
-        let back = Stamped::parse(stamped.text()).unwrap();
+        let stamped = StampedEvent::new(version, stamped_at, routing_key, *message_id, &body);
+        let back = StampedEvent::parse(stamped.text()).unwrap();
         assert_eq!(back, stamped);
         assert_eq!((back.version(), back.stamped_at()), (version, stamped_at));
         assert_eq!((back.routing_key(), back.message_id()), (routing_key, *message_id));
@@ -153,7 +153,7 @@ fn nothing_panics_and_what_is_stamped_comes_back() {
             (read, same) => panic!("{}: {read:?} {same:?}", body.escape_ascii()),
         }
         if let Ok(text) = std::str::from_utf8(&body)
-            && let Err(poison) = Stamped::parse(text)
+            && let Err(poison) = StampedEvent::parse(text)
         {
             check(&poison);
         }
@@ -165,7 +165,7 @@ fn nothing_panics_and_what_is_stamped_comes_back() {
 fn damaged_stamps_are_read_or_refused() {
     let mut random = Random(2);
     let sample = published(EventType::UsersGroupCreated, "cloudevent");
-    let stamped = Stamped::new(
+    let stamped = StampedEvent::new(
         Version { epoch: 1, counter: 2 },
         OffsetDateTime::UNIX_EPOCH,
         "usersGroup.created",
@@ -176,8 +176,8 @@ fn damaged_stamps_are_read_or_refused() {
     for _ in 0..10_000 {
         let damaged = random.damaged(stamped.text());
         let Ok(text) = std::str::from_utf8(&damaged) else { continue };
-        match Stamped::parse(text) {
-            Ok(read) => assert_eq!(Stamped::parse(read.text()).unwrap(), read),
+        match StampedEvent::parse(text) {
+            Ok(read) => assert_eq!(StampedEvent::parse(read.text()).unwrap(), read),
             Err(poison) => {
                 check(&poison);
                 refused += 1;

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use serde_json::Value;
-use sippo_xmpp_core::events::{Event, EventType, Payload, Stamped};
+use sippo_xmpp_core::events::{Event, EventType, Payload, StampedEvent};
 use time::macros::datetime;
 
 use crate::tenancy;
@@ -47,7 +47,7 @@ fn a_function_gets_two_stamped_events() {
             assert!(record["eventSourceARN"].as_str().unwrap().ends_with(&format!(":sippo-xmpp-{function}")));
             assert_eq!(record["attributes"]["ApproximateReceiveCount"], "1");
             let body = record["body"].as_str().unwrap();
-            let stamped = Stamped::parse(body).unwrap_or_else(|poison| panic!("{function}: {poison}"));
+            let stamped = StampedEvent::parse(body).unwrap_or_else(|poison| panic!("{function}: {poison}"));
             assert_eq!(stamped.text(), body, "{function}: not as the bridge writes it");
             assert_eq!(stamped.routing_key(), event_type.routing_key());
             // The samples serve for years.

@@ -13,7 +13,7 @@ use super::queue::{Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
-    events::{Event, EventType, Payload, Poison, Stamped},
+    events::{Event, EventType, Payload, Poison, StampedEvent},
     ledger::{Ledger, LedgerMaintenance, Ordinal, RoomChange, RoomEvent},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
@@ -98,7 +98,7 @@ where
 
     /// Reads a message into its group.
     fn read(&self, index: usize, message: &SqsMessage, groups: &mut Groups) -> Result<(), Poison> {
-        let stamped = Stamped::parse(message.body.as_deref().unwrap_or_default())?;
+        let stamped = StampedEvent::parse(message.body.as_deref().unwrap_or_default())?;
         if stamped.is_expired(OffsetDateTime::now_utc()) {
             return Err(Poison::Expired(stamped.stamped_at()));
         }
@@ -259,7 +259,7 @@ fn trace_of(message: &SqsMessage) -> Option<TraceContext> {
 }
 
 /// Logs that the event has come.
-fn tell_receipt(event: &Event, stamped: &Stamped, part: &Part) -> Result<(), Poison> {
+fn tell_receipt(event: &Event, stamped: &StampedEvent, part: &Part) -> Result<(), Poison> {
     let (id, version) = (event.id.as_str(), part.at.version);
     let room = event.payload.room().map(tracing::field::display);
     let trace_id = part.trace.map(TraceContext::trace_id);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     address::{Tenancy, UserJid},
-    events::{EventType, Poison, Stamped, Version},
+    events::{EventType, Poison, StampedEvent, Version},
     ledger::{DomainRegister, Ledger, MemoryLedger, Ordinal},
     rooms::Reconciler,
     testing::{Hosts, Rooms},
@@ -88,7 +88,7 @@ fn raw(id: &str, body: &str) -> SqsMessage {
 fn stamped(counter: u64, at: OffsetDateTime, event_type: EventType, payload: &Value) -> SqsMessage {
     let (version, id) = (Version { epoch: 1, counter }, format!("m-{counter}"));
     let key = event_type.routing_key();
-    let stamped = Stamped::new(version, at, key, Some(&id), payload.to_string().as_bytes());
+    let stamped = StampedEvent::new(version, at, key, Some(&id), payload.to_string().as_bytes());
     raw(&counter.to_string(), stamped.text())
 }
 
