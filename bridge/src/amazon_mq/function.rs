@@ -22,7 +22,7 @@ const RESERVE: Duration = Duration::from_secs(2);
 pub async fn run() -> ExitCode {
     let dependencies = match start().await {
         Ok(dependencies) => dependencies,
-        Err(line) => return telemetry::last_words(&line),
+        Err(line) => return telemetry::exit_with_error(&line),
     };
     let dependencies = dependencies.as_ref();
     let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(dependencies, event));

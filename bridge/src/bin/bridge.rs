@@ -21,7 +21,7 @@ use tokio::{
 async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(line) => telemetry::last_words(&line),
+        Err(line) => telemetry::exit_with_error(&line),
     }
 }
 

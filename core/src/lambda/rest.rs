@@ -54,7 +54,7 @@ pub(super) trait Endpoint: Send + Sync + Sized + 'static {
 pub async fn run<E: Endpoint>() -> ExitCode {
     let function = match Function::<E>::build().await {
         Ok(function) => Arc::new(function),
-        Err(line) => return telemetry::last_words(&line),
+        Err(line) => return telemetry::exit_with_error(&line),
     };
     tracing::info!(operation = ?E::OPERATION, version = env!("CARGO_PKG_VERSION"), "Function started");
     let handler = service_fn(|request: Request| {

@@ -21,7 +21,7 @@ pub async fn run() -> ExitCode {
     let parts = match Parts::load().await {
         Ok(Some(parts)) => parts,
         Ok(None) => return disabled().await,
-        Err(line) => return telemetry::last_words(&line),
+        Err(line) => return telemetry::exit_with_error(&line),
     };
     let adapters = Arc::new((parts.reconciler().await, parts.hosts()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Function started");

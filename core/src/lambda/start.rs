@@ -84,6 +84,8 @@ pub fn start_telemetry(log: Log) {
 pub fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => telemetry::last_words(&format!("the Lambda runtime ended ({error}); start the function anew")),
+        Err(error) => {
+            telemetry::exit_with_error(&format!("the Lambda runtime ended ({error}); start the function anew"))
+        }
     }
 }

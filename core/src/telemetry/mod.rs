@@ -57,7 +57,7 @@ where
     start(log, |service: &str| {
         otel::layer(service, client).unwrap_or_else(|fault| {
             // There is no log yet.
-            let _ = last_words(&fault);
+            let _ = exit_with_error(&fault);
             None
         })
     });
@@ -95,7 +95,7 @@ pub async fn flush() {
 
 /// Prints why a process cannot start, or go on: in one write, for several may share a log.
 #[must_use]
-pub fn last_words(line: &str) -> ExitCode {
+pub fn exit_with_error(line: &str) -> ExitCode {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
     ExitCode::FAILURE
 }

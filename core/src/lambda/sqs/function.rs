@@ -32,7 +32,7 @@ const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
 pub async fn run(event_type: EventType) -> ExitCode {
     let worker = match build(event_type).await {
         Ok(worker) => worker.map(Arc::new),
-        Err(line) => return telemetry::last_words(&line),
+        Err(line) => return telemetry::exit_with_error(&line),
     };
     tracing::info!(function = event_type.function(), version = env!("CARGO_PKG_VERSION"), "Function started");
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<SqsEvent>| {
