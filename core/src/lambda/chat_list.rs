@@ -8,7 +8,7 @@ use super::{
     problem::Problem,
     rest::{Endpoint, Operation},
     routes::json_response,
-    start::Parts,
+    start::Dependencies,
 };
 use crate::{
     address::UserJid,
@@ -34,8 +34,8 @@ pub struct RemoveFromChatList(Lists);
 impl Endpoint for GetChatList {
     const OPERATION: Operation = Operation::GetChatList;
 
-    fn build(parts: &Parts) -> Self {
-        Self(Lists::new(parts.xmpp_client()))
+    fn build(dependencies: &Dependencies) -> Self {
+        Self(Lists::new(dependencies.xmpp_client()))
     }
 
     async fn call(&self, caller: &Caller, _: Option<&UserJid>, deadline: Instant) -> Result<Response<Body>, Problem> {
@@ -47,8 +47,8 @@ impl Endpoint for GetChatList {
 impl Endpoint for AddToChatList {
     const OPERATION: Operation = Operation::AddToChatList;
 
-    fn build(parts: &Parts) -> Self {
-        Self(Lists::new(parts.xmpp_client()))
+    fn build(dependencies: &Dependencies) -> Self {
+        Self(Lists::new(dependencies.xmpp_client()))
     }
 
     async fn call(
@@ -66,8 +66,8 @@ impl Endpoint for AddToChatList {
 impl Endpoint for RemoveFromChatList {
     const OPERATION: Operation = Operation::RemoveFromChatList;
 
-    fn build(parts: &Parts) -> Self {
-        Self(Lists::new(parts.xmpp_client()))
+    fn build(dependencies: &Dependencies) -> Self {
+        Self(Lists::new(dependencies.xmpp_client()))
     }
 
     async fn call(

@@ -10,7 +10,7 @@ use super::{
     problem::Problem,
     rest::{Endpoint, Operation},
     routes::json_response,
-    start::Parts,
+    start::Dependencies,
 };
 use crate::{
     address::{MUC_LABEL, UserJid},
@@ -27,9 +27,12 @@ pub struct Login {
 impl Endpoint for Login {
     const OPERATION: Operation = Operation::Login;
 
-    fn build(parts: &Parts) -> Self {
-        let xmpp = &parts.service.xmpp;
-        Self { tokens: LoginTokens::new(&parts.admin_token, xmpp.login_token_ttl), public_url: xmpp.public_url.clone() }
+    fn build(dependencies: &Dependencies) -> Self {
+        let xmpp = &dependencies.service.xmpp;
+        Self {
+            tokens: LoginTokens::new(&dependencies.admin_token, xmpp.login_token_ttl),
+            public_url: xmpp.public_url.clone(),
+        }
     }
 
     async fn call(&self, caller: &Caller, _: Option<&UserJid>, _: Instant) -> Result<Response<Body>, Problem> {

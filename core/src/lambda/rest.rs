@@ -20,7 +20,7 @@ use super::{
     invocation::invocation,
     problem::Problem,
     routes::Path,
-    start::{self, Parts},
+    start::{self, Dependencies},
 };
 use crate::{
     address::{Tenancy, UserJid},
@@ -37,7 +37,7 @@ pub(super) trait Endpoint: Send + Sync + Sized + 'static {
     const OPERATION: Operation;
 
     /// Builds its adapters; connects nowhere yet.
-    fn build(parts: &Parts) -> Self;
+    fn build(dependencies: &Dependencies) -> Self;
 
     /// Serves a call of `caller`; `contact` is there where the path names one.
     fn call(
@@ -86,13 +86,15 @@ struct Enabled<E> {
 
 impl<E: Endpoint> Function<E> {
     async fn build() -> Result<Self, String> {
-        let Some(parts) = Parts::load().await? else { return Ok(Self { service: None, cors: Cors::default() }) };
+        let Some(dependencies) = Dependencies::load().await? else {
+            return Ok(Self { service: None, cors: Cors::default() });
+        };
         tracing::trace!("Starting endpoints");
-        let cors = Cors::new(&parts.service.cors.allowed_origins);
+        let cors = Cors::new(&dependencies.service.cors.allowed_origins);
         let enabled = Enabled {
-            access: AccessTokens::new(&parts.service.auth, &parts.tls),
-            tenancy: parts.tenancy(),
-            endpoint: E::build(&parts),
+            access: AccessTokens::new(&dependencies.service.auth, &dependencies.tls),
+            tenancy: dependencies.tenancy(),
+            endpoint: E::build(&dependencies),
         };
         Ok(Self { service: Some(enabled), cors })
     }

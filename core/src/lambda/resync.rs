@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     invocation::{deadline, invocation},
     sqs::RESERVE,
-    start::{self, Parts},
+    start::{self, Dependencies},
 };
 use crate::{
     resync::{Report, Resync},
@@ -18,12 +18,12 @@ use crate::{
 /// Runs the function until the process is ended; whatever invokes it, the whole ledger is meant. What keeps it from starting is
 /// printed as one line.
 pub async fn run() -> ExitCode {
-    let parts = match Parts::load().await {
-        Ok(Some(parts)) => parts,
+    let dependencies = match Dependencies::load().await {
+        Ok(Some(dependencies)) => dependencies,
         Ok(None) => return disabled().await,
         Err(line) => return telemetry::exit_with_error(&line),
     };
-    let adapters = Arc::new((parts.reconciler().await, parts.hosts()));
+    let adapters = Arc::new((dependencies.reconciler().await, dependencies.hosts()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Function started");
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let adapters = adapters.clone();

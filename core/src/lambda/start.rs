@@ -14,9 +14,9 @@ use crate::{
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
 
-/// What a function is made from.
+/// What a function is built from.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct Dependencies {
     /// The configuration.
     pub(crate) service: ServiceConfig,
     /// The resolved admin token.
@@ -25,11 +25,11 @@ pub(crate) struct Parts {
     pub(crate) tls: Tls,
 }
 
-impl Parts {
+impl Dependencies {
     /// Reads the configuration and starts to log; `None` when the service is disabled.
     ///
     /// # Errors
-    /// One line that says what keeps the function from starting, and the mend.
+    /// One line that says what keeps the function from starting, and how to help it.
     pub(super) async fn load() -> Result<Option<Self>, String> {
         let config = Config::load().map_err(|error| error.to_string())?;
         start_telemetry(config.log);

@@ -8,7 +8,7 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use super::{batch::Worker, queue::SqsQueue};
 use crate::lambda::{
     invocation::{deadline, invocation},
-    start::{self, Parts},
+    start::{self, Dependencies},
 };
 use crate::{
     aws::sdk_config,
@@ -58,18 +58,18 @@ type FunctionWorker = Worker<DynamoLedger, MucRooms, Hosts, SqsQueue>;
 
 /// The adapters; none when the service is disabled. Connects nowhere yet.
 async fn build(event_type: EventType) -> Result<Option<FunctionWorker>, String> {
-    let Some(parts) = Parts::load().await? else { return Ok(None) };
-    let queues = parts.service.events.queues().map_err(|error| error.to_string())?;
+    let Some(dependencies) = Dependencies::load().await? else { return Ok(None) };
+    let queues = dependencies.service.events.queues().map_err(|error| error.to_string())?;
     Ok(Some(Worker {
-        reconciler: parts.reconciler().await,
-        hosts: parts.hosts(),
+        reconciler: dependencies.reconciler().await,
+        hosts: dependencies.hosts(),
         queue: SqsQueue::new(queues, event_type).await,
-        tenancy: parts.tenancy(),
+        tenancy: dependencies.tenancy(),
         longest_wait: queues.longest_retry_wait,
     }))
 }
 
-impl Parts {
+impl Dependencies {
     /// Rooms on the configured ledger and XMPP server.
     pub(in crate::lambda) async fn reconciler(&self) -> Reconciler<DynamoLedger, MucRooms> {
         let table = Table::new(&sdk_config(LEDGER_TIMEOUT).await, &self.service.events.table);
