@@ -28,7 +28,7 @@ const MAX_SIZE: usize = 1 << 20;
 
 /// How often the issuer is asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(super) struct RefreshPolicy {
     /// Keys older than this are fetched anew.
     pub(super) refresh_after: Duration,
     /// Keys that could not be refreshed are used no longer than this.
@@ -37,7 +37,7 @@ pub(super) struct Pace {
     pub(super) cool_down: Duration,
 }
 
-impl Default for Pace {
+impl Default for RefreshPolicy {
     fn default() -> Self {
         Self {
             refresh_after: Duration::from_mins(10),
@@ -52,7 +52,7 @@ impl Default for Pace {
 pub(super) struct Jwks {
     url: Url,
     http: HttpClient,
-    pace: Pace,
+    policy: RefreshPolicy,
     current: RwLock<Option<Arc<KeySet>>>,
     /// Held during a fetch: one at a time. When the last one began, and what kept it from succeeding.
     fetching: Mutex<Option<(FreezeSafeInstant, Option<String>)>>,
@@ -73,8 +73,14 @@ struct Key {
 }
 
 impl Jwks {
-    pub(super) fn new(url: Url, tls: Tls, pace: Pace) -> Self {
-        Self { url, http: HttpClient::new(tls, TIMEOUT), pace, current: RwLock::new(None), fetching: Mutex::new(None) }
+    pub(super) fn new(url: Url, tls: Tls, policy: RefreshPolicy) -> Self {
+        Self {
+            url,
+            http: HttpClient::new(tls, TIMEOUT),
+            policy,
+            current: RwLock::new(None),
+            fetching: Mutex::new(None),
+        }
     }
 
     /// Keys with one among them that may have signed a token with this header; if they have none, the issuer has none
@@ -86,7 +92,7 @@ impl Jwks {
     pub(super) async fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Result<Arc<KeySet>, TokenError> {
         let fits = |set: &KeySet| set.find(kid, algorithm).next().is_some();
         if let Some(set) = self.current()
-            && set.fetched.elapsed() < self.pace.refresh_after
+            && set.fetched.elapsed() < self.policy.refresh_after
             && fits(&set)
         {
             return Ok(set);
@@ -115,7 +121,7 @@ impl Jwks {
     }
 
     fn usable(&self) -> Option<Arc<KeySet>> {
-        self.current().filter(|set| set.fetched.elapsed() < self.pace.expire_after)
+        self.current().filter(|set| set.fetched.elapsed() < self.policy.expire_after)
     }
 
     /// Fetches the keys unless another call just did: for whoever wants `enough` of them. What kept the last fetch from
@@ -123,13 +129,13 @@ impl Jwks {
     async fn refresh(&self, enough: impl Fn(&KeySet) -> bool) -> Result<(), String> {
         let mut last = self.fetching.lock().await;
         if let Some(set) = self.current()
-            && set.fetched.elapsed() < self.pace.refresh_after
+            && set.fetched.elapsed() < self.policy.refresh_after
             && enough(&set)
         {
             return Ok(()); // somebody else's fetch brought it while we waited
         }
         if let Some((began, failure)) = &*last
-            && began.elapsed() < self.pace.cool_down
+            && began.elapsed() < self.policy.cool_down
         {
             return failure.clone().map_or(Ok(()), Err);
         }

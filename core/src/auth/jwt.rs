@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     claims::{Claims, TokenError},
-    jwks::{Jwks, Pace},
+    jwks::{Jwks, RefreshPolicy},
     ring_provider,
 };
 use crate::tls::Tls;
@@ -26,12 +26,18 @@ pub(super) struct Jwt {
 
 impl Jwt {
     pub(super) fn new(issuer: &str, audience: &[String], jwks_url: Url, tls: Tls) -> Self {
-        Self::with_pace(issuer, audience, jwks_url, tls, Pace::default())
+        Self::with_policy(issuer, audience, jwks_url, tls, RefreshPolicy::default())
     }
 
-    pub(super) fn with_pace(issuer: &str, audience: &[String], jwks_url: Url, tls: Tls, pace: Pace) -> Self {
+    pub(super) fn with_policy(
+        issuer: &str,
+        audience: &[String],
+        jwks_url: Url,
+        tls: Tls,
+        policy: RefreshPolicy,
+    ) -> Self {
         ring_provider::install();
-        Self { issuer: issuer.to_owned(), audience: audience.to_vec(), keys: Jwks::new(jwks_url, tls, pace) }
+        Self { issuer: issuer.to_owned(), audience: audience.to_vec(), keys: Jwks::new(jwks_url, tls, policy) }
     }
 
     /// The claims of `token`.

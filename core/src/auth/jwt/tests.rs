@@ -20,8 +20,8 @@ impl Issuer {
     fn new(cool_down: Duration) -> Self {
         let published = tempfile::NamedTempFile::new().unwrap();
         let url = Url::from_file_path(published.path()).unwrap();
-        let pace = Pace { cool_down, ..Pace::default() };
-        let jwt = Jwt::with_pace("https://issuer.test", &["chat-api".to_owned()], url, Tls::new(None), pace);
+        let policy = RefreshPolicy { cool_down, ..RefreshPolicy::default() };
+        let jwt = Jwt::with_policy("https://issuer.test", &["chat-api".to_owned()], url, Tls::new(None), policy);
         Self { published, jwt }
     }
 
