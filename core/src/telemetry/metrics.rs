@@ -122,7 +122,7 @@ pub(super) fn init(service: String) {
 /// Writes what was collected since the last time as one line; no line if that is nothing.
 pub(super) fn flush(write: impl Fn(&str)) {
     let Some(collector) = COLLECTOR.get() else { return };
-    collector.set_property("timestamp", super::lines::now());
+    collector.set_property("timestamp", super::log_layer::now());
     let mut line = Vec::new();
     if collector.flush(&mut line).is_ok()
         && let Ok(line) = std::str::from_utf8(&line)

@@ -5,7 +5,7 @@
 
 mod join;
 mod level;
-mod lines;
+mod log_layer;
 mod metrics;
 #[cfg(feature = "otel")]
 mod otel;
@@ -32,7 +32,7 @@ pub use self::{
     metrics::Metric,
 };
 use self::{
-    lines::{Lines, Style},
+    log_layer::{LogLayer, Style},
     xray::Subsegments,
 };
 
@@ -80,7 +80,7 @@ where
     }
     let spans = spans(&service).with_filter(targets.clone());
     let daemon = xray::daemon().and_then(|address| Subsegments::to(&address).ok());
-    let lines = Lines::new(style, service, write_line).with_filter(targets.clone());
+    let lines = LogLayer::new(style, service, write_line).with_filter(targets.clone());
     let registry = tracing_subscriber::registry().with(spans).with(lines).with(daemon.with_filter(targets));
     let _ = registry.try_init();
 }

@@ -18,7 +18,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    lines::SpanFields,
+    log_layer::SpanFields,
     trace::{TraceContext, with_span, xray_field},
 };
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::telemetry::{
         join::join,
-        lines::{Lines, Style},
+        log_layer::{LogLayer, Style},
     };
 
     const HEADER_OF_LAMBDA: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=";
@@ -139,7 +139,7 @@ mod tests {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         let layer = Subsegments::to(&daemon.local_addr().unwrap().to_string()).unwrap();
         let registry =
-            tracing_subscriber::registry().with(Lines::new(Style::Json, String::new(), |_: &str| {})).with(layer);
+            tracing_subscriber::registry().with(LogLayer::new(Style::Json, String::new(), |_: &str| {})).with(layer);
         tracing::subscriber::with_default(registry, || {
             let header = format!("{HEADER_OF_LAMBDA}{sampled}");
             let span = tracing::error_span!("invocation", status = tracing::field::Empty);

@@ -20,13 +20,13 @@ pub(super) enum Style {
 }
 
 /// A layer that renders events and hands each finished line, line break included, to a writer.
-pub(super) struct Lines<W> {
+pub(super) struct LogLayer<W> {
     style: Style,
     service: String,
     write: W,
 }
 
-impl<W: Fn(&str) + 'static> Lines<W> {
+impl<W: Fn(&str) + 'static> LogLayer<W> {
     pub(super) fn new(style: Style, service: String, write: W) -> Self {
         Self { style, service, write }
     }
@@ -35,7 +35,7 @@ impl<W: Fn(&str) + 'static> Lines<W> {
 /// The fields of a span, kept with it.
 pub(super) struct SpanFields(pub(super) Map<String, Value>);
 
-impl<S, W> Layer<S> for Lines<W>
+impl<S, W> Layer<S> for LogLayer<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: Fn(&str) + 'static,
@@ -175,7 +175,8 @@ mod tests {
     fn logged(style: Style, body: impl FnOnce()) -> Vec<String> {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let sink = lines.clone();
-        let layer = Lines::new(style, "chat".to_owned(), move |line: &str| sink.lock().unwrap().push(line.to_owned()));
+        let layer =
+            LogLayer::new(style, "chat".to_owned(), move |line: &str| sink.lock().unwrap().push(line.to_owned()));
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), body);
         Arc::try_unwrap(lines).unwrap().into_inner().unwrap()
     }
