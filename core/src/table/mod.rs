@@ -19,13 +19,15 @@ use futures::{StreamExt, TryStreamExt, stream};
 pub use self::error::TableError;
 pub(crate) use self::item::{Attributes, Item, Key, bytes, number, text};
 
-/// Most keys of one `BatchGetItem`.
-const MOST_READ: usize = 100;
-/// Most items of one `BatchWriteItem`; with the largest items they stay under its 16 MB.
-const MOST_WRITTEN: usize = 25;
-/// Requests of one operation that are in flight together.
+/// Most keys of one `BatchGetItem`: DynamoDB's limit.
+const MAX_BATCH_GET: usize = 100;
+/// Most items of one `BatchWriteItem`: DynamoDB's limit; with the largest items they stay under its 16 MB.
+const MAX_BATCH_WRITE: usize = 25;
+/// Requests of one operation that are in flight together: more wait for the connections of one process rather than for
+/// DynamoDB.
 pub(crate) const CONCURRENCY: usize = 32;
-/// How often what was throttled is asked for, and the first pause before that.
+/// How often what was throttled is asked for, and the first pause before that, which doubles: 3.2 s in all, within the
+/// time of an event.
 const TRIES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
@@ -72,7 +74,7 @@ impl Table {
 
     /// The items with `keys`, in any order; those that are there.
     pub(crate) async fn get_many(&self, keys: &[Key]) -> Result<Vec<Item>, TableError> {
-        let batches = stream::iter(batches_of(keys, MOST_READ)).map(|keys| self.get_batch(keys));
+        let batches = stream::iter(batches_of(keys, MAX_BATCH_GET)).map(|keys| self.get_batch(keys));
         let found: Vec<Vec<Item>> = batches.buffer_unordered(CONCURRENCY).try_collect().await?;
         Ok(found.into_iter().flatten().collect())
     }
@@ -151,7 +153,7 @@ impl Table {
             WriteRequest::builder().put_request(put).build()
         };
         let requests: Vec<WriteRequest> = items.into_iter().map(put).collect();
-        let batches = stream::iter(batches_of(&requests, MOST_WRITTEN)).map(|batch| self.put_batch(batch));
+        let batches = stream::iter(batches_of(&requests, MAX_BATCH_WRITE)).map(|batch| self.put_batch(batch));
         batches.buffer_unordered(CONCURRENCY).try_collect().await
     }
 

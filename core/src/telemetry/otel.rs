@@ -36,7 +36,7 @@ const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP
 const LIMIT: Duration = Duration::from_millis(300);
 
 /// Spans that wait to be sent; more are dropped.
-const MOST: usize = 2_048;
+const MAX_WAITING: usize = 2_048;
 
 static ENDED: OnceLock<Ended> = OnceLock::new();
 
@@ -52,7 +52,7 @@ impl SpanProcessor for Ended {
 
     fn on_end(&self, span: SpanData) {
         let mut spans = self.spans.lock().unwrap_or_else(PoisonError::into_inner);
-        if spans.len() < MOST && span.span_context.is_sampled() {
+        if spans.len() < MAX_WAITING && span.span_context.is_sampled() {
             spans.push(span);
         }
     }
