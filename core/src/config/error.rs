@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-/// A fault in the configuration. Its `Display` is one line that names the file, the key and the mend;
+/// A fault in the configuration. Its `Display` is one line that names the file, the key and the hint;
 /// it never holds the value of a secret.
 ///
 /// Retrying within the process does not help: it is expected to print this and stop.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}; {mend}", place(.file, .key.as_deref()))]
+#[error("{}: {fault}; {hint}", place(.file, .key.as_deref()))]
 pub struct ConfigError {
     file: PathBuf,
     key: Option<String>,
     fault: String,
-    mend: String,
+    hint: String,
 }
 
 fn place(file: &Path, key: Option<&str>) -> String {
@@ -24,8 +24,8 @@ fn place(file: &Path, key: Option<&str>) -> String {
 
 impl ConfigError {
     /// A fault of a whole file.
-    pub(super) fn of_file(file: &Path, fault: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { file: file.to_owned(), key: None, fault: one_line(fault), mend: one_line(mend) }
+    pub(super) fn of_file(file: &Path, fault: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), key: None, fault: one_line(fault), hint: one_line(hint) }
     }
 
     /// A fault of one key, given as it is written in the file (`[xmpp] adminToken`).
@@ -33,9 +33,9 @@ impl ConfigError {
         file: &Path,
         key: impl Into<String>,
         fault: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
-        Self { file: file.to_owned(), key: Some(one_line(key)), fault: one_line(fault), mend: one_line(mend) }
+        Self { file: file.to_owned(), key: Some(one_line(key)), fault: one_line(fault), hint: one_line(hint) }
     }
 }
 

@@ -72,7 +72,7 @@ impl Broker {
                 const KEY: &str = "[broker] urlSecretArn";
                 let url = secret::read(arn, file, KEY).await?;
                 check_broker_url(&url).map_err(|fault| {
-                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), BROKER_MEND)
+                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), BROKER_HINT)
                 })?;
                 Ok(url)
             }
@@ -120,7 +120,7 @@ impl Events {
     }
 }
 
-const BROKER_MEND: &str =
+const BROKER_HINT: &str =
     "write amqp:// or amqps:// with user, password, host and, if it is not the default, the virtual host";
 
 fn check_broker_url(url: &SecretString) -> Result<(), &'static str> {
@@ -137,7 +137,7 @@ impl Broker {
     fn read(source: &Source) -> Result<Option<Self>, ConfigError> {
         let url = match (source.secret("broker", "url"), source.text("broker", "urlSecretArn")) {
             (Some(url), _) => {
-                check_broker_url(&url).map_err(|fault| source.bad("broker", "url", fault, BROKER_MEND))?;
+                check_broker_url(&url).map_err(|fault| source.bad("broker", "url", fault, BROKER_HINT))?;
                 BrokerUrl::Given(url)
             }
             (None, Some(arn)) => {

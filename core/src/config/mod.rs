@@ -98,8 +98,8 @@ fn environment(
                 let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
                 if source::is_override(&name) {
                     let key = format!("environment variable {name}");
-                    let mend = "write it anew: URLs, names and secrets are text";
-                    return Err(ConfigError::of_key(&folder.join("xmpp.toml"), key, "is not UTF-8", mend));
+                    let hint = "write it anew: URLs, names and secrets are text";
+                    return Err(ConfigError::of_key(&folder.join("xmpp.toml"), key, "is not UTF-8", hint));
                 }
             }
         }

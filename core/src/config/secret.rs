@@ -33,8 +33,8 @@ pub(super) async fn read(arn: &str, file: &Path, key: &str) -> Result<SecretStri
     let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await;
     let answer = answer.map_err(|error| {
         let fault = format!("cannot be read from Secrets Manager: {arn}, {}", cause(&error));
-        let mend = "allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager";
-        ConfigError::of_key(file, key, fault, mend)
+        let hint = "allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager";
+        ConfigError::of_key(file, key, fault, hint)
     })?;
     // A line break at the end is what `aws … --secret-string file://token` leaves behind.
     Ok(SecretString::from(answer.secret_string().unwrap_or_default().trim_end_matches(['\r', '\n'])))

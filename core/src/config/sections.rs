@@ -135,7 +135,7 @@ impl Xmpp {
                 const KEY: &str = "[xmpp] adminTokenSecretArn";
                 let token = secret::read(arn, file, KEY).await?;
                 check_token(&token).map_err(|fault| {
-                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_MEND)
+                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_HINT)
                 })?;
                 Ok(token)
             }
@@ -217,11 +217,11 @@ fn check_token(token: &SecretString) -> Result<(), &'static str> {
     }
 }
 
-/// How to mend a token that [`check_token`] refused.
-const TOKEN_MEND: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
+/// How to correct a token that [`check_token`] refused.
+const TOKEN_HINT: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
 
 fn bad_token(source: &Source, name: &'static str, fault: &str) -> ConfigError {
-    source.bad("xmpp", name, fault, TOKEN_MEND)
+    source.bad("xmpp", name, fault, TOKEN_HINT)
 }
 
 fn url_without_trailing_slash(mut url: Url) -> Url {

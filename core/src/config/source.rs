@@ -213,9 +213,9 @@ impl Source {
         section: &'static str,
         name: &'static str,
         fault: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> ConfigError {
-        ConfigError::of_key(&self.file, self.named(section, name), fault, mend)
+        ConfigError::of_key(&self.file, self.named(section, name), fault, hint)
     }
 
     /// A key as an error names it.

@@ -57,7 +57,7 @@ pub enum Poison {
     #[error("datacontenttype is '{0}'; publish data as application/json")]
     ContentType(Quoted),
     /// A name that cannot be an address on the XMPP server.
-    #[error("{path} '{value}': {cause}; {}", mend(*.cause))]
+    #[error("{path} '{value}': {cause}; {}", hint(*.cause))]
     Address {
         /// Where in the payload the fault is.
         path: FieldPath,
@@ -140,7 +140,7 @@ impl Poison {
         Self::Refused(Quoted::new(code))
     }
 
-    /// Code, fault and mend, as an attribute of the dead letter: at most [`MAX_REASON`] characters of
+    /// Code, fault and hint, as an attribute of the dead letter: at most [`MAX_REASON`] characters of
     /// printable ASCII.
     #[must_use]
     pub fn reason(&self) -> String {
@@ -151,7 +151,7 @@ impl Poison {
     }
 }
 
-fn mend(cause: AddressError) -> &'static str {
+fn hint(cause: AddressError) -> &'static str {
     match cause {
         AddressError::NoLocalpart | AddressError::Malformed => "publish user@domain, or the user name alone",
         AddressError::LocalpartNotCanonical => "publish a name in lower case, without compatibility characters",
@@ -281,7 +281,7 @@ mod tests {
             let whole = format!("{}: {poison}", poison.code());
             assert!(whole.len() <= MAX_REASON, "{} {whole}", whole.len());
             assert!(whole.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{whole}");
-            assert!(whole.contains("; "), "no mend: {whole}");
+            assert!(whole.contains("; "), "no hint: {whole}");
             assert_eq!(poison.reason(), whole);
         }
     }

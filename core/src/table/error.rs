@@ -45,7 +45,7 @@ impl TableError {
         let said = error.message().unwrap_or("no message");
         let is_throttling =
             matches!(code, "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded");
-        let mend = match code {
+        let hint = match code {
             "ResourceNotFoundException" => "create the table, or correct the key [ledger] table",
             "AccessDeniedException" | "UnrecognizedClientException" | "ExpiredTokenException" => {
                 "allow this process to read and write the table"
@@ -53,6 +53,6 @@ impl TableError {
             _ if is_throttling => "a retry may succeed, else raise the table's limits",
             _ => "a retry may succeed",
         };
-        Self { text: format!("table {table} did not do it ({code}: {said}); {mend}"), is_throttling }
+        Self { text: format!("table {table} did not do it ({code}: {said}); {hint}"), is_throttling }
     }
 }
