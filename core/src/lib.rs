@@ -1,8 +1,8 @@
 //! Everything that matters in sippo-xmpp, testable without AWS.
 //!
 //! A folder is a feature: its types, its use cases, its side of the XMPP server, its errors.
-//! Dependencies point inwards: `lambda` knows the use cases, these know the borders they need, and
-//! only the adapters at a border know tokio-xmpp, reqwest or the AWS SDK.
+//! Dependencies point inwards: `lambda` knows the use cases, these know the ports they need, and
+//! only the adapters at a port know tokio-xmpp, reqwest or the AWS SDK.
 
 pub mod address;
 pub mod auth;

@@ -1,4 +1,4 @@
-//! Stand-ins for the XMPP server at the borders of the use cases, for unit tests.
+//! Stand-ins for the XMPP server at the ports of the use cases, for unit tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

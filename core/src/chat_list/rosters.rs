@@ -1,4 +1,4 @@
-//! The border to the XMPP server's rosters.
+//! The port to the XMPP server's rosters.
 //!
 //! Groups are changed by an operation of our own (`mod_sippo_roster_admin`), not by reading and setting an
 //! item: between the two another change would be lost, and it would take two round trips.

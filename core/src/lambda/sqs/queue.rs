@@ -1,4 +1,4 @@
-//! The border to the function's queue: what can be done about a message beside deleting it, which is its
+//! The port to the function's queue: what can be done about a message beside deleting it, which is its
 //! event source mapping's part.
 
 use std::time::Duration;
