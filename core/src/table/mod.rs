@@ -23,8 +23,7 @@ pub(crate) use self::item::{Attributes, Item, Key, bytes, number, text};
 const MAX_BATCH_GET: usize = 100;
 /// Most items of one `BatchWriteItem`: DynamoDB's limit; with the largest items they stay under its 16 MB.
 const MAX_BATCH_WRITE: usize = 25;
-/// Requests of one operation that are in flight together: more wait for the connections of one process rather than for
-/// DynamoDB.
+/// Requests of one operation that are in flight together: a room of thousands must not open as many connections.
 pub(crate) const CONCURRENCY: usize = 32;
 /// How often what was throttled is asked for, and the first pause before that, which doubles: 3.2 s in all, within the
 /// time of an event.
