@@ -13,6 +13,12 @@ local function mend(...)
 	error(string.format(...), 0);
 end
 
+-- Before the log is there: a line like those that it will have.
+local function say(text)
+	io.stdout:write(os.date("%Y-%m-%dT%H:%M:%S"), " config\twarn\t", text, "\n");
+	io.stdout:flush();
+end
+
 local function env(name, default)
 	local value = os.getenv("SIPPO_XMPP_"..name);
 	if value == nil or value == "" then return default; end
@@ -150,9 +156,17 @@ elseif storage_setting ~= "internal" then
 	-- libpq's variable, not the option: Prosody logs the options at debug level
 	local password = secret("STORAGE_PASSWORD");
 	if password then require "util.pposix".setenv("PGPASSWORD", password); end
-	sql = {
+	local server = {
 		driver = "PostgreSQL", host = address, port = tonumber(port) or 5432, database = database, username = user,
 	};
+	sql = server;
+	if prosody.process_type == "prosody" and not prosody.start_time then -- at start; a reload waits for nothing
+		local ok, problem = RunScript "modules/sippo_postgresql.lib.lua".wait(server, say);
+		if not ok then
+			mend("SIPPO_XMPP_STORAGE: PostgreSQL refuses the user %s or the database %s (%s): create them, or correct this "
+				.."variable or SIPPO_XMPP_STORAGE_PASSWORD", user, database, problem);
+		end
+	end
 end
 
 -- Behaviour

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stack.paths import ROOT
+from support.postgresql import PostgreSQL, programs
 from support.prosody import Server
 
 _numbers = itertools.count(1)
@@ -63,6 +64,18 @@ def new_server(server_folder: Callable[[], Path]) -> Iterator[Callable[..., Serv
     yield make
     for one in made:
         one.stop()
+
+
+@pytest.fixture
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL of the test's own, running."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL server here: install postgresql to run this")
+    one = PostgreSQL()
+    try:
+        yield one.start()
+    finally:
+        one.remove()
 
 
 @pytest.fixture

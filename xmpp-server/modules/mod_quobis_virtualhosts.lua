@@ -11,6 +11,7 @@ local encodings = require "util.encodings";
 local json = require "util.json";
 
 local admin_token = module:require "sippo_admin_token";
+local hook_global = module:require "sippo_global_hook";
 local hosts = module:require "sippo_hosts";
 
 local max_body = 4096;
@@ -132,6 +133,6 @@ end
 module:depends "http";
 module:provides("http", { name = "quobis_virtualhosts", default_path = "/quobis_virtualhosts", route = route });
 
-module:hook_global("server-started", hosts.replay); -- after the configuration's own hosts
-module:hook_global("config-reloaded", hosts.replay, 1000); -- the reload took the options of run-time hosts away
+hook_global("server-started", hosts.replay); -- after the configuration's own hosts
+hook_global("config-reloaded", hosts.replay, 1000); -- the reload took the options of run-time hosts away
 if prosody.start_time then hosts.replay(); end

@@ -8,6 +8,7 @@
 local jid_node = require "util.jid".node;
 
 local muc = module:depends "muc";
+local hook_global = module:require "sippo_global_hook";
 local transaction = module:require "sippo_transaction";
 
 local configs = module:open_store("config");
@@ -37,7 +38,7 @@ local function end_temporary(room)
 end
 
 -- Just before mod_muc (-300): all sessions have ended.
-module:hook_global("server-stopping", function ()
+hook_global("server-stopping", function ()
 	local rooms = {};
 	for room in muc.live_rooms() do rooms[#rooms + 1] = room; end
 	local ok, err = transaction(function ()

@@ -13,6 +13,8 @@ local jid_bare = require "util.jid".bare;
 local jid_split = require "util.jid".split;
 local new_cache = require "util.cache".new;
 
+local hook_global = module:require "sippo_global_hook";
+
 module:depends "offline";
 
 local quota = module:get_option_number("sippo_offline_quota", 1000);
@@ -138,8 +140,8 @@ module:hook("presence/bare", function (event)
 end, 1);
 
 -- It has counted what is not there.
-module:hook_global("sippo-transaction-failed", function () fills:clear(); end);
+hook_global("sippo-transaction-failed", function () fills:clear(); end);
 
-module:hook_global("user-deleted", function (event)
+hook_global("user-deleted", function (event)
 	if event.host == module.host then forget(event.username); end
 end);

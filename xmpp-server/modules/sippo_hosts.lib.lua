@@ -77,13 +77,19 @@ local function configure(name, options)
 	for option, value in pairs(options) do configmanager.set(name, option, value); end
 end
 
+--- Gives a tenant's hosts their options; a reload takes them away.
+local function configure_tenant(domain)
+	local component = lib.component_of(domain);
+	configure(domain, host_options);
+	configure(component, room_options);
+	configmanager.set(component, "component_module", "muc");
+end
+
 local function start(domain)
 	local component = lib.component_of(domain);
 	if prosody.hosts[domain] and not started[domain] then return true; end -- the configuration file has it by now
 	started[domain] = true;
-	configure(domain, host_options);
-	configure(component, room_options);
-	configmanager.set(component, "component_module", "muc");
+	configure_tenant(domain);
 	for _, name in ipairs { domain, component } do
 		if not prosody.hosts[name] then
 			local ok, err = hostmanager.activate(name);
@@ -183,8 +189,10 @@ local function replay_one(domain)
 	end
 end
 
---- Brings all remembered tenants up and finishes deletions that a crash cut short. Safe to repeat.
-function lib.replay()
+local retry_after = 10; -- seconds
+local retrying = false;
+
+local function replay_all()
 	local domains = {};
 	for domain in store:users() do domains[#domains + 1] = domain; end
 	for _, domain in ipairs(domains) do
@@ -194,6 +202,21 @@ function lib.replay()
 				.."out, then send SIGHUP", domain, err, module.host);
 		end
 	end
+end
+
+--- Brings all remembered tenants up and finishes deletions that a crash cut short. Safe to repeat; repeats itself while
+-- the list cannot be read.
+function lib.replay()
+	for domain in pairs(started) do configure_tenant(domain); end
+	local ok, err = pcall(replay_all);
+	if ok or retrying then return; end
+	retrying = true;
+	module:log("error", "The list of hosts cannot be read: %s; it is tried again every %d s: see that the database works",
+		err, retry_after);
+	module:add_timer(retry_after, function ()
+		retrying = not pcall(replay_all);
+		return retrying and retry_after or nil;
+	end);
 end
 
 return lib;

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
-import signal
 import sqlite3
-import subprocess
-import tempfile
 from contextlib import closing
 from pathlib import Path
 
@@ -16,7 +11,6 @@ import httpx
 import pytest
 
 from support.stanzas import bounced, deliver, go_online, has_body
-from stack.ports import free_port
 from support.prosody import Server
 from support.wait import until
 from support.xmpp import AuthFailed, E, StreamError, XmppError, local
@@ -472,64 +466,21 @@ def test_deletion_that_a_crash_cut_short_is_finished(new_server, unique_domain):
 
 # PostgreSQL
 
-PASSWORD = "database-password-of-the-test"
-
-
-@pytest.fixture
-def postgresql(server_folder):
-    """A PostgreSQL of the test's own; yields its port."""
-    binaries = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not binaries:
-        pytest.skip("no PostgreSQL server here: install postgresql to run this")
-    bin_folder = binaries[-1].parent
-    folder = Path(tempfile.mkdtemp(prefix="postgresql-"))  # its user must reach it, so not below target/
-    as_user = {}
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        as_user = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        shutil.chown(folder, "postgres", "postgres")
-    password, port = folder / "password", free_port()
-    password.write_text(PASSWORD)
-    password.chmod(0o644)
-    subprocess.run([bin_folder / "initdb", "-D", folder / "db", "-U", "sippo", "-A", "scram-sha-256", "--pwfile",
-                    password, "-E", "UTF8", "--no-sync"], check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
-    process = subprocess.Popen(
-        [bin_folder / "postgres", "-D", folder / "db", "-p", str(port), "-c", "listen_addresses=127.0.0.1",
-         "-c", f"unix_socket_directories={folder}", "-F"], stderr=subprocess.DEVNULL, cwd="/", **as_user)
-    create = [bin_folder / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "sippo", "prosody"]
-    environment = os.environ | {"PGPASSWORD": PASSWORD}
-    try:
-        until(lambda: subprocess.run(create, stderr=subprocess.DEVNULL, env=environment).returncode == 0,
-              "PostgreSQL's start", 30)
-        yield port
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def postgresql_rows(port: int, statement: str) -> list[str]:
-    """What a statement returns, a line for each row."""
-    psql = sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1]
-    command = [psql, "-XAtq", "-h", "127.0.0.1", "-p", str(port), "-U", "sippo", "-d", "prosody", "-c", statement]
-    environment = os.environ | {"PGPASSWORD": PASSWORD}
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment).stdout.splitlines()
-
 
 def test_storage_in_postgresql(new_server, unique_domain, postgresql):
-    server = new_server(storage=f"postgresql://sippo@127.0.0.1:{postgresql}/prosody",
-                        extra={"STORAGE_PASSWORD": PASSWORD}).start()
+    server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     domain = server.create_host(unique_domain())
     filled = fill(server, domain)
     users = [f"u{n}@{domain}" for n in range(20)]
     with server.admin() as admin:
         assert bounced(deliver(admin, domain, *users)) == {}
         bad = f"bad@{domain}"  # mod_cloud_notify throws, as in test_storage.py
-        postgresql_rows(postgresql, "INSERT INTO prosody (host, \"user\", store, key, type, value) "
-                                    f"VALUES ('{domain}', 'bad', 'cloud_notify', 'damaged', 'number', '1')")
+        postgresql.rows("INSERT INTO prosody (host, \"user\", store, key, type, value) "
+                        f"VALUES ('{domain}', 'bad', 'cloud_notify', 'damaged', 'number', '1')")
         reply = deliver(admin, domain, f"before@{domain}", bad, f"after@{domain}")
         assert bounced(reply) == {bad: "internal-server-error"}
         waiting = "SELECT DISTINCT \"user\" FROM prosodyarchive WHERE \"user\" IN ('before', 'bad', 'after') ORDER BY 1"
-        assert postgresql_rows(postgresql, waiting) == ["after", "before"]
+        assert postgresql.rows(waiting) == ["after", "before"]
     server.kill()
     server.start()
     assert server.hosts() == [domain]
@@ -539,7 +490,7 @@ def test_storage_in_postgresql(new_server, unique_domain, postgresql):
     server.delete_host(domain)
     server.create_host(domain)
     assert_empty(server, domain, filled)
-    assert PASSWORD not in server.log_text()
+    assert postgresql.password not in server.log_text()
     assert not list(server.data.glob("prosody.sqlite*"))
     assert "SQLite" not in server.log_text()
 
