@@ -210,6 +210,7 @@ local tenant_options = {
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts",
+		"sippo_account_owner",
 	},
 };
 local room_options = {
@@ -218,6 +219,7 @@ local room_options = {
 		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 		"sippo_errors",
+		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,

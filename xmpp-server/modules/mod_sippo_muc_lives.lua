@@ -5,10 +5,10 @@
 -- So the server compares and acts at once. To the room's bare JID, from the server admin only:
 --
 --   <ensure xmlns='urn:quobis:sippo:room:0' life='L' ended='E' name='N'/>   (`ended` and `name` are optional)
---     There is a room, persistent, members-only, hidden and archived, whose life is newer than E. A room with an
---     older life is destroyed first, archive, members and occupants; then it is made anew with the life L. A room with
---     a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is not
---     what the service gave last, so that a name that an owner's client chose survives a repetition.
+--     There is a room, persistent, members-only, hidden, archived and non-anonymous, whose life is newer than E. If its
+--     life is older it is destroyed first, archive, members and occupants; then it is made anew with the life L. A room
+--     with a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is
+--     not what the service gave last, so that a name that an owner's client chose survives a repetition.
 --   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
 --     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
 --
@@ -67,6 +67,7 @@ local function configure(room, life, name)
 	changed = room:set_persistent(true) or changed;
 	changed = room:set_members_only(true) or changed;
 	changed = room:set_hidden(true) or changed;
+	changed = room:set_whois("anyone") or changed;
 	set("archiving", true);
 	set("locked", nil);
 	set("sippo_life", life);

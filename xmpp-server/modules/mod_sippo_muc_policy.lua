@@ -3,7 +3,7 @@
 -- Two kinds of rooms live on a tenant's component, told apart by name, since a name cannot be forged:
 --   * `adhoc-…`: rooms of the tenant's own users, who do with them what XEP-0045 lets them;
 --   * all others: rooms of the service. Only the server admin creates, configures or destroys them. They are
---     persistent, members-only, hidden and archived.
+--     persistent, members-only, hidden, archived and non-anonymous: members see who is who.
 --
 -- For service rooms the platform is the source of truth about membership. An owner's client that granted or revoked
 -- affiliations would make the room differ from the group, and the next event of the group would undo the change
@@ -37,15 +37,8 @@ local tenant = module.host:match("^[^.]+%.(.+)$");
 
 local is_service = module:require "sippo_service".is_service;
 
---- Whether the service, not a user, decides about the room.
-local function is_service_room(room_jid)
-	local node = jid_node(room_jid);
-	return not node or node:sub(1, 6) ~= "adhoc-";
-end
-
-local function affiliation_rank(room, jid)
-	return valid_affiliations[room:get_affiliation(jid) or "none"];
-end
+local rooms = module:require "sippo_rooms";
+local is_service_room, affiliation_rank = rooms.is_service_room, rooms.affiliation_rank;
 
 local function refuse(event, condition, text)
 	event.origin.send(st.error_reply(event.stanza, condition == "forbidden" and "auth" or "cancel", condition, text,
@@ -66,10 +59,11 @@ end, 1000);
 
 -- mod_muc looks at the nickname only when it has the room in memory, from where it would go to the disk some day.
 module:hook("muc-room-pre-create", function (event)
-	local nick = resourceprep(jid_resource(event.stanza.attr.to) or "", true);
-	if nick and nick:find("%S") then return; end
+	local nick = jid_resource(event.stanza.attr.to) or "";
+	local seen = nick:find("%S");
+	if seen and resourceprep(nick, true) then return; end
 	event.origin.send(st.error_reply(event.stanza, "modify", "jid-malformed",
-		"Enter with a nickname: room@service/nickname", module.host));
+		seen and rooms.unknown_characters or "Enter with a nickname: room@service/nickname", module.host));
 	return true;
 end, 990);
 
@@ -80,8 +74,19 @@ module:hook("muc-room-pre-create", function (event)
 	room:set_persistent(true);
 	room:set_members_only(true);
 	room:set_hidden(true);
+	room:set_whois("anyone");
 	room._data.archiving = true;
 end, 0);
+
+-- Rooms that were made before they were non-anonymous
+module:hook("muc-room-restored", function (event)
+	if is_service_room(event.room.jid) then event.room:set_whois("anyone"); end
+end);
+
+-- Before mod_muc (0) takes the value
+module:hook("muc-config-submitted/muc#roomconfig_whois", function (event)
+	if is_service_room(event.room.jid) then event.value = "anyone"; end
+end, 1);
 
 -- The list of rooms --------------------------------------------------------------
 

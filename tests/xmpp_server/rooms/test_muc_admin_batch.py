@@ -110,7 +110,7 @@ def test_who_loses_membership_leaves_the_room(server, group):
     for client, nick in ((alice, "alice"), (bob, "bob"), (carol, "alice"), (carol, "bob")):
         item = client.wait(departure(nick), 10).find(f"{{{MUC_USER}}}x/{{{MUC_USER}}}item")
         assert (item.get("affiliation"), item.get("role")) == ("none", "none")
-    assert condition(join(alice, g.room, "alice")) == "registration-required"
+    assert condition(join(alice, g.room, "alice")) == "item-not-found"
 
 
 def test_a_change_is_broadcast_and_no_change_is_not(server, group):
@@ -179,7 +179,7 @@ def test_others_lists_are_refused_and_not_cut(server, group):
         assert affiliated(alice, adhoc, "member") == set()
         ok(affiliate(alice, adhoc, changes[0]))
         assert affiliated(alice, adhoc, "member") == {f"bob@{g.domain}"}
-        assert condition(affiliate(alice, g.room, *changes)) == "not-allowed"
+        assert condition(affiliate(alice, g.room, *changes)) == "item-not-found"
 
 
 def test_single_role_changes_are_stock(server, group):

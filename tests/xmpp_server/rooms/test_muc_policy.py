@@ -82,7 +82,7 @@ def exists(admin, room: str) -> bool:
 def test_users_cannot_make_a_room_under_the_services_names(tenant, name):
     room = f"{name}@{tenant.muc}"
     refused = join(tenant.alice, room, "alice")
-    assert condition(refused) == "not-allowed"
+    assert condition(refused) == "item-not-found"
     assert not exists(tenant.admin, room)
 
 
@@ -116,10 +116,10 @@ def test_the_component_itself_is_no_room(tenant):
 def test_nobody_squats_on_a_group(tenant):
     """A user who comes before the group's event finds nothing and leaves nothing."""
     room = f"early-{uuid.uuid4().hex[:6]}@{tenant.muc}"
-    assert condition(join(tenant.bob, room, "bob")) == "not-allowed"
+    assert condition(join(tenant.bob, room, "bob")) == "item-not-found"
     create_room(tenant.admin, room)
     assert affiliated(tenant.admin, room, "owner") == set()
-    assert condition(join(tenant.bob, room, "bob")) == "registration-required"
+    assert condition(join(tenant.bob, room, "bob")) == "item-not-found"
 
 
 # Rooms of the service ---------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_an_owner_renames_her_room_but_cannot_open_it(tenant):
 def test_no_client_destroys_a_service_room(tenant, who):
     t = tenant
     reply = ask(getattr(t, who), "set", f"<query xmlns='{MUC_OWNER}'><destroy/></query>", t.room)
-    assert condition(reply) == ("not-allowed" if who == "olivia" else "forbidden")
+    assert condition(reply) == {"olivia": "not-allowed", "alice": "forbidden", "bob": "item-not-found"}[who]
     assert exists(t.admin, t.room)
 
 
@@ -197,7 +197,7 @@ def test_reserving_a_nickname_for_another_kicks_nobody(tenant):
         assert join(victim, room, "victim").get("type") is None
         item = f"<item affiliation='member' jid='bob@{t.home}' nick='victim'/>"
         reply = ask(t.bob, "set", f"<query xmlns='{MUC_ADMIN}'>{item}</query>", room)
-        assert condition(reply) in ("not-allowed", "forbidden")
+        assert condition(reply) in ("item-not-found", "forbidden")
         assert_absent(victim, lambda e: e.get("type") == "unavailable" and "110" in statuses(e))
 
 
