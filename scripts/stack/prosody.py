@@ -14,6 +14,7 @@ HOSTS_PATH = "/quobis_virtualhosts/virtualhost"
 WEBSOCKET_PATH = "/xmpp-websocket"
 
 
+# Fields: one for each option that the configuration takes from the environment.
 @dataclass(frozen=True)
 class Settings:
     """What a Prosody of ours can be told; the rest is in xmpp-server/README.md, see `extra`."""

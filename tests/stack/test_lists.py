@@ -24,7 +24,7 @@ GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 def test_each_event_type_has_a_program_that_runs_it(function: str):
     program = BINARIES / f"{function}.rs"
     assert program.exists(), f"{program.relative_to(ROOT)} is missing; copy a neighbour and name EventType::{VARIANTS[function]} in it"
-    assert f"events::run(EventType::{VARIANTS[function]})" in program.read_text()
+    assert f"sqs::run(EventType::{VARIANTS[function]})" in program.read_text()
 
 
 def test_every_other_program_is_an_endpoint_or_resync():

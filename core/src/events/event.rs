@@ -37,7 +37,7 @@ pub enum Payload {
         room: RoomJid,
         /// Its name for people.
         name: Option<String>,
-        /// Its owner. She may be among the participants too.
+        /// Its owner. They may be among the participants too.
         owner: Option<UserJid>,
         /// Its members, each once, in the publisher's order.
         participants: Vec<UserJid>,

@@ -76,7 +76,7 @@ fn a_user_can_be_written_in_several_ways() {
 }
 
 #[test]
-fn who_has_no_chat_is_left_out_however_often_she_is_named() {
+fn who_has_no_chat_is_left_out_however_often_they_are_named() {
     let none = json!({"username": "bob", "capabilities": []});
     let other = json!({"username": "carol", "domain": "other.test", "capabilities": ["Chat", "sms"]});
     let users = members(&json!(["bob", "alice", none, other, {"username": "bob", "capabilities": ["chat"]}]));

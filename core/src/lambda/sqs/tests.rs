@@ -133,7 +133,7 @@ async fn a_batch_is_one_pass_per_room() {
 }
 
 #[tokio::test]
-async fn a_member_who_is_refused_or_bounces_fails_her_own_events_only() {
+async fn a_member_who_is_refused_or_bounces_fails_their_own_events_only() {
     let world = World::default();
     assert!(world.handle(vec![group(1, "team", &[])]).await.is_empty());
     let worker = world.worker();
