@@ -8,7 +8,8 @@
 --     There is a room, persistent, members-only, hidden, archived and non-anonymous, whose life is newer than E. If its
 --     life is older it is destroyed first, archive, members and occupants; then it is made anew with the life L. A room
 --     with a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is
---     not what the service gave last, so that a name that an owner's client chose survives a repetition.
+--     not what the service gave last, so that a name that an owner's client chose survives a repetition. Occupants are
+--     told of a new name (XEP-0045, section 10.2.1).
 --   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
 --     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
 --
@@ -57,6 +58,17 @@ end
 -- Rooms whose last write failed: what memory holds is not on disk, so the repetition must write.
 local unsaved = setmetatable({}, { __mode = "k" });
 
+-- Rooms whose occupants are to be told of a new name, once it is stored.
+local renamed = setmetatable({}, { __mode = "k" });
+
+local function tell_of_name(room)
+	if not renamed[room] then return; end
+	renamed[room] = nil;
+	local changed = st.message({ type = "groupchat", from = room.jid })
+		:tag("x", { xmlns = "http://jabber.org/protocol/muc#user" }):tag("status", { code = "104" }):up():up();
+	room:broadcast_message(changed);
+end
+
 --- Writes only what differs: an `ensure` that finds all in place costs no write.
 local function configure(room, life, name)
 	local data = room._data;
@@ -73,11 +85,12 @@ local function configure(room, life, name)
 	set("sippo_life", life);
 	if name and data.sippo_name ~= name then
 		set("sippo_name", name);
-		room:set_name(name);
+		renamed[room] = room:set_name(name) or renamed[room];
 	end
 	if not changed then return true; end
 	unsaved[room] = not save(room) or nil;
 	if unsaved[room] then return failed("save", room.jid); end
+	tell_of_name(room);
 	return true;
 end
 

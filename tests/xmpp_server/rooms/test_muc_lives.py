@@ -120,6 +120,24 @@ def test_repeating_changes_nothing(server, core, group):
     assert configuration(g.admin, g.room)[LIFE] == "1.5/" + b"e5".hex(), "a newer life than the end is kept"
 
 
+def test_occupants_are_told_of_a_new_name_once(server, core, group):
+    g = group
+    core.do("grant", **g.at, users=members(g, "bob"))
+
+    def told(e) -> bool:
+        return e.tag == f"{{{CLIENT}}}message" and e.get("from") == g.room and "104" in statuses(e)
+
+    with server.user(f"bob@{g.domain}") as bob:
+        join(bob, g.room, "bob")
+        core.do("ensure", **g.at, life="1.5/e5", name="Team Eleven")
+        assert bob.wait(told, 10).get("type") == "groupchat"
+        reply = ok(ask(bob, "get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", g.room))
+        assert reply.find(".//{*}identity").get("name") == "Team Eleven"
+        core.do("ensure", **g.at, life="1.5/e5", name="Team Eleven")
+        assert_absent(bob, told)
+        assert archived_bodies(bob, g.room) == []
+
+
 def test_an_owners_name_survives_a_repetition_and_not_a_new_name(server, core, group):
     g = group
     core.do("grant", **g.at, users=members(g, "olivia", how="owner"))
