@@ -210,7 +210,7 @@ local tenant_options = {
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts",
-		"sippo_account_owner",
+		"sippo_account_owner", "sippo_chat_list",
 	},
 };
 local room_options = {

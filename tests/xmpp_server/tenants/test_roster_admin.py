@@ -248,3 +248,34 @@ def test_a_failed_write_is_an_error_and_changes_nothing(server, admin, domain):
     server.restart()
     with server.admin() as again:
         assert roster(again, alice) == before | {carol: (None, "none", {LIST})}
+
+
+# The chat list and the user's own clients (mod_sippo_chat_list) ---------------------------------------
+
+
+@pytest.mark.parametrize("groups", [(), ("Friends",), ("Friends", "Work"), (LIST,), (LIST, "Friends")])
+def test_a_clients_roster_set_leaves_the_entry_in_the_list(server, admin, domain, groups):
+    bob = f"bob@{domain}"
+    with server.user(f"alice@{domain}") as alice:
+        roster(alice)
+        ok(change_group(admin, alice.bare_jid, "add", bob))
+        assert pushed(alice)["groups"] == [LIST]
+        ok(set_item(alice, bob.replace("bob", "BOB"), name="Bob", groups=groups))
+        expected = {LIST, *groups}
+        assert pushed(alice)["groups"] == sorted(expected)
+        assert roster(admin, alice.bare_jid)[bob] == ("Bob", "none", expected)
+        ok(change_group(admin, alice.bare_jid, "remove", bob))
+        ok(set_item(alice, bob, name="Robert"))
+        assert roster(alice)[bob][2] == set()
+
+
+def test_a_client_removes_an_entry_with_the_item_and_others_stay_as_they_are(server, admin, domain):
+    bob, carol = f"bob@{domain}", f"carol@{domain}"
+    with server.user(f"alice@{domain}") as alice:
+        ok(change_group(admin, alice.bare_jid, "add", bob))
+        ok(set_item(alice, carol, name="Carol", groups=("Friends",)))
+        assert roster(alice)[carol][2] == {"Friends"}
+        ok(set_item(alice, bob, subscription="remove"))
+        assert bob not in roster(alice)
+        ok(set_item(alice, bob, name="Bob"))
+        assert roster(alice)[bob] == ("Bob", "none", set())
