@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import ssl
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 
@@ -20,10 +22,15 @@ from support.wait import until
 from support.xmpp import Client
 
 START_TIMEOUT = 30.0
+COMPLAINT = re.compile(r"^\S+ +\S+\s+(error\t|warn\t.*(deprecated|legacy|Configuration warning)).*", re.MULTILINE)
+"""A line of Prosody's log that no sound server writes: an error, or that its configuration or a module of ours is outdated."""
 
 
 class Server:
     """One Prosody with the repository's configuration, on free ports, its data in `folder`."""
+
+    made: ClassVar[list[Server]] = []
+    """All of this run."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,6 +45,8 @@ class Server:
         })
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client] = []
+        self._looked_through = 0
+        self.made.append(self)
 
     ws_url = property(lambda self: self.settings.ws_url)
     wss_url = property(lambda self: self.settings.wss_url)
@@ -120,6 +129,17 @@ class Server:
     def log_text(self) -> str:
         """All that Prosody has logged so far."""
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def new_complaints(self) -> list[str]:
+        """The errors, and what is deprecated, that it has logged since the last call."""
+        if not self.log_file.exists():
+            return []
+        with self.log_file.open("rb") as log:
+            log.seek(self._looked_through)
+            new = log.read()
+        new = new[:new.rfind(b"\n") + 1]
+        self._looked_through += len(new)
+        return [match.group() for match in COMPLAINT.finditer(new.decode(errors="replace"))]
 
     # Hosts API
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,6 +18,23 @@ from support.prosody import Server
 _numbers = itertools.count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Marks of these tests."""
+    config.addinivalue_line("markers", "provokes(*patterns): has Prosody log errors, each of which one of these is found in")
+
+
+@pytest.fixture(autouse=True)
+def complaints(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: no server has logged an error, or that something is deprecated, but for what the test provokes."""
+    yield
+    patterns = [pattern for mark in request.node.iter_markers("provokes") for pattern in mark.args]
+    found = [line for server in Server.made for line in server.new_complaints()]
+    unexpected = [line for line in found if not any(re.search(pattern, line) for pattern in patterns)]
+    assert not unexpected, "Prosody complains of what the test does not provoke:\n" + "\n".join(unexpected)
+    idle = [pattern for pattern in patterns if not any(re.search(pattern, line) for line in found)]
+    assert not idle, f"the test says that it provokes {idle}, and Prosody has logged no such error"
+
+
 @pytest.fixture(scope="session")
 def server_folder(request: pytest.FixtureRequest) -> Iterator[Callable[[], Path]]:
     """Makes folders below target/tests/; they go at the run's end, or stay when a test has failed."""
@@ -29,6 +47,8 @@ def server_folder(request: pytest.FixtureRequest) -> Iterator[Callable[[], Path]
         return made[-1]
 
     yield make
+    # Those that outlive a test have ended by now.
+    assert not [line for server in Server.made for line in server.new_complaints()]
     if not request.session.testsfailed:
         for folder in made:
             shutil.rmtree(folder)

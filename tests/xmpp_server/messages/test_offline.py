@@ -159,6 +159,7 @@ def test_the_count_is_the_stores_after_a_restart(world):
         assert bodies(bob) == [f"kept {n}" for n in range(QUOTA - 1)] + ["the last that fits"]
 
 
+@pytest.mark.provokes("mod_cloud_notify")
 def test_what_a_module_kept_from_the_store_does_not_count(world):
     w = world
     before = w.server.log_text().count("Traceback[c2s]")

@@ -120,7 +120,10 @@ def test_nor_does_one_that_a_crash_took(narrow):
         assert not refused(alice, "one-more")
 
 
-@pytest.mark.parametrize("trouble", [False, True], ids=["in one transaction", "one by one"])
+@pytest.mark.parametrize("trouble", [
+    pytest.param(False, id="in one transaction"),
+    pytest.param(True, id="one by one", marks=pytest.mark.provokes("disk trouble")),
+])
 def test_nor_does_one_whose_occupant_waits_to_be_resumed_at_the_servers_end(narrow, trouble):
     short = "adhoc-short@conference.narrow.example"
     with narrow.user("alice@narrow.example") as alice:

@@ -152,6 +152,7 @@ def test_what_was_answered_is_stored(server, group):
     assert stored_affiliations(server, g) == {f"m{n}@{g.domain}": "member" for n in range(1, 5)}
 
 
+@pytest.mark.provokes("database is locked", "Could not save group@")
 def test_a_failed_write_is_an_error_and_is_made_good_by_the_repetition(server, group):
     """The repetition finds memory as it should be; it must write all the same."""
     g = group

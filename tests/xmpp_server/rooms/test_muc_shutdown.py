@@ -71,6 +71,7 @@ def test_the_end_writes_only_what_has_changed(own):
         assert "muc_persistent" in room_features(admin, fresh)
 
 
+@pytest.mark.provokes("disk trouble")
 def test_what_cannot_be_written_keeps_no_other_room_away(own):
     for room in rooms()[:2]:
         speak(own, room)

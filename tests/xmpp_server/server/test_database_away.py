@@ -38,6 +38,7 @@ def change_token(server) -> str:
     return new
 
 
+@pytest.mark.provokes("no connection to the server")
 def test_a_reload_without_the_database_stops_no_later_signal(server, postgresql):
     server.start()
     domain = server.create_host("away.example")
@@ -55,6 +56,7 @@ def test_a_reload_without_the_database_stops_no_later_signal(server, postgresql)
     assert ends(server)
 
 
+@pytest.mark.provokes("no connection to the server")
 def test_tenants_keep_their_options_over_a_reload_without_the_database(server, postgresql):
     server.start()
     domain = server.create_host("away.example")

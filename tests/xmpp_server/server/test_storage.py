@@ -177,6 +177,7 @@ def test_each_goes_the_way_that_it_would_go_by_itself(small, tenant):
         assert message.find("{urn:xmpp:delay}delay") is not None
 
 
+@pytest.mark.provokes("disk trouble|checking quota", "Could not store")
 def test_what_cannot_be_stored_is_not_stored_in_part(small, tenant):
     users = [f"{name}@{tenant}" for name in ("first", "bad", "last")]
     with small.admin() as admin:
@@ -198,6 +199,7 @@ def test_what_cannot_be_stored_is_not_stored_in_part(small, tenant):
         assert_absent(user, has_body("for first"))
 
 
+@pytest.mark.provokes("mod_cloud_notify")
 def test_a_message_that_makes_a_module_fail_keeps_no_other_away(small, tenant):
     users = [f"{name}@{tenant}" for name in ("first", "bad", "last")]
     with database(small) as db, db:  # no table: mod_cloud_notify throws
@@ -212,6 +214,7 @@ def test_a_message_that_makes_a_module_fail_keeps_no_other_away(small, tenant):
             client.wait(has_body(f"for {user.split('@')[0]}"), 10)
 
 
+@pytest.mark.provokes("disk trouble", "Could not store")
 def test_what_was_not_stored_does_not_count(small, tenant):
     first, bad = f"first@{tenant}", f"bad@{tenant}"
     with small.admin() as admin:

@@ -291,6 +291,7 @@ def test_predecessor_of_the_admin_token(new_server, unique_domain):
     assert server.hosts_api("GET", token=old).status_code == 401
 
 
+@pytest.mark.provokes("SIPPO_XMPP_ADMIN_TOKEN_FILE")
 def test_token_is_changed_without_a_restart(new_server, unique_domain):
     old, new = secrets.token_hex(32), secrets.token_hex(32)
     server = new_server()

@@ -224,6 +224,7 @@ def test_roster_versions(admin, domain):
     assert len(ok(ask(admin, "get", f"<query xmlns='{ROSTER}' ver={quoteattr(version)}/>", alice)).find("{*}query")) == 2
 
 
+@pytest.mark.provokes("database is locked", "Could not save the roster")
 def test_a_failed_write_is_an_error_and_changes_nothing(server, admin, domain):
     alice, bob, carol = f"alice@{domain}", f"bob@{domain}", f"carol@{domain}"
     ok(set_item(admin, bob, alice, name="Bob", groups=("Work",)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -240,6 +241,7 @@ def test_tenants_are_not_listed_under_the_names_above_theirs(server, domain):
     server.delete_host(below)
 
 
+@pytest.mark.provokes("mod_storage_sql.lua", "Host b.example could not be started")
 def test_an_entry_that_cannot_be_read_keeps_no_other_tenant_away(own):
     domains = [own.create_host(name) for name in ("a.example", "b.example", "c.example")]
     admin_host = own.admin_jid.partition("@")[2]
@@ -283,6 +285,7 @@ def test_delete_closes_every_session(server, domain, other_domain):
     again.close()
 
 
+@pytest.mark.provokes("disk trouble")
 def test_delete_goes_on_when_the_end_of_a_session_cannot_be_stored(server, domain):
     sleeper = server.user(f"dave@{domain}", "phone")
     go_online(sleeper)
@@ -467,6 +470,7 @@ def test_deletion_that_a_crash_cut_short_is_finished(new_server, unique_domain):
 # PostgreSQL
 
 
+@pytest.mark.provokes("mod_cloud_notify")
 def test_storage_in_postgresql(new_server, unique_domain, postgresql):
     server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     domain = server.create_host(unique_domain())
@@ -492,7 +496,8 @@ def test_storage_in_postgresql(new_server, unique_domain, postgresql):
     assert_empty(server, domain, filled)
     assert postgresql.password not in server.log_text()
     assert not list(server.data.glob("prosody.sqlite*"))
-    assert "SQLite" not in server.log_text()
+    # Prosody 13 tells at debug level, for any database, that it has looked for another Lua module for SQLite.
+    assert "SQLite" not in re.sub(r"Could not load LuaSQLite3: .*\n(\t.*\n)*", "", server.log_text())
 
 
 def test_login_token_of_a_deleted_tenant_is_for_the_name(server, domain):
