@@ -27,20 +27,24 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The servers' versions."""
     parser.addoption("--prosody", metavar="SERIES", help="run against this Prosody (0.12, 13.0) instead of the installed one")
+    parser.addoption("--rabbitmq", metavar="SERIES", help="run against this RabbitMQ (3.10, 4.0) instead of the installed one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """All that tests start gets to know it by the environment."""
-    from stack import debian, prosody_program
-    if series := config.getoption("--prosody"):
-        os.environ[prosody_program.VARIABLE] = series
+    from stack import debian, prosody_program, rabbitmq_program
+    for program in (prosody_program, rabbitmq_program):
+        if series := config.getoption(program.OPTION):
+            os.environ[program.VARIABLE] = series
     try:
         prosody_program.program()
+        rabbitmq_program.program()
     except debian.DebianError as error:
         raise pytest.UsageError(str(error)) from error
 
 
 def pytest_report_header() -> str:
     """At the head of the run."""
-    from stack import prosody_program
-    return f"Prosody {prosody_program.program().version or 'is not installed'}"
+    from stack import prosody_program, rabbitmq_program
+    found = {"Prosody": prosody_program.program().version, "RabbitMQ": rabbitmq_program.program().version}
+    return ", ".join(f"{name} {version or 'is not installed'}" for name, version in found.items())

@@ -31,12 +31,12 @@ def codename() -> str:
 def mirror() -> str:
     """The archive that this system's apt is set up for."""
     command = ["apt-get", "indextargets", "--format", "$(ORIGIN) $(CODENAME) $(REPO_URI)", "Created-By: Packages"]
-    for line in _run(command).splitlines():
+    for line in run(command).splitlines():
         origin, name, uri = line.split(" ", 2)
         if origin == "Debian" and name == codename():
             return uri
     # Before the first `apt-get update` it does not know whose an archive is.
-    for line in _run([*command[:3], "$(RELEASE) $(REPO_URI)", *command[4:]]).splitlines():
+    for line in run([*command[:3], "$(RELEASE) $(REPO_URI)", *command[4:]]).splitlines():
         name, uri = line.split(" ", 1)
         if name == codename():
             return uri
@@ -61,10 +61,10 @@ def unpack(packages: list[str], suite: str, folder: Path) -> None:
         options = [f"--option={option}" for option in (
             f"Dir::Etc::SourceList={sources}", "Dir::Etc::SourceParts=/dev/null", f"Dir::State::Lists={apt}/lists",
             f"Dir::Cache={apt}/cache", f"APT::Sandbox::User={_user()}")]
-        _run(["apt-get", *options, "--quiet", "update"], apt)
-        _run(["apt-get", *options, "--quiet", "download", *(f"{name}/{suite}" for name in packages)], apt)
+        run(["apt-get", *options, "--quiet", "update"], apt)
+        run(["apt-get", *options, "--quiet", "download", *(f"{name}/{suite}" for name in packages)], apt)
         for package in apt.glob("*.deb"):
-            _run(["dpkg-deb", "--extract", str(package), str(folder)])
+            run(["dpkg-deb", "--extract", str(package), str(folder)])
         shutil.rmtree(apt)
         stamp.write_text(wanted)
 
@@ -74,11 +74,12 @@ def _user() -> str:
     return "root" if os.geteuid() == 0 else ""
 
 
-def _run(command: list[str], folder: Path | None = None) -> str:
+def run(command: list[str], folder: Path | None = None, env: dict[str, str] | None = None) -> str:
+    """What a command writes; DebianError with its complaints if it fails."""
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise DebianError(f"{command[0]} is missing: this is no Debian") from error
     if done.returncode != 0:
-        raise DebianError(f"{' '.join(command)} failed; mend it and start again:\n{done.stderr.strip()[-2000:]}")
+        raise DebianError(f"{' '.join(command)} failed; mend it and start again:\n{(done.stderr or done.stdout).strip()[-2000:]}")
     return done.stdout

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from stack.paths import ROOT
 
 VARIABLE = "SIPPO_PROSODY"
 """Environment variable: the series that everything started from here runs; see `program`."""
+OPTION = "--prosody"
+"""pytest's and scripts/test's, for the same."""
+OF_DEBIAN = {"bookworm": "0.12", "trixie": "13.0"}
+"""The series that a Debian installs."""
 BACKPORTS = {("bookworm", "13.0"): "bookworm-backports"}
 """Where a series is for a Debian that has another one."""
 
@@ -32,6 +38,16 @@ class Program:
         return self.library / "modules"
 
     @property
+    def modules_version(self) -> str:
+        """Of Debian's prosody-modules: `0.0~hg20230223`; empty where the package has no changelog, or is not there."""
+        changelog = self.library.parents[1] / "share/doc/prosody-modules/changelog.Debian.gz"
+        if not changelog.exists():
+            return ""
+        with gzip.open(changelog, "rt") as file:
+            version = re.match(r"\S+ \(([0-9.]+~hg[0-9]+)", file.readline())
+        return version[1] if version else ""
+
+    @property
     def series(self) -> str:
         """`13.0` of `13.0.1`."""
         return series_of(self.version)
@@ -40,6 +56,11 @@ class Program:
 def series_of(version: str) -> str:
     """`13.0` of `13.0.1`: what differs in the last number only is taken for the same."""
     return ".".join(version.split(".")[:2])
+
+
+def can_be_had(series: str) -> bool:
+    """Whether `program` would have it without a word: it is installed or will be, or is in this Debian's backports."""
+    return series == OF_DEBIAN.get(debian.codename(), installed().series) or (debian.codename(), series) in BACKPORTS
 
 
 def installed() -> Program:

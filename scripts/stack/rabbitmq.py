@@ -12,12 +12,10 @@ import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack import rabbitmq_program
 from stack.paths import write_private
 from stack.process import Process
 
-SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-EPMD = "/usr/bin/epmd"
 USER = "sippo"
 EXCHANGE = "sippo.events"
 QUEUE = "sippo-xmpp"
@@ -95,6 +93,11 @@ class Settings:
         write_private(self.data / "enabled_plugins", "[].\n")
 
 
+def ctl(settings: Settings, *arguments: str) -> list[str]:
+    """The command that has rabbitmqctl tell the node something; it needs the settings' environment."""
+    return rabbitmq_program.program().command("rabbitmqctl", *arguments, data=settings.data)
+
+
 def password(file: Path) -> str:
     """The broker user's password, made once."""
     if not file.exists():
@@ -134,10 +137,11 @@ def _listens(port: int) -> bool:
 def processes(settings: Settings) -> list[Process]:
     """Port mapper and server, to be started in this order. The server stops in order on SIGTERM."""
     settings.write_files()
+    program = rabbitmq_program.program()
     return [
         Process(
             name="epmd",
-            argv=[EPMD, "-port", str(settings.epmd_port), "-address", "127.0.0.1"],
+            argv=program.command("epmd", "-port", str(settings.epmd_port), "-address", "127.0.0.1", data=settings.data),
             ready=lambda: _listens(settings.epmd_port),
             ports=(settings.epmd_port,),
             env=settings.epmd_environment(),
@@ -145,7 +149,7 @@ def processes(settings: Settings) -> list[Process]:
         ),
         Process(
             name="rabbitmq",
-            argv=[SERVER],
+            argv=program.command("rabbitmq-server", data=settings.data),
             ready=lambda: _greets(settings.port),
             ports=(settings.port, settings.distribution_port),
             env=settings.environment(),

@@ -191,7 +191,8 @@ def test_the_broker_counts_no_consumer_that_waits_behind_another(env):
 def test_what_the_broker_gives_up_is_a_dead_letter(env, broker):
     """An operator's policy gives events up that come back too often, as RabbitMQ 4 does where nothing is said."""
     bridge = standby(env, broker)
-    subprocess.run([rabbitmq.CTL, "set_policy", "--quiet", "--apply-to", "queues", env.name, f"^{env.name}$", '{"delivery-limit": 2}'],
+    subprocess.run(rabbitmq.ctl(broker, "set_policy", "--quiet", "--apply-to", "queues", env.name, f"^{env.name}$",
+                                '{"delivery-limit": 2}'),
                    env=os.environ | broker.environment(), check=True, timeout=60, capture_output=True)
     env.proxy.faults.entries = 1.0
     env.publish(events(50))

@@ -21,7 +21,6 @@ DIRECT_INVITATION = "jabber:x:conference"
 DELAY = "urn:xmpp:delay"
 AFFILIATIONS = ("owner", "admin", "member", "outcast")
 FEATURES = {"muc_persistent", "muc_membersonly", "muc_hidden"}
-CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ def settle(platform: Platform, deadline: float) -> None:
 def _in_broker(settings: rabbitmq.Settings) -> int:
     """Messages of the bridge's queue, given out or not."""
     done = subprocess.run(
-        [CTL, "--quiet", "--node", rabbitmq.NODE, "list_queues", "--no-table-headers", "name", "messages"],
+        rabbitmq.ctl(settings, "--quiet", "--node", rabbitmq.NODE, "list_queues", "--no-table-headers", "name", "messages"),
         env=settings.environment() | {"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, timeout=60)
     if done.returncode:
         raise OSError(f"rabbitmqctl failed: {done.stderr.strip()}")
