@@ -210,7 +210,7 @@ local tenant_options = {
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts",
-		"sippo_account_owner", "sippo_chat_list",
+		"sippo_account_owner", "sippo_chat_list", "sippo_invitations",
 	},
 };
 local room_options = {
@@ -220,6 +220,7 @@ local room_options = {
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 		"sippo_errors",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
+		"sippo_muc_invitations",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,

@@ -67,11 +67,18 @@ local function parse(items)
 	return changes;
 end
 
+--- Says whose membership is about to end (mod_sippo_muc_invitations), before the room is saved without them.
+local function announce_ends(room, ended)
+	local users = {};
+	for jid in pairs(ended) do users[#users + 1] = jid; end
+	if users[1] then module:fire_event("sippo-membership-ended", { room = room, users = users }); end
+end
+
 --- Applies `changes` with `room.save` held back; answers whether anything changed, then set_affiliation's error.
 local function apply(room, actor, changes)
-	local changed = false;
+	local changed, ended = false, {};
 	local save = rawget(room, "save");
-	room.save = function () return true; end
+	room.save, room.sippo_batch = function () return true; end, true;
 	local ok, failure = pcall(function ()
 		for _, change in ipairs(changes) do
 			if (room._affiliations[change.jid] or "none") ~= change.affiliation then
@@ -79,9 +86,11 @@ local function apply(room, actor, changes)
 				if not done then return { type = err_type, condition = condition, jid = change.jid }; end
 				changed = true;
 			end
+			if valid_affiliations[change.affiliation] < valid_affiliations.member then ended[change.jid] = true; end
 		end
 	end);
-	room.save = save;
+	room.save, room.sippo_batch = save, nil;
+	announce_ends(room, ended);
 	if ok then return changed, failure; end
 	module:log("error", "Could not apply a list of affiliations to %s: %s", room.jid, failure);
 	-- The item that threw may have been applied in part.
@@ -157,7 +166,7 @@ end
 local function apply_each(room, actor, items, reply)
 	local changed, gone = false, {};
 	local save = rawget(room, "save");
-	room.save = function () return true; end
+	room.save, room.sippo_batch = function () return true; end, true;
 	for _, item in ipairs(items) do
 		local ok, done, err_type, condition = pcall(apply_one, room, actor, item);
 		if not ok then
@@ -174,7 +183,8 @@ local function apply_each(room, actor, items, reply)
 		changed = changed or done;
 	end
 	local ok, err = pcall(take_out, room, gone);
-	room.save = save;
+	room.save, room.sippo_batch = save, nil;
+	announce_ends(room, gone);
 	if not ok then module:log("error", "Could not take everybody out of %s: %s", room.jid, err); end
 	return changed, ok;
 end

@@ -40,6 +40,7 @@ end
 --- Takes room and archive off the disk before memory: if one fails, the repetition finds the room still there.
 local function destroy(room)
 	local node = jid_node(room.jid);
+	module:fire_event("sippo-room-ends", { room = room });
 	if not archive:delete(node) then return failed("empty the archive of", room.jid); end
 	if not configs:set(node, nil) then return failed("delete", room.jid); end
 	local done, err = room:destroy(nil, "This room has ended");

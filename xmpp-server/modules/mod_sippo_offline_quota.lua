@@ -142,6 +142,8 @@ end, 1);
 -- It has counted what is not there.
 hook_global("sippo-transaction-failed", function () fills:clear(); end);
 
+module:hook("sippo-offline-changed", function (event) forget(event.username); end);
+
 hook_global("user-deleted", function (event)
 	if event.host == module.host then forget(event.username); end
 end);
