@@ -174,6 +174,7 @@ end
 authentication = "sippo";
 sippo_session_max_age = number("SESSION_MAX_AGE", 12 * 60 * 60, 1, 12 * 60 * 60);
 sippo_offline_quota = number("OFFLINE_QUOTA", 1000, 0, 1000000);
+bounce_blocked_messages = true; -- as 0.12 does; 13 would drop them
 local retention = env("ARCHIVE_RETENTION", "never");
 if retention ~= "never" and not retention:match("^%d+[dwmy]$") then
 	mend("SIPPO_XMPP_ARCHIVE_RETENTION is neither never nor like 30d, 4w, 6m, 1y: set it to one of them");
@@ -198,7 +199,7 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
 	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
-	"sippo_websocket_limits", "sippo_errors", "sippo_known_versions",
+	"sippo_websocket_limits", "sippo_errors", "sippo_known_versions", "sippo_delivery",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
@@ -209,8 +210,8 @@ local tenant_options = {
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_roster_admin", "sippo_offline_quota",
 		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
-		"sippo_smacks_counts",
-		"sippo_account_owner", "sippo_chat_list", "sippo_invitations",
+		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
+		"sippo_blocklist",
 	},
 };
 local room_options = {
