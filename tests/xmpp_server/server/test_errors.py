@@ -35,6 +35,7 @@ def room(server, domain, alice):
 # What throws --------------------------------------------------------------------------
 
 
+@pytest.mark.provokes("a module failed")
 def test_a_request_for_voice_from_outside_is_answered(server, domain, room):
     form = ("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>"
             f"{MUC}#request</value></field><field var='muc#role'><value>participant</value></field></x>")
@@ -53,6 +54,7 @@ def test_a_request_for_the_bookmarks_of_an_occupant_is_answered(server, domain, 
         settle(bob)
 
 
+@pytest.mark.provokes("a module failed")
 def test_private_storage_of_bookmarks_is_answered_whatever_pep_holds(alice):
     item = "<item id='c@d.example'><no-conference xmlns='urn:example:none'/></item>"
     ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{item}</publish></pubsub>")
@@ -61,6 +63,7 @@ def test_private_storage_of_bookmarks_is_answered_whatever_pep_holds(alice):
     settle(alice)
 
 
+@pytest.mark.provokes("a module failed")
 def test_a_photo_that_is_no_base64_is_answered(alice):
     photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>no base64: %%%</BINVAL></PHOTO>"
     assert condition(ask(alice, "set", f"<vCard xmlns='vcard-temp'><FN>A</FN>{photo}</vCard>"))
@@ -76,6 +79,7 @@ def damaged(server, domain):
     return f"dave@{domain}"
 
 
+@pytest.mark.provokes("a module failed")
 @pytest.mark.parametrize("to", ["{jid}", "{jid}/phone"])
 def test_a_message_at_which_a_module_throws_is_answered(alice, damaged, to):
     ident = alice.message(to.format(jid=damaged), "hello")
@@ -83,6 +87,7 @@ def test_a_message_at_which_a_module_throws_is_answered(alice, damaged, to):
     settle(alice)  # the session goes on
 
 
+@pytest.mark.provokes("a module failed")
 def test_what_throws_is_logged(server, alice, damaged):
     answer(alice, alice.message(damaged, "hello"))
     assert f"Traceback[c2s]: a module failed at message/bare from {alice.jid} to {damaged}" in server.log_text()
