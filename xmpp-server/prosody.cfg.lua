@@ -207,7 +207,7 @@ local tenant_options = {
 	modules_enabled = {
 		"roster", "blocklist", "carbons", "smacks", "csi_simple", "mam", "pep", "bookmarks", "private",
 		"vcard4", "vcard_legacy", "cloud_notify", "http_file_share", "sippo_roster_admin", "sippo_offline_quota",
-		"sippo_push_addresses", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
+		"sippo_push_services", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
 		"sippo_blocklist",

@@ -39,6 +39,7 @@ end
 local own_host = module.host;
 
 local is_service = module:require "sippo_service".is_service;
+local push_services = module:require "sippo_push_services";
 
 --- The room that `jid` names, when it is one on a MUC component of this server.
 local function room_of(jid)
@@ -155,6 +156,8 @@ local function guard_arrival(event)
 		if room_of(from) then return; end
 	elseif jid_split(from) and room_may_send(stanza) then
 		return;
+	elseif stanza.name == "iq" and silent_types[stanza.attr.type] and push_services.is_reachable(from) then
+		return; -- its answer to a notification
 	end
 	return refuse(event);
 end

@@ -19,7 +19,6 @@ CARBONS = "urn:xmpp:carbons:2"
 MAM = "urn:xmpp:mam:2"
 SM = "urn:xmpp:sm:3"
 CSI = "urn:xmpp:csi:0"
-PUSH = "urn:xmpp:push:0"
 BLOCKING = "urn:xmpp:blocking"
 PUBSUB = "http://jabber.org/protocol/pubsub"
 BOOKMARKS = "urn:xmpp:bookmarks:1"
@@ -51,7 +50,7 @@ def log_before(server) -> int:
 def test_account_and_server_announce_what_they_do(server, domain):
     with server.user(f"alice@{domain}") as alice:
         account = features(alice, alice.bare_jid)
-        assert {MAM, BOOKMARKS + "#compat", PUSH, f"{PUBSUB}#publish"} <= account
+        assert {MAM, BOOKMARKS + "#compat", f"{PUBSUB}#publish"} <= account
         assert {"urn:xmpp:ping", CARBONS, BLOCKING, UPLOAD, "vcard-temp"} <= features(alice, domain)
         assert {MAM, "http://jabber.org/protocol/muc", "urn:quobis:sippo:muc-admin-batch:0"} \
             <= features(alice, f"conference.{domain}")
@@ -204,12 +203,6 @@ def test_bookmarks(server, domain):
     with server.user(f"bob@{domain}") as bob:
         with pytest.raises(StanzaError):
             bob.iq("get", E("pubsub", PUBSUB, E("items", PUBSUB, node=BOOKMARKS)), to=jid)
-
-
-def test_push_registration(server, domain):
-    with server.user(f"alice@{domain}") as alice:
-        alice.iq("set", E("enable", PUSH, jid=f"push.{domain}", node="device"))
-        alice.iq("set", E("disable", PUSH, jid=f"push.{domain}"))
 
 
 def upload_slot(client, size: int) -> tuple[str, dict[str, str], str]:
