@@ -7,7 +7,7 @@
 //!
 //! **The event type.** The event source hands on properties, headers and body, but not the routing key.
 //! It is taken from, in this order: the header `x-sippo-routing-key`, the `type` of a `CloudEvent` in
-//! structured mode, the property `type`. So publishers either send `CloudEvents` or set one of the others.
+//! structured or binary mode, the property `type`. So publishers either send `CloudEvents` or set one of the others.
 //! One queue for each type instead would give up the order between types, which versions need.
 
 mod event;

@@ -6,9 +6,9 @@ use lapin::{
     Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, types::ShortString, uri::AMQPUri,
 };
 use secrecy::{ExposeSecret, SecretString};
-use sippo_xmpp_core::config::{ConfigError, ServiceConfig};
+use sippo_xmpp_core::config::{Broker, ConfigError, ServiceConfig};
 
-use crate::broker::BrokerError;
+use crate::{broker::BrokerError, broker_url::BrokerUrl};
 
 /// Seconds; the connection counts as dead after twice as many without a sign of the broker.
 const HEARTBEAT: u16 = 10;
@@ -21,16 +21,18 @@ pub(crate) const CONNECT_LIMIT: Duration = Duration::from_secs(20);
 pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Where the broker is and what the bridge uses there.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct BrokerConfig {
     /// URL, with the password.
-    pub url: SecretString,
+    pub(crate) url: BrokerUrl<Broker>,
     /// The certificates of a private authority, PEM.
-    pub authority: Option<String>,
+    authority: Option<String>,
     /// The topic exchange.
-    pub exchange: String,
+    pub(crate) exchange: String,
     /// The queue; its dead letters are in `<queue>.dead`.
-    pub queue: String,
+    pub(crate) queue: String,
+    /// The keys by which the queue is bound to the exchange.
+    pub(crate) bindings: Vec<String>,
 }
 
 impl BrokerConfig {
@@ -45,10 +47,11 @@ impl BrokerConfig {
             std::fs::read_to_string(file).map_err(|error| BrokerConfigError::Authority { file: file.clone(), error })
         });
         Ok(Self {
-            url: broker.resolve_url().await?,
+            url: BrokerUrl::new(broker.clone()).await?,
             authority: authority.transpose()?,
             exchange: broker.exchange.clone(),
             queue: broker.queue.clone(),
+            bindings: broker.bindings.clone(),
         })
     }
 
@@ -57,14 +60,27 @@ impl BrokerConfig {
         format!("{}.dead", self.queue)
     }
 
-    /// A new connection.
+    /// A new connection. If the broker refuses user and password, they are read anew, and tried if they are others.
     pub(crate) async fn connect(&self) -> Result<Connection, BrokerError> {
+        let url = self.url.current().await;
+        let refused = match self.open(&url).await {
+            Err(error) if error.refusal().is_some() => error,
+            outcome => return outcome,
+        };
+        match self.url.changed_since(&url).await {
+            Some(url) => self.open(&url).await,
+            None => Err(refused),
+        }
+    }
+
+    async fn open(&self, url: &SecretString) -> Result<Connection, BrokerError> {
         // The parser's own words could quote the password.
-        let mut uri: AMQPUri = self.url.expose_secret().parse().map_err(|_| BrokerError::Url)?;
+        let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| BrokerError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         let properties = ConnectionProperties::default().with_connection_name("sippo-xmpp bridge".into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.authority.clone() };
-        Ok(Connection::connect_uri_with_config(uri, properties, tls, default_runtime()?).await?)
+        let runtime = default_runtime().map_err(BrokerError::from)?;
+        Connection::connect_uri_with_config(uri, properties, tls, runtime).await.map_err(BrokerError::from)
     }
 }
 
@@ -84,7 +100,7 @@ pub enum BrokerConfigError {
     },
 }
 
-/// A name of an exchange or a queue as AMQP has it.
-pub(crate) fn amqp_name(text: &str) -> Result<ShortString, BrokerError> {
-    ShortString::try_new(text).map_err(|_| BrokerError::Name)
+/// The name of `what` as AMQP has it.
+pub(crate) fn amqp_name(text: &str, what: &'static str) -> Result<ShortString, BrokerError> {
+    ShortString::try_new(text).map_err(|_| BrokerError::Name(what))
 }

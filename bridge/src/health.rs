@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -59,6 +59,9 @@ pub struct Health {
     dead: AtomicU64,
     failed: AtomicU64,
     acknowledged: AtomicU64,
+    ignored: AtomicU64,
+    /// The broker has publishers wait.
+    blocked: AtomicBool,
     /// Milliseconds since 1970; 0 before the first.
     last_acknowledgement: AtomicI64,
 }
@@ -75,6 +78,8 @@ impl Health {
             dead: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             acknowledged: AtomicU64::new(0),
+            ignored: AtomicU64::new(0),
+            blocked: AtomicBool::new(false),
             last_acknowledgement: AtomicI64::new(0),
         })
     }
@@ -84,6 +89,7 @@ impl Health {
         self.state.store(state as u8, Relaxed);
         if matches!(state, State::Connecting | State::Standby) {
             self.epoch.store(0, Relaxed);
+            self.blocked.store(false, Relaxed);
         }
     }
 
@@ -103,6 +109,21 @@ impl Health {
 
     pub(crate) fn dead(&self) {
         self.dead.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn ignored(&self) {
+        self.ignored.fetch_add(1, Relaxed);
+    }
+
+    /// The broker has publishers wait, or does not any more. Gives what was the case before.
+    pub(crate) fn blocked(&self, is_blocked: bool) -> bool {
+        self.blocked.swap(is_blocked, Relaxed)
+    }
+
+    /// Whether the broker has publishers wait: dead letters wait then.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.load(Relaxed)
     }
 
     pub(crate) fn failed(&self) {
@@ -125,20 +146,24 @@ impl Health {
     fn report(&self) -> (bool, String) {
         let state = self.state();
         let name = State::ALL.into_iter().find(|(one, _)| *one == state).map_or("", |(_, name)| name);
+        let (connected, blocked) = (state.is_connected(), self.is_blocked());
+        // It works all the same, but for dead letters: a new start would help nobody.
+        let name = if connected && blocked && state != State::Stopping { "blocked" } else { name };
         let epoch = Some(self.epoch.load(Relaxed)).filter(|epoch| *epoch > 0);
         let last = self.last_acknowledgement.load(Relaxed);
         let last = (last > 0).then(|| {
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(last) * 1_000_000).ok()?.format(&Rfc3339).ok()
         });
-        let connected = state.is_connected();
         let body = json!({
             "state": name,
             "connected": connected,
+            "blocked": blocked,
             "active": epoch.is_some(),
             "epoch": epoch,
             "in": self.received.load(Relaxed),
             "out": self.sent.load(Relaxed),
             "dead": self.dead.load(Relaxed),
+            "ignored": self.ignored.load(Relaxed),
             "failed": self.failed.load(Relaxed),
             "acknowledged": self.acknowledged.load(Relaxed),
             "lastAcknowledgement": last,
@@ -152,10 +177,12 @@ impl Health {
         let mut text = String::new();
         for (name, kind, value) in [
             ("connected", "gauge", u64::from(self.state().is_connected())),
+            ("blocked", "gauge", u64::from(self.is_blocked())),
             ("epoch", "gauge", self.epoch.load(Relaxed)),
             ("received_total", "counter", self.received.load(Relaxed)),
             ("sent_total", "counter", self.sent.load(Relaxed)),
             ("dead_letters_total", "counter", self.dead.load(Relaxed)),
+            ("ignored_total", "counter", self.ignored.load(Relaxed)),
             ("failed_sends_total", "counter", self.failed.load(Relaxed)),
             ("acknowledged_total", "counter", self.acknowledged.load(Relaxed)),
         ] {

@@ -13,6 +13,8 @@ mod backoff;
 pub mod batches;
 pub mod broker;
 pub mod broker_config;
+pub mod broker_url;
+pub mod content;
 pub mod daemon;
 pub mod dead_letters;
 pub mod dependencies;

@@ -55,7 +55,7 @@ impl Queues for Sent {
         };
         tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
         if call_fails {
-            return Err(SendError("injected".to_owned()));
+            return Err(SendError::Failed("injected".to_owned()));
         }
         let mut random = self.random.lock().unwrap();
         let failed = |_: &_| random.u8(..8) < self.failing;

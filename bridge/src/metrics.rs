@@ -19,6 +19,7 @@ pub async fn report(health: Arc<Health>) {
     loop {
         ticks.tick().await;
         Metric::BridgeConnected.set(if health.state().is_connected() { 1.0 } else { 0.0 });
+        Metric::BridgeBlocked.set(if health.is_blocked() { 1.0 } else { 0.0 });
         telemetry::flush().await;
     }
 }

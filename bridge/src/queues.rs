@@ -31,10 +31,16 @@ pub enum Outcome {
     Refused(Poison),
 }
 
-/// A whole call failed; retry helps once the cause is mended.
+/// A whole call failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct SendError(pub String);
+pub enum SendError {
+    /// For a passing reason: retry helps once the cause is mended.
+    #[error("{0}")]
+    Failed(String),
+    /// For what is in the batch: the same call will fail for ever.
+    #[error("SQS refuses a batch with {0}")]
+    Refused(String),
+}
 
 /// The queues of the event types.
 pub trait Queues: Sync {
@@ -72,8 +78,9 @@ impl Queues for Sqs {
             call = call.entries(request(id, entry));
         }
         let answer = call.send().await.map_err(|error| {
-            let named = error.code().map(|code| format!("{code}: {}", error.message().unwrap_or("no message")));
-            SendError(named.unwrap_or_else(|| causes(&error)))
+            let status = error.raw_response().map(|response| response.status().as_u16());
+            let Some(code) = error.code() else { return call_failure(None, status, &causes(&error)) };
+            call_failure(Some(code), status, error.message().unwrap_or("no message"))
         })?;
         // Only what is named as accepted is.
         let mut outcomes = vec![Outcome::Failed("SQS does not tell what became of it".to_owned()); batch.entries.len()];
@@ -116,6 +123,32 @@ fn request(id: usize, entry: &Entry) -> SendMessageBatchRequestEntry {
     request.build().expect("it has id and body")
 }
 
+/// What SQS answers to a batch as a whole when something in it is at fault.
+const BATCH_FAULTS: [&str; 7] = [
+    "InvalidMessageContents",
+    "InvalidParameterValue",
+    "InvalidAttributeValue",
+    "InvalidBatchEntryId",
+    "BatchRequestTooLong",
+    "MessageTooLong",
+    "RequestTooLarge",
+];
+
+/// HTTP's status for a call that is too large, whoever on the way says so.
+const CONTENT_TOO_LARGE: u16 = 413;
+
+/// A failed call: for what is in it, or for anything else, which may pass. A missing permission, queue or key is mended
+/// outside.
+fn call_failure(code: Option<&str>, status: Option<u16>, message: &str) -> SendError {
+    let is_named = code.is_some_and(|code| BATCH_FAULTS.iter().any(|fault| code.ends_with(fault)));
+    match code {
+        Some(code) if is_named => SendError::Refused(code.to_owned()),
+        _ if status == Some(CONTENT_TOO_LARGE) => SendError::Refused("HTTP status 413".to_owned()),
+        Some(code) => SendError::Failed(format!("{code}: {message}")),
+        None => SendError::Failed(message.to_owned()),
+    }
+}
+
 /// Only faults of the message itself make it a dead letter: a missing permission or key is mended outside.
 fn failure(code: &str, message: Option<&str>, sender_fault: bool) -> Outcome {
     let about_the_message =
@@ -129,6 +162,25 @@ fn failure(code: &str, message: Option<&str>, sender_fault: bool) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_fault_of_the_batch_is_for_good() {
+        for (code, status, refused) in [
+            (Some("InvalidMessageContents"), Some(400), true),
+            (Some("com.amazonaws.sqs#BatchRequestTooLong"), Some(400), true),
+            (Some("AWS.SimpleQueueService.BatchRequestTooLong"), Some(400), true),
+            (None, Some(413), true),
+            (Some("AccessDenied"), Some(403), false),
+            (Some("QueueDoesNotExist"), Some(400), false),
+            (Some("KmsAccessDenied"), Some(400), false),
+            (Some("RequestThrottled"), Some(403), false),
+            (None, Some(503), false),
+            (None, None, false),
+        ] {
+            let error = call_failure(code, status, "words");
+            assert_eq!(matches!(error, SendError::Refused(_)), refused, "{code:?}, {status:?}: {error:?}");
+        }
+    }
 
     #[test]
     fn only_a_fault_of_the_message_is_for_good() {

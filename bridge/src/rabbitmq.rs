@@ -1,4 +1,4 @@
-//! A session's connection to RabbitMQ.
+//! A session's connections to RabbitMQ.
 
 use lapin::{
     Channel, Connection, Consumer,
@@ -10,32 +10,36 @@ use crate::{
     broker::{Broker, BrokerError, PREFETCH, QueueStatus, with_deadline},
     broker_config::{BrokerConfig, CLOSE_LIMIT, CONNECT_LIMIT, amqp_name},
     dead_letters::DeadLetterPublisher,
+    health::Health,
+    prefix::Ack,
     route::DeadLetter,
-    topology,
+    topology::{self, Step},
 };
 
-/// A connection with a channel to consume on and one for dead letters.
+/// A connection to consume on, on which nothing is ever published, and one for dead letters.
 #[derive(Debug)]
-pub struct RabbitMq {
+pub struct RabbitMq<'a> {
+    config: &'a BrokerConfig,
     connection: Connection,
     consuming: Channel,
-    dead_letters: DeadLetterPublisher,
+    dead_letters: DeadLetterPublisher<'a>,
     queue: ShortString,
 }
 
-impl RabbitMq {
-    /// Connects, and declares exchange, queues and binding; consumes nothing yet.
+impl<'a> RabbitMq<'a> {
+    /// Connects, and declares exchange, queues and bindings; consumes nothing yet. `health` is told when the broker has
+    /// publishers wait.
     ///
     /// # Errors
     /// [`BrokerError`].
-    pub async fn connect(config: &BrokerConfig) -> Result<Self, BrokerError> {
+    pub async fn connect(config: &'a BrokerConfig, health: &'a Health) -> Result<Self, BrokerError> {
         with_deadline(CONNECT_LIMIT, async {
             let connection = config.connect().await?;
+            topology::declare(&connection, config).await?;
             let consuming = connection.create_channel().await?;
-            topology::declare(&consuming, config).await?;
             consuming.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-            let dead_letters = DeadLetterPublisher::open(&connection, config).await?;
-            Ok(Self { connection, consuming, dead_letters, queue: amqp_name(&config.queue)? })
+            let dead_letters = DeadLetterPublisher::new(config, health);
+            Ok(Self { config, connection, consuming, dead_letters, queue: amqp_name(&config.queue, "[broker] queue")? })
         })
         .await
     }
@@ -51,22 +55,27 @@ impl RabbitMq {
             BasicConsumeOptions::default(),
             FieldTable::default(),
         );
-        with_deadline(CONNECT_LIMIT, async { Ok(consuming.await?) }).await
+        let consumer = with_deadline(CONNECT_LIMIT, async { Ok(consuming.await?) }).await;
+        consumer.map_err(|error| topology::denied(error, Step::Consume, &self.connection, self.config))
     }
 
-    /// Closes the connection, so that what is not acknowledged goes to another consumer at once.
+    /// Closes the connections, so that what is not acknowledged goes to another consumer at once.
     pub async fn close(self) {
-        let _ = tokio::time::timeout(CLOSE_LIMIT, self.connection.close(200, "OK".into())).await;
+        let consuming = tokio::time::timeout(CLOSE_LIMIT, self.connection.close(200, "OK".into()));
+        let _ = tokio::join!(consuming, self.dead_letters.close());
     }
 }
 
-impl Broker for RabbitMq {
-    async fn acknowledge(&self, up_to: u64) -> Result<(), BrokerError> {
-        Ok(self.consuming.basic_ack(up_to, BasicAckOptions { multiple: true }).await?)
+impl Broker for RabbitMq<'_> {
+    async fn acknowledge(&self, acks: &[Ack]) -> Result<(), BrokerError> {
+        for Ack { tag, multiple } in acks {
+            self.consuming.basic_ack(*tag, BasicAckOptions { multiple: *multiple }).await?;
+        }
+        Ok(())
     }
 
-    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), BrokerError> {
-        self.dead_letters.publish(letter).await
+    async fn dead_letter(&self, letter: &DeadLetter) {
+        self.dead_letters.publish(letter).await;
     }
 
     async fn queue_status(&self) -> Result<QueueStatus, BrokerError> {

@@ -1,15 +1,21 @@
 //! Stamping, and which way an event goes.
 
+use std::collections::BTreeMap;
+
 use sippo_xmpp_core::{
+    config::UnknownKeys,
     events::{EventType, Poison, StampedEvent, Version},
     telemetry::{Metric, trace::TraceContext},
 };
 use time::OffsetDateTime;
 
-use crate::batches::{Entry, MAX_MESSAGE};
+use crate::{
+    batches::{Entry, MAX_BYTES, MAX_MESSAGE},
+    content,
+};
 
 /// An event as the broker hands it out.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub struct Published<'a> {
     /// Which delivery it is, by whatever numbers its giver counts.
     pub tag: u64,
@@ -19,8 +25,25 @@ pub struct Published<'a> {
     pub message_id: Option<&'a str>,
     /// The header `traceparent`, well-formed or not.
     pub traceparent: Option<&'a [u8]>,
+    /// A property that cannot be read.
+    pub unreadable: Option<Unreadable<'a>>,
+    /// The property `content_type`.
+    pub content_type: Option<&'a str>,
+    /// The property `content_encoding`.
+    pub content_encoding: Option<&'a str>,
+    /// The attributes of a `CloudEvent` that headers hold, by name: binary mode.
+    pub attributes: BTreeMap<String, String>,
     /// The body.
     pub body: &'a [u8],
+}
+
+/// A property that cannot be read: not UTF-8, or a header table that is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreadable<'a> {
+    /// Its name.
+    pub name: &'static str,
+    /// What was published.
+    pub bytes: &'a [u8],
 }
 
 /// Where a stamped event goes.
@@ -28,6 +51,8 @@ pub struct Published<'a> {
 pub enum Route {
     /// To the queue of its type.
     Queue(EventType, Entry),
+    /// Nowhere: it is no event of ours, and the configuration says to ignore those.
+    Ignored,
     /// To the dead letters in RabbitMQ: it has no queue in SQS, or SQS cannot hold it.
     Dead(DeadLetter),
 }
@@ -45,13 +70,15 @@ pub struct DeadLetter {
     pub version: Version,
     /// Why it is dead.
     pub poison: Poison,
+    /// The property that could not be read, if that is why.
+    pub unreadable: Option<Vec<u8>>,
 }
 
 /// What a dead letter is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The stamped text, which can be brought back to a queue of SQS.
-    StampedEvent(String),
+    Stamped(String),
     /// The event's own body, where the stamped text is larger than SQS takes. It fitted into the broker once; with the
     /// stamp around it, it might not, and would keep all that comes behind it waiting for ever.
     Original(Vec<u8>),
@@ -62,7 +89,7 @@ impl Body {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
-            Self::StampedEvent(text) => text.as_bytes(),
+            Self::Stamped(text) => text.as_bytes(),
             Self::Original(body) => body,
         }
     }
@@ -71,7 +98,7 @@ impl Body {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::StampedEvent(_) => "stamped",
+            Self::Stamped(_) => "stamped",
             Self::Original(_) => "original",
         }
     }
@@ -79,20 +106,41 @@ impl Body {
 
 /// Stamps an event and finds its way.
 #[must_use]
-pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>) -> Route {
-    let text = StampedEvent::new(version, now, event.routing_key, event.message_id, event.body).into_text();
+pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>, unknown_keys: UnknownKeys) -> Route {
+    let event_type = EventType::of_routing_key(event.routing_key);
+    if event_type.is_none() && event.unreadable.is_none() && unknown_keys == UnknownKeys::Ignore {
+        return Route::Ignored;
+    }
+    let body = content::body(event);
+    let stamped = body.as_deref().unwrap_or(event.body);
+    let text = StampedEvent::new(version, now, event.routing_key, event.message_id, stamped).into_text();
     let traceparent = event.traceparent.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
     let traceparent = traceparent.map(|context: TraceContext| context.to_string());
     let entry = Entry { tag: event.tag, text, traceparent };
-    let poison = match EventType::of_routing_key(event.routing_key) {
+    let routing_key = event.routing_key.to_owned();
+    if let Some(Unreadable { name, bytes }) = event.unreadable {
+        // Stamped it would lack what could not be read: a guess, which nobody should bring back.
+        return Route::Dead(DeadLetter {
+            tag: entry.tag,
+            body: Body::Original(event.body.to_vec()),
+            routing_key,
+            version,
+            poison: Poison::Unreadable(name),
+            unreadable: Some(bytes.to_vec()),
+        });
+    }
+    let poison = match event_type {
         None => Poison::unknown_routing_key(event.routing_key),
+        Some(_) if body.is_err() => Poison::TooLarge(MAX_BYTES + 1),
         Some(_) if entry.size() > MAX_MESSAGE => Poison::TooLarge(entry.size()),
         Some(event_type) => return Route::Queue(event_type, entry),
     };
-    let body =
-        if entry.size() > MAX_MESSAGE { Body::Original(event.body.to_vec()) } else { Body::StampedEvent(entry.text) };
-    let routing_key = event.routing_key.to_owned();
-    Route::Dead(DeadLetter { tag: entry.tag, body, routing_key, version, poison })
+    let body = if body.is_err() || entry.size() > MAX_MESSAGE {
+        Body::Original(event.body.to_vec())
+    } else {
+        Body::Stamped(entry.text)
+    };
+    Route::Dead(DeadLetter { tag: entry.tag, body, routing_key, version, poison, unreadable: None })
 }
 
 impl DeadLetter {
@@ -110,8 +158,8 @@ impl DeadLetter {
     #[must_use]
     pub fn refused(event_type: EventType, entry: Entry, poison: Poison) -> Self {
         let version = StampedEvent::parse(&entry.text).expect("the bridge stamped it").version();
-        let (body, routing_key) = (Body::StampedEvent(entry.text), event_type.routing_key().to_owned());
-        Self { tag: entry.tag, body, routing_key, version, poison }
+        let (body, routing_key) = (Body::Stamped(entry.text), event_type.routing_key().to_owned());
+        Self { tag: entry.tag, body, routing_key, version, poison, unreadable: None }
     }
 }
 
@@ -124,8 +172,8 @@ mod tests {
 
     fn routed(routing_key: &str, body: &[u8], traceparent: Option<&str>) -> Route {
         let traceparent = traceparent.map(str::as_bytes);
-        let event = Published { tag: 5, routing_key, message_id: Some("m"), traceparent, body };
-        route(VERSION, OffsetDateTime::UNIX_EPOCH, &event)
+        let event = Published { tag: 5, routing_key, message_id: Some("m"), traceparent, body, ..Published::default() };
+        route(VERSION, OffsetDateTime::UNIX_EPOCH, &event, UnknownKeys::DeadLetter)
     }
 
     #[test]
@@ -152,8 +200,16 @@ mod tests {
         let Route::Dead(letter) = routed("user.created", b"{}", None) else { panic!("alive") };
         assert_eq!((letter.tag, letter.version, letter.routing_key.as_str()), (5, VERSION, "user.created"));
         assert_eq!(letter.poison.code(), "unknown-routing-key");
-        let Body::StampedEvent(text) = &letter.body else { panic!("not stamped") };
+        let Body::Stamped(text) = &letter.body else { panic!("not stamped") };
         assert_eq!(StampedEvent::parse(text).unwrap().routing_key(), "user.created");
+    }
+
+    #[test]
+    fn what_is_not_ours_is_ignored_if_the_configuration_says_so() {
+        let event = Published { routing_key: "conference.participant.muted", body: b"{}", ..Published::default() };
+        assert_eq!(route(VERSION, OffsetDateTime::UNIX_EPOCH, &event, UnknownKeys::Ignore), Route::Ignored);
+        let ours = Published { routing_key: "conference.created", ..event };
+        assert!(matches!(route(VERSION, OffsetDateTime::UNIX_EPOCH, &ours, UnknownKeys::Ignore), Route::Queue(..)));
     }
 
     #[test]
@@ -171,6 +227,24 @@ mod tests {
             assert_eq!((letter.poison, letter.version), (poison, VERSION));
             assert_eq!(letter.body, Body::Original(body), "no larger than what the broker took");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_dead_with_its_bytes() {
+        let unreadable = Some(Unreadable { name: "message_id", bytes: b"M\xfcller" });
+        let event = Published {
+            tag: 5,
+            routing_key: "domain.created",
+            message_id: Some("M\u{fffd}ller"),
+            unreadable,
+            body: b" {}",
+            ..Published::default()
+        };
+        let Route::Dead(letter) = route(VERSION, OffsetDateTime::UNIX_EPOCH, &event, UnknownKeys::Ignore) else {
+            panic!("alive")
+        };
+        assert_eq!((letter.tag, letter.poison.code(), letter.version), (5, "unreadable", VERSION));
+        assert_eq!((letter.body, letter.unreadable), (Body::Original(b" {}".to_vec()), Some(b"M\xfcller".to_vec())));
     }
 
     #[test]

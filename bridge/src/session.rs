@@ -6,13 +6,14 @@
 //! versions.
 
 mod acks;
+mod delivery;
 mod end;
 mod order;
 mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::{future, pin::Pin, time::Duration};
+use std::{collections::BTreeSet, future, pin::Pin, time::Duration};
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
@@ -20,7 +21,7 @@ use futures::{
     stream::{FuturesUnordered, ReadyChunks},
 };
 use lapin::message::Delivery;
-use sippo_xmpp_core::{ledger::EpochRegister, telemetry::Metric};
+use sippo_xmpp_core::{config::UnknownKeys, ledger::EpochRegister, telemetry::Metric};
 use time::OffsetDateTime;
 use tokio::{
     sync::watch,
@@ -39,7 +40,7 @@ use crate::{
     health::{Health, State},
     log_throttle::LogThrottle,
     queues::Queues,
-    route::{DeadLetter, Published, Route, route},
+    route::{DeadLetter, Route, route},
     sending::{self, Attempt, SendResult},
 };
 
@@ -48,6 +49,8 @@ const LINGER: Duration = Duration::from_millis(5);
 /// What is in flight when the bridge is told to stop has this long.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const DELIVERIES_AT_ONCE: usize = 64;
+/// Of so many routing keys that are ignored a session logs the first event.
+const IGNORED_KEYS_LOGGED: usize = 20;
 
 /// What sessions share.
 #[derive(Debug)]
@@ -58,6 +61,8 @@ pub struct SessionContext<'a, Q, R> {
     pub register: &'a R,
     /// What is reported outside.
     pub health: &'a Health,
+    /// What becomes of events of other routing keys than ours.
+    pub unknown_keys: UnknownKeys,
 }
 
 /// A session with its state.
@@ -72,12 +77,13 @@ pub struct Session<'a, Q, R, B> {
     work: FuturesUnordered<BoxFuture<'a, Done>>,
     deliveries: u64,
     log_throttle: LogThrottle,
+    ignored_keys: BTreeSet<String>,
     stop_until: Option<Instant>,
 }
 
 enum Done {
     Sent(SendResult),
-    DeadLettered(DeadLetter, Result<(), BrokerError>),
+    DeadLettered(DeadLetter),
 }
 
 impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
@@ -95,6 +101,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             work: FuturesUnordered::new(),
             deliveries: 0,
             log_throttle: LogThrottle::default(),
+            ignored_keys: BTreeSet::new(),
             stop_until: None,
         }
     }
@@ -118,7 +125,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             let stopping = self.stop_until.is_some();
             tokio::select! {
                 biased;
-                Some(done) = self.work.next(), if !self.work.is_empty() => self.on_done(done)?,
+                Some(done) = self.work.next(), if !self.work.is_empty() => self.on_done(done),
                 fence = due(&mut self.acks.fence) => self.acknowledge(fence).await?,
                 () = at(self.acks.due) => self.acks.raise_fence(self.context.register),
                 chunk = deliveries.next(), if !stopping => self.take(chunk).await?,
@@ -146,8 +153,12 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             self.deliveries += 1;
             self.context.health.received(1);
             Metric::BridgeIn.add(1);
-            match route(version, now, &published(&delivery)) {
-                Route::Dead(letter) => self.dead_letter(letter),
+            match route(version, now, &delivery::published(&delivery), self.context.unknown_keys) {
+                Route::Ignored => self.ignore(&delivery),
+                Route::Dead(letter) => {
+                    self.acks.prefix.set_aside(letter.tag);
+                    self.dead_letter(letter);
+                }
                 Route::Queue(event_type, entry) => {
                     if let Some(batch) = self.batches.push(event_type, entry) {
                         self.send(batch.into());
@@ -155,12 +166,27 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
                 }
             }
         }
+        // What is ignored may be all there is to acknowledge.
+        self.acks.schedule(self.context.register, self.stop_until.is_some());
         if self.work.is_empty() {
             self.flush();
         } else if self.linger_until.is_none() && !self.batches.is_empty() {
             self.linger_until = Some(Instant::now() + LINGER);
         }
         Ok(())
+    }
+
+    fn ignore(&mut self, delivery: &Delivery) {
+        self.acks.prefix.accepted(delivery.delivery_tag);
+        self.context.health.ignored();
+        Metric::BridgeIgnored.add(1);
+        let routing_key = delivery.routing_key.as_str();
+        if self.ignored_keys.len() < IGNORED_KEYS_LOGGED && self.ignored_keys.insert(routing_key.to_owned()) {
+            tracing::info!(
+                routing_key,
+                "Events of this routing key are ignored, for it is none of ours; [broker] unknown says what becomes of them"
+            );
+        }
     }
 
     fn flush(&mut self) {
@@ -180,14 +206,14 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
         let broker = self.broker;
         self.work.push(
             async move {
-                let outcome = broker.dead_letter(&letter).await;
-                Done::DeadLettered(letter, outcome)
+                broker.dead_letter(&letter).await;
+                Done::DeadLettered(letter)
             }
             .boxed(),
         );
     }
 
-    fn on_done(&mut self, done: Done) -> Result<(), SessionEnd> {
+    fn on_done(&mut self, done: Done) {
         match done {
             Done::Sent(result) => {
                 self.context.health.sent(result.accepted.len() as u64);
@@ -204,15 +230,13 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
                     self.dead_letter(letter);
                 }
             }
-            Done::DeadLettered(letter, outcome) => {
-                outcome?;
+            Done::DeadLettered(letter) => {
                 self.context.health.dead();
                 letter.log_dead_lettered();
                 self.acks.prefix.accepted(letter.tag);
             }
         }
         self.acks.schedule(self.context.register, self.stop_until.is_some());
-        Ok(())
     }
 
     fn log_failure(&mut self, cause: &str) {
@@ -232,8 +256,9 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
         match newest {
             Ok(newest) if newest == own => {
                 self.acks.fence_held();
-                self.broker.acknowledge(up_to).await?;
-                self.context.health.acknowledged(self.acks.acknowledged(up_to));
+                let (acks, count) = self.acks.prefix.acknowledge(up_to);
+                self.broker.acknowledge(&acks).await?;
+                self.context.health.acknowledged(count as u64);
                 self.acks.schedule(self.context.register, self.stop_until.is_some());
             }
             Ok(newest) => return Err(SessionEnd::Deposed { own, newest }),
@@ -260,23 +285,6 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             deliveries: self.deliveries,
         };
         self.probe.on_answer(answer, in_hand)
-    }
-}
-
-fn published(delivery: &Delivery) -> Published<'_> {
-    use lapin::types::AMQPValue::{LongString, ShortString};
-    let properties = &delivery.properties;
-    let traceparent = properties.headers().as_ref().and_then(|headers| headers.inner().get("traceparent"));
-    Published {
-        tag: delivery.delivery_tag,
-        routing_key: delivery.routing_key.as_str(),
-        message_id: properties.message_id().as_ref().map(lapin::types::ShortString::as_str),
-        traceparent: match traceparent {
-            Some(LongString(text)) => Some(text.as_bytes()),
-            Some(ShortString(text)) => Some(text.as_str().as_bytes()),
-            _ => None,
-        },
-        body: &delivery.data,
     }
 }
 

@@ -121,6 +121,9 @@ def redrive_broker(
                    "a place in the order; have the platform publish what still holds, and purge it by hand")
             continue
         key = str(delivery.headers.get("x-sippo-routing-key"))
+        if delivery.headers.get("x-sippo-code") == "unreadable":
+            yield f"an event of {key} cannot be read ({delivery.headers.get('x-sippo-reason')})"
+            continue
         if key not in FUNCTIONS and routing_key is not None and key == misspelt:
             key = routing_key
         function = FUNCTIONS.get(key)

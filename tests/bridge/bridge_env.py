@@ -18,7 +18,7 @@ from typing import Any
 import pika
 
 from sqs_proxy import Proxy
-from stack import aws
+from stack import aws, rabbitmq
 from stack.event_types import ROUTING_KEYS
 from stack.paths import BINARIES, ROOT
 from stack.ports import free_port
@@ -63,6 +63,8 @@ class BridgeEnv:
     config_dir: Path
     folder: Path
     proxy: Proxy
+    broker_environment: dict[str, str] = field(default_factory=dict, repr=False)
+    """Of rabbitmqctl."""
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     bridges: list[Bridge] = field(default_factory=list)
 
@@ -96,6 +98,7 @@ class BridgeEnv:
             "SIPPO_BROKER__URL": self.amqp_url,
             "SIPPO_BROKER__EXCHANGE": self.exchange,
             "SIPPO_BROKER__QUEUE": self.name,
+            "SIPPO_BROKER__UNKNOWN": "dead-letter",
             "SIPPO_QUEUES__URL_PREFIX": f"{self.proxy.url}/{aws.ACCOUNT}/{self.prefix}",
             "SIPPO_LEDGER__TABLE": self.name,
             "AWS_ENDPOINT_URL": self.proxy.url,
@@ -104,10 +107,11 @@ class BridgeEnv:
             "AWS_SECRET_ACCESS_KEY": aws.SECRET,
         }
 
-    def bridge(self, **changes: str) -> Bridge:
+    def bridge(self, without: tuple[str, ...] = (), **changes: str) -> Bridge:
         """A new bridge that has started; it need not be connected yet."""
         log = self.folder / f"{self.name}-bridge-{len(self.bridges)}.log"
-        bridge = Bridge(self.environment() | changes, log)
+        kept = {name: value for name, value in self.environment().items() if name not in without}
+        bridge = Bridge(kept | changes, log)
         self.bridges.append(bridge)
         return bridge
 
@@ -143,6 +147,17 @@ class BridgeEnv:
         """What the broker says of the queue's consumers."""
         with self.connect() as connection:
             return connection.channel().queue_declare(self.name, passive=True).method.consumer_count
+
+    def ctl(self, *arguments: str) -> str:
+        """Runs rabbitmqctl on the tests' broker; gives what it prints."""
+        done = subprocess.run([rabbitmq.CTL, "--quiet", *arguments], env=os.environ | self.broker_environment, check=True,
+                              timeout=90, capture_output=True, text=True)
+        return done.stdout
+
+    def unacknowledged(self) -> int:
+        """Deliveries of the queue that the bridge has not acknowledged."""
+        rows = [line.split("\t") for line in self.ctl("list_queues", "name", "messages_unacknowledged").splitlines()]
+        return next(int(row[1]) for row in rows if row[0] == self.name)
 
     def dead(self) -> list[tuple[dict[str, Any], bytes]]:
         """Takes the dead letters out of RabbitMQ: headers and bodies."""
@@ -229,6 +244,10 @@ class Bridge:
 
     def lines(self, message: str | None = None) -> list[dict[str, Any]]:
         return log_lines.having(log_lines.objects(self.log), message)
+
+    def beginning(self, start: str) -> list[dict[str, Any]]:
+        """The log lines whose message begins so."""
+        return [line for line in self.lines() if line["message"].startswith(start)]
 
     def end(self) -> None:
         if self.process.poll() is None:

@@ -24,6 +24,8 @@ class Faults:
     """Share of batches whose connection ends after SQS has taken them."""
     refused: str = ""
     """An entry whose body has this is refused for its content."""
+    refused_batch: str = ""
+    """A batch with an entry whose body has this is refused as a whole, as by a gateway or an older SQS."""
     paused: threading.Event = field(default_factory=threading.Event)
     """While set, batches wait."""
 
@@ -37,6 +39,8 @@ class Proxy:
         self.broken_calls = 0
         self.batches = 0
         self.held = 0
+        self.secret = ""
+        self.secret_reads = 0
         self._target = target_port
         self._random = random.Random(7)
         self._lock = threading.Lock()
@@ -50,6 +54,10 @@ class Proxy:
                 action = self.headers.get("x-amz-target", "")
                 if action == "AmazonSQS.SendMessageBatch":
                     proxy._send(self, body)
+                elif action == "secretsmanager.GetSecretValue":
+                    proxy.secret_reads += 1
+                    arn = json.loads(body)["SecretId"]
+                    self.reply(200, json.dumps({"ARN": arn, "Name": "broker", "SecretString": proxy.secret}).encode())
                 else:
                     self.reply(*proxy._forward(self.headers, body))
 
@@ -113,6 +121,9 @@ class Proxy:
             self.broken_calls += 1
             return handler.cut()
         request = json.loads(body)
+        if self.faults.refused_batch and any(self.faults.refused_batch in one["MessageBody"] for one in request["Entries"]):
+            return handler.reply(400, json.dumps({
+                "__type": "com.amazonaws.sqs#InvalidMessageContents", "message": "injected"}).encode())
         kept, failed = [], []
         for entry in request["Entries"]:
             if self.faults.refused and self.faults.refused in entry["MessageBody"]:

@@ -242,3 +242,57 @@ def test_a_queue_declared_by_others_is_told_with_its_mend(env):
     with env.connect() as connection:
         connection.channel().queue_delete(env.name)
     bridge.wait_for("standby", timeout=30)
+
+
+def test_deliveries_that_wait_too_long_are_told_as_what_they_are(env):
+    """Not as a queue that was declared otherwise: RabbitMQ has one code for both."""
+    limits = [env.ctl("eval", f"{{ok, V}} = application:get_env(rabbit, {key}), V.").strip()
+              for key in ("consumer_timeout", "channel_tick_interval")]
+    set_limits(env, "2000", "500")
+    try:
+        env.proxy.faults.paused.set()
+        bridge = env.bridge()
+        bridge.wait_for("standby")
+        env.publish(events(5))
+        [line] = until(lambda: bridge.beginning("The message broker took deliveries back"), "the line about it", 30)
+        assert "consumer_timeout" in line["cause"] and "2000" in line["cause"] and line["level"] == "warn"
+        assert not bridge.beginning("The session with the message broker broke")
+    finally:
+        set_limits(env, *limits)
+    env.proxy.faults.paused.clear()
+    run(env, 5)
+
+
+def set_limits(env: BridgeEnv, timeout: str, tick: str) -> None:
+    """Of the broker: how long a delivery may wait, and how often it looks; milliseconds."""
+    env.ctl("eval", f"application:set_env(rabbit, consumer_timeout, {timeout}), "
+                    f"application:set_env(rabbit, channel_tick_interval, {tick}).")
+
+
+def test_a_batch_that_is_refused_as_a_whole_costs_the_one_at_fault(env):
+    env.proxy.faults.refused_batch = "forbidden"
+    bridge = env.bridge()
+    bridge.wait_for("standby")
+    bridge.signal(signal.SIGSTOP)
+    good = [("domain.created", json.dumps({"serial": n}).encode()) for n in range(30)]
+    env.publish(good[:14] + [("domain.created", b'{"a":"forbidden"}')] + good[14:])
+    bridge.signal(signal.SIGCONT)
+    assert_broker_order(env.collect(30), 30)
+    until(lambda: bridge.health().get("acknowledged") == 31, "all acknowledged", 30)
+    [(headers, body)] = env.dead()
+    assert headers["x-sippo-code"] == "refused" and headers["x-sippo-version"] == "1.15"
+    assert "InvalidMessageContents" in headers["x-sippo-reason"]
+    assert json.loads(body)["event"] == {"a": "forbidden"}
+
+
+def test_a_queue_of_dead_letters_that_is_gone_is_made_again(env):
+    bridge = env.bridge()
+    bridge.wait_for("standby")
+    env.publish([("nobody.knows", b'{"n":1}')])
+    until(lambda: bridge.health().get("dead") == 1, "a dead letter", 30)
+    with env.connect() as connection:
+        connection.channel().queue_delete(env.dead_letters)
+    env.publish([("nobody.knows", b'{"n":2}')])
+    until(lambda: bridge.health().get("dead") == 2, "another one", 30)
+    [(_, body)] = env.dead()
+    assert json.loads(body)["event"] == {"n": 2}

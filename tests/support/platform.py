@@ -39,6 +39,8 @@ class Platform:
         self.said: list[str] = []
         self.supervisor = Supervisor(self.paths, self.said.append)
         self.stack = Stack(self.paths, self.supervisor, Ports.any_free(), log_level=log_level, **options)
+        # For tests of what becomes of a misspelt event; by default others' events are ignored.
+        self.stack.bridge.environment["SIPPO_BROKER__UNKNOWN"] = "dead-letter"
         self.queues = Queues(self.stack.ports.queue, self.stack.fake_aws.queue_url_prefix)
         self._clients: list[Client] = []
         self._versions = itertools.count(1)

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::content;
+
 /// An invocation's event.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -24,6 +26,8 @@ pub(super) struct Message {
 pub(super) struct Properties {
     headers: Option<BTreeMap<String, serde_json::Value>>,
     pub(super) message_id: Option<String>,
+    pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
 }
@@ -44,6 +48,13 @@ impl Properties {
         }
     }
 
+    /// The attributes of a `CloudEvent` among headers: binary mode.
+    pub(super) fn attributes(&self) -> BTreeMap<String, String> {
+        let attribute =
+            |header: &String| Some((content::attribute_name(header)?, String::from_utf8(self.header(header)?).ok()?));
+        self.headers.iter().flat_map(BTreeMap::keys).filter_map(attribute).collect()
+    }
+
     /// The event type, found as the head of `amazon_mq` says.
     pub(super) fn routing_key(&self, body: &[u8]) -> String {
         #[derive(Deserialize)]
@@ -59,6 +70,6 @@ impl Properties {
         if let Ok(CloudEvent { kind, .. }) = serde_json::from_slice(body) {
             return kind;
         }
-        self.kind.clone().unwrap_or_default()
+        self.attributes().remove("type").or_else(|| self.kind.clone()).unwrap_or_default()
     }
 }

@@ -43,14 +43,14 @@ async fn start() -> Result<Option<Dependencies>, String> {
 
 async fn invoke(dependencies: Option<&Dependencies>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
     // Nothing is lost: the event source keeps the messages and comes again.
-    let Some(Dependencies { broker, queues, register }) = dependencies else {
+    let Some(Dependencies { broker, queues, register, unknown_keys }) = dependencies else {
         return Err("the service is disabled; add [xmpp] to config/wac.ini, or disable the event source".into());
     };
     let (context, event) = (event.context, event.payload);
     let deadline = deadline(&context, RESERVE);
     // Boxed, for what it holds is large and would be moved about.
     let work = Box::pin(async {
-        let handled = handle(event, queues, register, broker, deadline).await;
+        let handled = handle(event, queues, register, broker, *unknown_keys, deadline).await;
         handled.map(drop).inspect_err(|error| {
             tracing::error!(cause = %error, "The events of an invocation were not all taken; all come again");
         })

@@ -3,6 +3,7 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use sippo_xmpp_core::{
+    config::UnknownKeys,
     events::Version,
     ledger::{EpochError, EpochRegister},
     telemetry::Metric,
@@ -58,6 +59,7 @@ pub async fn handle(
     queues: &impl Queues,
     register: &(impl EpochRegister + Sync),
     dead_letters: &impl DeadLetterSink,
+    unknown_keys: UnknownKeys,
     deadline: tokio::time::Instant,
 ) -> Result<usize, InvocationError> {
     let mut filled = event.rmq_messages_by_queue.into_values().filter(|messages| !messages.is_empty());
@@ -84,9 +86,14 @@ pub async fn handle(
             routing_key: &properties.routing_key(&body),
             message_id: properties.message_id.as_deref(),
             traceparent: traceparent.as_deref(),
+            content_type: properties.content_type.as_deref(),
+            content_encoding: properties.content_encoding.as_deref(),
+            attributes: properties.attributes(),
+            unreadable: None,
             body: &body,
         };
-        match route(version, now, &published) {
+        match route(version, now, &published, unknown_keys) {
+            Route::Ignored => Metric::BridgeIgnored.add(1),
             Route::Queue(event_type, entry) => work.extend(batches.push(event_type, entry)),
             Route::Dead(letter) => dead.push(letter),
         }

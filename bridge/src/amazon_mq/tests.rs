@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use sippo_xmpp_core::events::StampedEvent;
+use sippo_xmpp_core::{config::UnknownKeys, events::StampedEvent};
 use tokio::time::Instant;
 
 use super::*;
@@ -19,7 +19,7 @@ async fn invoke(
     register: &Register,
     dead_letters: &DeadLetters,
 ) -> Result<usize, InvocationError> {
-    handle(event, sent, register, dead_letters, Instant::now() + TIME).await
+    handle(event, sent, register, dead_letters, UnknownKeys::DeadLetter, Instant::now() + TIME).await
 }
 
 #[tokio::test(start_paused = true)]

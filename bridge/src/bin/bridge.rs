@@ -40,12 +40,12 @@ async fn run() -> Result<(), String> {
 
 async fn bridge(service: &ServiceConfig, stop: watch::Receiver<bool>) -> Result<(), String> {
     let events = &service.events;
-    let Dependencies { broker, queues, register } = Dependencies::of(service).await?;
+    let Dependencies { broker, queues, register, unknown_keys } = Dependencies::of(service).await?;
     let health = Health::new(State::Connecting);
     listen(events.listen, &health).await?;
     tokio::spawn(metrics::report(health.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %events.listen, "Bridge started");
-    Daemon { broker: &broker, queues: &queues, register: &register, health: &health }.run(stop).await;
+    Daemon { broker: &broker, queues: &queues, register: &register, health: &health, unknown_keys }.run(stop).await;
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{backoff, broker::PREFETCH, prefix::AckPrefix};
 
 /// Acknowledgements are put together for so long, unless many are due: each asks the register.
 const PAUSE: Duration = Duration::from_millis(50);
-const MANY: u64 = PREFETCH as u64 / 2;
+const MANY: usize = PREFETCH as usize / 2;
 
 /// Waits before the register is asked again.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -35,12 +35,10 @@ pub(super) struct Fence {
 impl<'a> Acks<'a> {
     /// To be called when more may be acknowledged, at once when `hurried`.
     pub(super) fn schedule<R: EpochRegister + Sync>(&mut self, register: &'a R, hurried: bool) {
-        let Some(ready) = self.prefix.ready() else { return };
-        if self.fence.is_some() {
+        if self.prefix.ready().is_none() || self.fence.is_some() {
             return;
         }
-        let waiting = ready - self.prefix.acknowledged_up_to();
-        if waiting >= MANY || hurried {
+        if self.prefix.ready_count() >= MANY || hurried {
             self.raise_fence(register);
         } else if self.due.is_none() {
             self.due = Some(Instant::now() + PAUSE);
@@ -73,12 +71,5 @@ impl<'a> Acks<'a> {
     pub(super) fn fence_failed<R: EpochRegister + Sync>(&mut self, register: &'a R) {
         self.failures += 1;
         self.raise_fence(register);
-    }
-
-    /// The broker has the acknowledgement. Gives how many deliveries it is of.
-    pub(super) fn acknowledged(&mut self, up_to: u64) -> u64 {
-        let before = self.prefix.acknowledged_up_to();
-        self.prefix.acknowledged(up_to);
-        up_to - before
     }
 }

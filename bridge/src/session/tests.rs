@@ -1,42 +1,59 @@
 //! Sessions with a broker, queues and a register in memory, on a clock of the tests' own.
 
-use std::sync::Mutex;
+use std::{collections::BTreeSet, sync::Mutex};
 
 use futures::stream;
 
 use super::*;
-use crate::memory::{Register, Sent};
+use crate::{
+    memory::{Register, Sent},
+    prefix::Ack,
+};
 
 /// A broker that checks each acknowledgement when it comes.
 struct Checked<'a> {
     sent: &'a Sent,
     register: &'a Register,
-    acknowledged: Mutex<u64>,
+    acknowledged: Mutex<BTreeSet<u64>>,
     dead_lettered: Mutex<Vec<u64>>,
     status: QueueStatus,
+    /// It takes no dead letters.
+    blocked: bool,
 }
 
 /// A queue without messages, and somebody at it.
 const NOTHING: QueueStatus = QueueStatus { messages: 0, active: 1 };
 
+impl<'a> Checked<'a> {
+    fn new(sent: &'a Sent, register: &'a Register) -> Self {
+        let (acknowledged, dead_lettered) = Default::default();
+        Self { sent, register, acknowledged, dead_lettered, status: NOTHING, blocked: false }
+    }
+}
+
 impl Broker for Checked<'_> {
-    async fn acknowledge(&self, up_to: u64) -> Result<(), BrokerError> {
-        let mut done = self.acknowledged.lock().unwrap();
-        assert!(up_to > *done, "acknowledgements only grow");
-        let (accepted, dead_lettered) = (self.sent.accepted(), self.dead_lettered.lock().unwrap());
-        for tag in *done + 1..=up_to {
-            let is_there = dead_lettered.contains(&tag) || accepted.iter().any(|(one, _)| *one == tag);
-            assert!(is_there, "{tag} is acknowledged, but nobody has it");
-        }
+    async fn acknowledge(&self, acks: &[Ack]) -> Result<(), BrokerError> {
         assert_eq!(*self.register.0.lock().unwrap(), 1, "acknowledged after another session took over");
-        *done = up_to;
+        let mut done = self.acknowledged.lock().unwrap();
+        let (accepted, dead_lettered) = (self.sent.accepted(), self.dead_lettered.lock().unwrap());
+        for ack in acks {
+            assert!(!done.contains(&ack.tag), "{} is acknowledged twice", ack.tag);
+            let first = if ack.multiple { 1 } else { ack.tag };
+            for tag in first..=ack.tag {
+                let is_there = dead_lettered.contains(&tag) || accepted.iter().any(|(one, _)| *one == tag);
+                assert!(is_there, "{tag} is acknowledged, but nobody has it");
+                done.insert(tag);
+            }
+        }
         Ok(())
     }
 
-    async fn dead_letter(&self, letter: &DeadLetter) -> Result<(), BrokerError> {
+    async fn dead_letter(&self, letter: &DeadLetter) {
+        if self.blocked {
+            return future::pending().await;
+        }
         tokio::time::sleep(Duration::from_millis(fastrand::u64(..30))).await;
         self.dead_lettered.lock().unwrap().push(letter.tag);
-        Ok(())
     }
 
     async fn queue_status(&self) -> Result<QueueStatus, BrokerError> {
@@ -57,10 +74,19 @@ async fn run(
     deliveries: Vec<Delivery>,
     depose_at: Option<Duration>,
 ) -> (Result<(), SessionEnd>, u64) {
-    let broker =
-        Checked { sent, register, acknowledged: Mutex::default(), dead_lettered: Mutex::default(), status: NOTHING };
+    let (end, acknowledged) = run_over(&Checked::new(sent, register), deliveries, depose_at).await;
+    (end, acknowledged.last().copied().unwrap_or_default())
+}
+
+/// As [`run`]; gives all tags that were acknowledged.
+async fn run_over(
+    broker: &Checked<'_>,
+    deliveries: Vec<Delivery>,
+    depose_at: Option<Duration>,
+) -> (Result<(), SessionEnd>, BTreeSet<u64>) {
+    let (sent, register) = (broker.sent, broker.register);
     let health = Health::new(State::Connecting);
-    let context = SessionContext { queues: sent, register, health: &health };
+    let context = SessionContext { queues: sent, register, health: &health, unknown_keys: UnknownKeys::DeadLetter };
     let (sender, mut stop) = watch::channel(false);
     let count = deliveries.len();
     let incoming = stream::iter(deliveries.into_iter().enumerate()).then(|(place, delivery)| {
@@ -86,9 +112,9 @@ async fn run(
             }
         }
     };
-    let session = Session::new(context, &broker, 0).run(incoming, &mut stop);
+    let session = Session::new(context, broker, 0).run(incoming, &mut stop);
     let end = tokio::select! { end = session => end, () = depose => unreachable!() };
-    let acknowledged = *broker.acknowledged.lock().unwrap();
+    let acknowledged = broker.acknowledged.lock().unwrap().clone();
     (end, acknowledged)
 }
 
@@ -107,6 +133,21 @@ async fn all_is_sent_and_acknowledged_whatever_fails_on_the_way() {
         tags.dedup();
         assert_eq!(tags.len(), sent.accepted().len(), "what was accepted is not sent again");
         assert!(tags.iter().all(|tag| *tag <= acknowledged));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_that_waits_for_the_broker_holds_up_no_event() {
+    for seed in 0..60 {
+        fastrand::seed(seed);
+        let (sent, register) = (Sent::new(seed, u8::try_from(seed % 3).unwrap()), Register::default());
+        let broker = Checked { blocked: true, ..Checked::new(&sent, &register) };
+        let (end, acknowledged) = run_over(&broker, (1..=200).map(|tag| delivery(tag, false)).collect(), None).await;
+        let tags: BTreeSet<u64> = sent.accepted().into_iter().map(|(tag, _)| tag).collect();
+        assert_eq!(acknowledged, tags, "seed {seed}");
+        let last = *tags.last().unwrap();
+        let dead = (1..=last).filter(|tag| !tags.contains(tag)).count();
+        assert!(dead > 50 && matches!(end, Err(SessionEnd::Unfinished(open)) if open >= dead), "seed {seed}: {end:?}");
     }
 }
 
@@ -160,9 +201,13 @@ async fn a_consumer_that_gets_nothing_though_messages_wait_and_nobody_is_active_
         (NOTHING, false),
     ] {
         let (sent, register, health) = (Sent::new(1, 0), Register::default(), Health::new(State::Connecting));
-        let (acknowledged, dead_lettered) = (Mutex::default(), Mutex::default());
-        let broker = Checked { sent: &sent, register: &register, acknowledged, dead_lettered, status };
-        let context = SessionContext { queues: &sent, register: &register, health: &health };
+        let broker = Checked { status, ..Checked::new(&sent, &register) };
+        let context = SessionContext {
+            queues: &sent,
+            register: &register,
+            health: &health,
+            unknown_keys: UnknownKeys::DeadLetter,
+        };
         let (_sender, mut stop) = watch::channel(false);
         let session = Session::new(context, &broker, 0).run(stream::pending(), &mut stop);
         let end = tokio::time::timeout(probe::EVERY * 5, session).await;

@@ -30,6 +30,20 @@ pub struct Broker {
     pub exchange: String,
     /// The bridge's queue there.
     pub queue: String,
+    /// The keys by which the queue is bound to the exchange; at least one.
+    pub bindings: Vec<String>,
+    /// What becomes of events of other routing keys than ours.
+    pub unknown_keys: UnknownKeys,
+}
+
+/// What becomes of events whose routing key is none of ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnknownKeys {
+    /// They are other services' events.
+    #[default]
+    Ignore,
+    /// They are ours, misspelt.
+    DeadLetter,
 }
 
 #[derive(Debug, Clone)]
@@ -61,6 +75,12 @@ impl Queues {
 }
 
 impl Broker {
+    /// Whether the URL is kept in Secrets Manager, where it may change.
+    #[must_use]
+    pub fn has_url_secret(&self) -> bool {
+        matches!(self.url, BrokerUrl::Secret { .. })
+    }
+
     /// The broker's URL, with the password: the one given, or the one that Secrets Manager keeps.
     ///
     /// # Errors
@@ -158,8 +178,32 @@ impl Broker {
             }
             Ok(name.to_owned())
         };
-        Ok(Some(Self { url, exchange: name("exchange", "sippo.events")?, queue: name("queue", "sippo-xmpp")? }))
+        let unknown_keys = match source.text("broker", "unknown").unwrap_or("ignore") {
+            "ignore" => UnknownKeys::Ignore,
+            "dead-letter" => UnknownKeys::DeadLetter,
+            other => {
+                let fault = format!("is {other:?}");
+                return Err(source.bad("broker", "unknown", fault, "write \"ignore\" or \"dead-letter\""));
+            }
+        };
+        Ok(Some(Self {
+            url,
+            exchange: name("exchange", "sippo.events")?,
+            queue: name("queue", "sippo-xmpp")?,
+            bindings: bindings(source)?,
+            unknown_keys,
+        }))
     }
+}
+
+/// `[broker] bindings`: everything, unless it says otherwise.
+fn bindings(source: &Source) -> Result<Vec<String>, ConfigError> {
+    let keys = source.list("broker", "bindings").to_vec();
+    if keys.iter().any(|key| key.is_empty() || key.len() > 255) {
+        let hint = "write routing keys, with * for a word and # for any number of them";
+        return Err(source.bad("broker", "bindings", "holds a key that is empty or longer than 255 bytes", hint));
+    }
+    Ok(if keys.is_empty() { vec!["#".to_owned()] } else { keys })
 }
 
 impl Queues {

@@ -51,6 +51,8 @@ pub(super) const KEYS: &[Key] = &[
     key("broker", "urlSecretArn", Kind::Text),
     key("broker", "exchange", Kind::Text),
     key("broker", "queue", Kind::Text),
+    key("broker", "bindings", Kind::List),
+    key("broker", "unknown", Kind::Text),
     key("bridge", "listen", Kind::Text),
     key("queues", "urlPrefix", Kind::Text),
     key("queues", "longestRetryWait", Kind::Seconds),

@@ -19,7 +19,7 @@ use std::{
 
 pub use self::{
     error::ConfigError,
-    events::{Broker, DEFAULT_LISTEN, Events, Queues},
+    events::{Broker, DEFAULT_LISTEN, Events, Queues, UnknownKeys},
     sections::{AdminToken, Auth, Cors, Scheme, Trust, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};

@@ -21,7 +21,9 @@ impl<'a> Envelope<'a> {
     /// Opens `body`. An object with a `specversion` is a `CloudEvent`; any other is a bare payload, whose
     /// id is AMQP's `message_id`, or else a hash of what was published under which routing key.
     pub(super) fn open(event_type: EventType, body: &'a [u8], message_id: Option<&str>) -> Result<Self, Poison> {
-        let text = std::str::from_utf8(body).map_err(|error| Poison::NotUtf8(error.valid_up_to()))?;
+        // Editors and some libraries leave a byte order mark, which is no part of the JSON.
+        let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
         let json: &RawValue = serde_json::from_str(text)
             .map_err(|error| Poison::NotJson { line: error.line(), column: error.column() })?;
         let fields = Fields::of_body(json)?;
@@ -58,6 +60,27 @@ impl<'a> Envelope<'a> {
         }
         Ok(Self { id, payload })
     }
+}
+
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
+
+/// How bodies begin that hold something else than text: the bridge unwraps what it can.
+const WRAPPINGS: [(&[u8], &str); 9] = [
+    (&[0x1f, 0x8b], "gzip that is damaged"),
+    (&[0x78, 0x01], "deflate that is damaged"),
+    (&[0x78, 0x9c], "deflate that is damaged"),
+    (&[0x78, 0xda], "deflate that is damaged"),
+    (&[0x28, 0xb5, 0x2f, 0xfd], "Zstandard"),
+    (&[0x00, 0x53], "an AMQP 1.0 section that is no string and no bytes"),
+    (&[0x00, 0x80], "an AMQP 1.0 section that is no string and no bytes"),
+    (&[0xff, 0xfe], "UTF-16"),
+    (&[0xfe, 0xff], "UTF-16"),
+];
+
+/// What a body is that is not UTF-8 from this byte on.
+fn not_utf8(body: &[u8], from: usize) -> Poison {
+    let wrapping = WRAPPINGS.iter().find(|(start, _)| body.starts_with(start));
+    wrapping.map_or(Poison::NotUtf8(from), |(_, name)| Poison::Wrapped(name))
 }
 
 /// Whether a media type is JSON, parameters aside (RFC 6839, section 3.1, for the suffix).
@@ -111,6 +134,26 @@ mod tests {
         let envelope = Envelope::open(TYPE, body.as_bytes(), Some("m-1")).unwrap();
         assert_eq!(envelope.id, "c-1");
         assert_eq!(envelope.payload.get(), r#"{"domain":"a.test"}"#);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_it() {
+        let body = "{\"domain\":\"a.test\"}";
+        assert_eq!(id(TYPE, &format!("\u{feff}{body}"), None), id(TYPE, body, None));
+    }
+
+    #[test]
+    fn what_is_wrapped_is_named() {
+        for (body, name) in [
+            (&b"\x1f\x8b\x08\xff"[..], "gzip"),
+            (b"\x28\xb5\x2f\xfd", "Zstandard"),
+            (b"\x00\x53\x77\xc1\xff", "AMQP 1.0"),
+            (b"\xff\xfe{\0}\0", "UTF-16"),
+            (b"\xff", "not UTF-8 from byte 0"),
+        ] {
+            let Err(poison) = Envelope::open(TYPE, body, None) else { panic!("{body:02x?}") };
+            assert!(poison.reason().contains(name) && poison.code() == "not-json", "{}", poison.reason());
+        }
     }
 
     #[test]

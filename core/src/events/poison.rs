@@ -25,6 +25,9 @@ pub enum Poison {
     /// The body is not UTF-8.
     #[error("the body is not UTF-8 from byte {0} on; publish JSON in UTF-8, without compression")]
     NotUtf8(usize),
+    /// The body is something else than text, which begins so.
+    #[error("the body is {0}, which is not unpacked here; publish JSON in UTF-8")]
+    Wrapped(&'static str),
     /// The body is not JSON.
     #[error("the body is not JSON (line {line}, column {column}); publish a JSON object")]
     NotJson {
@@ -101,6 +104,9 @@ pub enum Poison {
     /// The stamped event is larger than a queue's message may be.
     #[error("stamped it has {0} bytes, more than a message in SQS can; publish it in parts")]
     TooLarge(usize),
+    /// A property of the message cannot be read: not UTF-8, or a header table that is none.
+    #[error("{0} of the message cannot be read as UTF-8; publish it so, or leave it away")]
+    Unreadable(&'static str),
     /// SQS will not have the message, whatever the bridge does.
     #[error("SQS refuses the message with '{0}'; publish it in another form")]
     Refused(Quoted),
@@ -112,7 +118,7 @@ impl Poison {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownRoutingKey(_) => "unknown-routing-key",
-            Self::NotUtf8(_) | Self::NotJson { .. } => "not-json",
+            Self::NotUtf8(_) | Self::Wrapped(_) | Self::NotJson { .. } => "not-json",
             Self::Missing(_) => "missing",
             Self::IllTyped { .. } => "ill-typed",
             Self::Empty(_) => "empty",
@@ -124,6 +130,7 @@ impl Poison {
             Self::Unstamped(_) => "unstamped",
             Self::Expired(_) => "expired",
             Self::TooLarge(_) => "too-large",
+            Self::Unreadable(_) => "unreadable",
             Self::Refused(_) => "refused",
         }
     }
@@ -252,6 +259,7 @@ mod tests {
         let mut all = vec![
             Poison::UnknownRoutingKey(value()),
             Poison::NotUtf8(usize::MAX),
+            Poison::Wrapped("an AMQP 1.0 section that is no string and no bytes"),
             Poison::NotJson { line: usize::MAX, column: usize::MAX },
             Poison::Missing(path),
             Poison::IllTyped { path, wanted: super::super::fields::USER },
@@ -265,6 +273,7 @@ mod tests {
             Poison::Unstamped(super::super::stamped::NOT_A_VERSION),
             Poison::Expired(OffsetDateTime::UNIX_EPOCH),
             Poison::TooLarge(usize::MAX),
+            Poison::Unreadable("a header's name"),
             Poison::Refused(value()),
         ];
         for cause in [

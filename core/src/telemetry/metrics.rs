@@ -79,6 +79,10 @@ metrics! {
     BridgeOut: "bridge_out", Count;
     /// Messages put into the broker's dead letters.
     BridgeDead: "bridge_dead", Count;
+    /// Messages of routing keys that are not ours, ignored.
+    BridgeIgnored: "bridge_ignored", Count;
+    /// 1 for a bridge that the broker has keep its dead letters, else 0.
+    BridgeBlocked: "bridge_blocked", Count;
     /// 1 for a bridge that has a session with the broker, else 0.
     BridgeConnected: "bridge_connected", Count;
 }

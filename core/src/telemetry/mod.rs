@@ -73,7 +73,11 @@ where
         Format::Auto | Format::Json => Style::Json,
     };
     let own: LevelFilter = log.level.into();
-    let targets = Targets::new().with_default(own.min(LevelFilter::WARN)).with_targets(OWN.map(|target| (target, own)));
+    let targets = Targets::new()
+        .with_default(own.min(LevelFilter::WARN))
+        // Says once more, as an error each, what it gives back as errors: also that an exchange is not there yet.
+        .with_target("lapin", LevelFilter::OFF)
+        .with_targets(OWN.map(|target| (target, own)));
     let service = std::env::var(SERVICE).unwrap_or_else(|_| "sippo-xmpp".to_owned());
     if style == Style::Json {
         metrics::init(service.clone());
