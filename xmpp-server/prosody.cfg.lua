@@ -225,6 +225,7 @@ local room_options = {
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,
 	muc_room_default_public = false,
+	muc_vcard = false, -- 13's: owners would give the service's rooms a picture
 	max_history_messages = 100, -- or else an owner has all of the archive sent to each who enters
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),
 };

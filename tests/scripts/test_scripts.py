@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import uuid
+from pathlib import Path
 
 import pytest
 
 from stack.event_types import ROUTING_KEYS
 from stack.paths import ROOT
+from support.login_tokens import mint
 from support.platform import Platform
 from support.rooms import DOMAIN, Room
+from support.stanzas import configure, join, ok
 from support.wait import until
 from support.xmpp import Client
 
@@ -73,3 +76,25 @@ def test_resync_brings_back_a_lost_room(platform: Platform, admin: Client, room:
 def test_a_missing_stack_is_told(platform: Platform, tmp_path):
     done = subprocess.run([ROOT / "scripts" / "status", "--state", str(tmp_path)], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "scripts/run" in done.stderr
+
+
+@pytest.mark.parametrize("changed, said", [
+    ({"ADMIN_JID": f"bob@{DOMAIN}"}, "does not take"),
+    ({"ADMIN_TOKEN": "x" * 64}, "refuses the login"),
+    ({"XMPP_URL": "ws://127.0.0.1:9/xmpp-websocket"}, "does not answer"),
+], ids=["no admin", "another token", "no server"])
+def test_a_room_that_the_server_does_not_show_is_a_line(platform: Platform, tmp_path: Path, changed: dict[str, str], said: str):
+    room = f"adhoc-{uuid.uuid4().hex[:8]}@conference.{DOMAIN}"
+    token = {"ADMIN_TOKEN": mint(platform.stack.admin_token, f"bob@{DOMAIN}")} if "ADMIN_JID" in changed else {}
+    env = {"XMPP_URL": platform.stack.prosody.ws_url, "ADMIN_JID": platform.stack.prosody.admin_jid,
+           "ADMIN_TOKEN": platform.stack.admin_token, "LOG_DIR": str(tmp_path)} | token | changed
+    (tmp_path / "stack.env").write_text("".join(f"{key}={value}\n" for key, value in env.items()))
+    alice = f"alice@{DOMAIN}"
+    with Client(env["XMPP_URL"] if token else platform.stack.prosody.ws_url, alice,
+                mint(platform.stack.admin_token, alice)) as user:
+        join(user, room, "alice")
+        ok(configure(user, room, {}))
+        done = subprocess.run([ROOT / "scripts" / "room", room, "--state", tmp_path], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.startswith("room: ") and done.stderr.count("\n") == 1, done.stderr
