@@ -1,4 +1,4 @@
-//! A batch of a queue's messages: read, grouped by room, applied, each message's outcome told.
+//! A batch of a queue's messages: read, grouped by room, applied, each message's outcome logged and measured.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -41,12 +41,18 @@ pub(super) struct Worker<L, S, H, Q> {
     pub(super) longest_wait: Duration,
 }
 
-/// A message, by its place in the batch, that has to come again, and not sooner than after this.
-type Failure = (usize, Duration);
+/// A message that has to come again.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    /// Its place in the batch.
+    index: usize,
+    /// Not sooner than after this.
+    delay: Duration,
+}
 
 /// What is known of a message beside its event.
 #[derive(Debug, Clone)]
-struct Part {
+struct MessageMeta {
     /// Its place in the batch.
     index: usize,
     at: Ordinal,
@@ -57,12 +63,12 @@ struct Part {
 /// Messages that are handled together.
 #[derive(Debug, Default)]
 struct Groups {
-    rooms: HashMap<RoomJid, Vec<(Part, RoomEvent)>>,
-    domains: HashMap<DomainPart, Vec<(Part, DomainEvent)>>,
+    rooms: HashMap<RoomJid, Vec<(MessageMeta, RoomEvent)>>,
+    domains: HashMap<DomainPart, Vec<(MessageMeta, DomainEvent)>>,
 }
 
 /// Why an event is not done yet.
-struct Setback {
+struct HandlingError {
     cause: String,
     /// When no request that is left of it can take effect any more.
     expired: Option<Instant>,
@@ -84,16 +90,17 @@ where
                 poisonous.push((index, poison));
             }
         }
-        let burials = poisonous.into_iter().map(|(index, poison)| self.bury(index, &messages[index], poison, deadline));
+        let dead_letters =
+            poisonous.into_iter().map(|(index, poison)| self.dead_letter(index, &messages[index], poison, deadline));
         let rooms = groups.rooms.into_iter().map(|(room, events)| self.room(room, events, deadline));
         let domains = groups.domains.into_iter().map(|(domain, events)| self.domain(domain, events, deadline));
-        // Burials first: they are short, and poison does not wait for rooms that hang.
-        let work: Vec<LocalBoxFuture<'_, Vec<Failure>>> = burials.chain(rooms).chain(domains).collect();
+        // Dead letters first: they are short, and poison does not wait for rooms that hang.
+        let work: Vec<LocalBoxFuture<'_, Vec<Retry>>> = dead_letters.chain(rooms).chain(domains).collect();
         let outcomes: Vec<_> = stream::iter(work).buffer_unordered(GROUPS_AT_A_TIME).collect().await;
-        let failed: Vec<Failure> = outcomes.into_iter().flatten().collect();
+        let failed: Vec<Retry> = outcomes.into_iter().flatten().collect();
         Metric::EventsFailed.add(failed.len());
         self.postpone(&messages, &failed).await;
-        failed.iter().filter_map(|(index, _)| messages[*index].message_id.clone()).collect()
+        failed.iter().filter_map(|retry| messages[retry.index].message_id.clone()).collect()
     }
 
     /// Reads a message into its group.
@@ -104,78 +111,78 @@ where
         }
         let event = stamped.event(&self.tenancy)?;
         let at = Ordinal::new(stamped.version(), &event.id);
-        let part = Part { index, at, stamped_at: stamped.stamped_at(), trace: trace_of(message) };
-        tell_receipt(&event, &stamped, &part)?;
-        groups.add(part, event);
+        let meta = MessageMeta { index, at, stamped_at: stamped.stamped_at(), trace: trace_of(message) };
+        log_receipt(&event, &stamped, &meta)?;
+        groups.add(meta, event);
         Ok(())
     }
 
-    fn bury<'a>(
+    fn dead_letter<'a>(
         &'a self,
         index: usize,
         message: &'a SqsMessage,
         poison: Poison,
         deadline: Instant,
-    ) -> LocalBoxFuture<'a, Vec<Failure>> {
+    ) -> LocalBoxFuture<'a, Vec<Retry>> {
         Box::pin(async move {
-            let outcome = tokio::time::timeout_at(deadline, self.queue.bury(message, &poison)).await;
+            let outcome = tokio::time::timeout_at(deadline, self.queue.dead_letter(message, &poison)).await;
             let outcome = outcome.unwrap_or_else(|_| Err(QueueError("there was no time left".to_owned())));
             Metric::EventsDead.add(usize::from(outcome.is_ok()));
-            tell_burial(message, &poison, outcome.as_ref().err());
-            outcome.err().map(|_| (index, Duration::ZERO)).into_iter().collect()
+            log_dead_letter(message, &poison, outcome.as_ref().err());
+            outcome.err().map(|_| Retry { index, delay: Duration::ZERO }).into_iter().collect()
         })
     }
 
     fn room(
         &self,
         room: RoomJid,
-        events: Vec<(Part, RoomEvent)>,
+        events: Vec<(MessageMeta, RoomEvent)>,
         deadline: Instant,
-    ) -> LocalBoxFuture<'_, Vec<Failure>> {
+    ) -> LocalBoxFuture<'_, Vec<Retry>> {
         let span = tracing::error_span!("room", %room, event.id = Empty, version = Empty, failed = Empty);
-        let (parts, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+        let (metas, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let work = async move {
             let outcomes = self.reconciler.apply(&room, &events, deadline).await;
             let expired = expired_by(deadline);
-            let setback = |error: ReconcileError| Setback {
+            let handling_error = |error: ReconcileError| HandlingError {
                 cause: error.to_string(),
                 expired: error.is_unanswered().then_some(expired),
             };
-            outcomes.into_iter().map(|outcome| outcome.map_err(setback)).collect()
+            outcomes.into_iter().map(|outcome| outcome.map_err(handling_error)).collect()
         };
-        Box::pin(together(span, parts, work))
+        Box::pin(handle_group(span, metas, work))
     }
 
     fn domain(
         &self,
         domain: DomainPart,
-        events: Vec<(Part, DomainEvent)>,
+        events: Vec<(MessageMeta, DomainEvent)>,
         deadline: Instant,
-    ) -> LocalBoxFuture<'_, Vec<Failure>> {
+    ) -> LocalBoxFuture<'_, Vec<Retry>> {
         let name = domain.as_str();
         let span = tracing::error_span!("domain", domain = name, event.id = Empty, version = Empty, failed = Empty);
-        let (parts, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
+        let (metas, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         let work = async move {
             let outcome = Domains::new(&self.reconciler, &self.hosts).apply(&domain, &events, deadline).await;
             let outcome = |_| match &outcome {
                 Ok(()) => Ok(()),
                 // The hosts API's requests do not expire; they are done, or given up, by then.
-                Err(error) => Err(Setback {
+                Err(error) => Err(HandlingError {
                     cause: error.to_string(),
                     expired: error.is_unanswered().then(|| deadline + EXPIRY_GRACE),
                 }),
             };
             events.iter().map(outcome).collect()
         };
-        Box::pin(together(span, parts, work))
+        Box::pin(handle_group(span, metas, work))
     }
 
     /// Has the failed messages come again soon at first, and ever more seldom. They need not stay invisible until the
-    /// visibility timeout ends: no request of theirs is left, or its rest is known.
-    async fn postpone(&self, messages: &[SqsMessage], failed: &[Failure]) {
-        let postpone = |(index, rest): &Failure| {
-            let message = &messages[*index];
-            let wait = wait_of(message).min(self.longest_wait).max(*rest);
+    /// visibility timeout ends: no request of theirs is left, or how long to hold off is known.
+    async fn postpone(&self, messages: &[SqsMessage], failed: &[Retry]) {
+        let postpone = |retry: &Retry| {
+            let message = &messages[retry.index];
+            let wait = retry_delay(message).min(self.longest_wait).max(retry.delay);
             async move {
                 if let Err(error) = self.queue.postpone(message, wait).await {
                     tracing::debug!(error = %error, "A failed message comes again when its visibility timeout ends");
@@ -187,18 +194,18 @@ where
 }
 
 impl Groups {
-    fn add(&mut self, part: Part, event: Event) {
+    fn add(&mut self, meta: MessageMeta, event: Event) {
         match &event.payload {
             Payload::DomainCreated { domain } | Payload::DomainDeleted { domain } => {
                 let created = event.event_type == EventType::DomainCreated;
-                let of_domain = DomainEvent { at: part.at.clone(), created };
-                self.domains.entry(domain.clone()).or_default().push((part, of_domain));
+                let of_domain = DomainEvent { at: meta.at.clone(), created };
+                self.domains.entry(domain.clone()).or_default().push((meta, of_domain));
             }
             _ => {
-                if let Some((room, event)) = RoomEvent::of(event, part.at.version)
+                if let Some((room, event)) = RoomEvent::of(event, meta.at.version)
                     && !is_empty(&event.change)
                 {
-                    self.rooms.entry(room).or_default().push((part, event));
+                    self.rooms.entry(room).or_default().push((meta, event));
                 } else {
                     Metric::EventsHandled.add(1);
                 }
@@ -207,24 +214,28 @@ impl Groups {
     }
 }
 
-/// Does the work on one group, in `span`, which joins the trace of the last of its messages; tells what came of each.
-async fn together(span: Span, parts: Vec<Part>, work: impl Future<Output = Vec<Result<(), Setback>>>) -> Vec<Failure> {
-    telemetry::join(&span, parts.iter().rev().find_map(|part| part.trace));
-    if let [only] = &parts[..] {
+/// Does the work on one group, in `span`, which joins the trace of the last of its messages; logs and measures what came of each.
+async fn handle_group(
+    span: Span,
+    metas: Vec<MessageMeta>,
+    work: impl Future<Output = Vec<Result<(), HandlingError>>>,
+) -> Vec<Retry> {
+    telemetry::join(&span, metas.iter().rev().find_map(|meta| meta.trace));
+    if let [only] = &metas[..] {
         span.record("event.id", &*only.at.event).record("version", tracing::field::display(only.at.version));
     }
     async {
         let (outcomes, now) = (work.await, OffsetDateTime::now_utc());
         let (mut failed, mut lag) = (Vec::new(), None);
-        for (part, outcome) in parts.iter().zip(outcomes) {
-            if let Err(setback) = outcome {
-                tell_failure(part, &setback);
-                failed.push((part.index, rest(setback.expired)));
+        for (meta, outcome) in metas.iter().zip(outcomes) {
+            if let Err(error) = outcome {
+                log_failure(meta, &error);
+                failed.push(Retry { index: meta.index, delay: hold_off(error.expired) });
             } else {
-                lag = lag.max(Some(now - part.stamped_at));
+                lag = lag.max(Some(now - meta.stamped_at));
             }
         }
-        Metric::EventsHandled.add(parts.len() - failed.len());
+        Metric::EventsHandled.add(metas.len() - failed.len());
         if let Some(lag) = lag {
             Metric::EventLag.observe(lag.as_seconds_f64() * 1_000.0);
         }
@@ -243,13 +254,13 @@ fn is_empty(change: &RoomChange) -> bool {
 }
 
 /// How long to wait before a message that failed is tried again; before the limit that is configured.
-fn wait_of(message: &SqsMessage) -> Duration {
+fn retry_delay(message: &SqsMessage) -> Duration {
     let received = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
     FIRST_WAIT * 2_u32.saturating_pow(received.unwrap_or(1).saturating_sub(1).min(16))
 }
 
 /// How long an event must not come again: until a request that is left of it has expired. Queues count whole seconds.
-fn rest(expired: Option<Instant>) -> Duration {
+fn hold_off(expired: Option<Instant>) -> Duration {
     expired.map_or(Duration::ZERO, |at| at.saturating_duration_since(Instant::now()) + Duration::from_secs(1))
 }
 
@@ -259,10 +270,10 @@ fn trace_of(message: &SqsMessage) -> Option<TraceContext> {
 }
 
 /// Logs that the event has come.
-fn tell_receipt(event: &Event, stamped: &StampedEvent, part: &Part) -> Result<(), Poison> {
-    let (id, version) = (event.id.as_str(), part.at.version);
+fn log_receipt(event: &Event, stamped: &StampedEvent, meta: &MessageMeta) -> Result<(), Poison> {
+    let (id, version) = (event.id.as_str(), meta.at.version);
     let room = event.payload.room().map(tracing::field::display);
-    let trace_id = part.trace.map(TraceContext::trace_id);
+    let trace_id = meta.trace.map(TraceContext::trace_id);
     tracing::debug!(event.id = id, %version, room, trace_id, "{}", event.event_type.received_message());
     if event.event_type == EventType::ConferenceCreated && tracing::enabled!(tracing::Level::TRACE) {
         tracing::trace!(event.id = id, trace_id, "ConferenceCreated payload {}", stamped.payload_json()?);
@@ -270,13 +281,13 @@ fn tell_receipt(event: &Event, stamped: &StampedEvent, part: &Part) -> Result<()
     Ok(())
 }
 
-fn tell_failure(part: &Part, setback: &Setback) {
-    let (event, version, error) = (&*part.at.event, part.at.version, &setback.cause);
-    let trace_id = part.trace.map(TraceContext::trace_id);
+fn log_failure(meta: &MessageMeta, failure: &HandlingError) {
+    let (event, version, error) = (&*meta.at.event, meta.at.version, &failure.cause);
+    let trace_id = meta.trace.map(TraceContext::trace_id);
     tracing::warn!(event.id = event, %version, %error, trace_id, "Event is not handled yet and comes again");
 }
 
-fn tell_burial(message: &SqsMessage, poison: &Poison, error: Option<&QueueError>) {
+fn log_dead_letter(message: &SqsMessage, poison: &Poison, error: Option<&QueueError>) {
     let (id, trace_id) =
         (message.message_id.as_deref().unwrap_or_default(), trace_of(message).map(TraceContext::trace_id));
     match error {

@@ -27,7 +27,8 @@ pub(super) trait Queue {
     ///
     /// # Errors
     /// [`QueueError`]; it may be there all the same.
-    fn bury(&self, message: &SqsMessage, poison: &Poison) -> impl Future<Output = Result<(), QueueError>> + Send;
+    fn dead_letter(&self, message: &SqsMessage, poison: &Poison)
+    -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Has `message`, which will be reported as failed, come again after `wait` and not only when its visibility
     /// timeout ends.
@@ -61,7 +62,7 @@ fn text(value: &str) -> Option<MessageAttributeValue> {
 }
 
 impl Queue for SqsQueue {
-    async fn bury(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
+    async fn dead_letter(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
         let reason = poison.reason();
         // What travelled with it stays with it.
         let old = message.message_attributes.iter();

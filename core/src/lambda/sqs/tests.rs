@@ -1,4 +1,4 @@
-//! Batches on the ledger in memory, a room server that does what it is told, and a queue that notes.
+//! Batches on the ledger in memory, a room server that does what it is told, and a queue that records what becomes of messages.
 
 use std::{sync::Mutex, time::Duration};
 
@@ -20,16 +20,16 @@ use crate::{
 };
 
 #[derive(Debug, Default)]
-struct Notes {
+struct RecordingQueue {
     dead: Mutex<Vec<(String, String)>>,
     waits: Mutex<Vec<(String, Duration)>>,
     refuses: bool,
-    /// How long a burial takes.
+    /// How long it takes to dead-letter a message.
     takes: Option<Duration>,
 }
 
-impl Queue for &Notes {
-    async fn bury(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
+impl Queue for &RecordingQueue {
+    async fn dead_letter(&self, message: &SqsMessage, poison: &Poison) -> Result<(), QueueError> {
         if self.refuses {
             return Err(QueueError("injected".to_owned()));
         }
@@ -50,15 +50,15 @@ impl Queue for &Notes {
 struct World {
     rooms: Rooms,
     hosts: Hosts,
-    notes: Notes,
+    queue: RecordingQueue,
 }
 
 impl World {
-    fn worker(&self) -> Worker<MemoryLedger, &Rooms, &Hosts, &Notes> {
+    fn worker(&self) -> Worker<MemoryLedger, &Rooms, &Hosts, &RecordingQueue> {
         Worker {
             reconciler: Reconciler::new(MemoryLedger::default(), &self.rooms),
             hosts: &self.hosts,
-            queue: &self.notes,
+            queue: &self.queue,
             tenancy: Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap()),
             longest_wait: Duration::from_secs(20),
         }
@@ -72,7 +72,7 @@ impl World {
 
     fn waits(&self) -> Vec<(String, u64)> {
         let mut waits: Vec<_> =
-            self.notes.waits.lock().unwrap().iter().map(|(id, wait)| (id.clone(), wait.as_secs())).collect();
+            self.queue.waits.lock().unwrap().iter().map(|(id, wait)| (id.clone(), wait.as_secs())).collect();
         waits.sort();
         waits
     }
@@ -164,8 +164,8 @@ async fn poison_goes_to_the_dead_letters_with_its_reason() {
         message(4, EventType::UsersGroupCreated, &json!([])),
         group(5, "team", &["alice"]),
     ];
-    assert!(world.handle(batch).await.is_empty(), "what is buried is done with");
-    let dead = world.notes.dead.lock().unwrap().clone();
+    assert!(world.handle(batch).await.is_empty(), "what is in the dead letters is done with");
+    let dead = world.queue.dead.lock().unwrap().clone();
     let codes: Vec<_> = dead.iter().map(|(id, why)| (id.as_str(), why.split(':').next().unwrap())).collect();
     assert_eq!(codes, [("a", "unstamped"), ("2", "expired"), ("3", "bad-address"), ("4", "ill-typed")]);
     assert_eq!(world.rooms.members("team").unwrap(), ["alice"]);
@@ -173,17 +173,17 @@ async fn poison_goes_to_the_dead_letters_with_its_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn poison_does_not_wait_for_rooms_that_hang() {
-    let notes = Notes { takes: Some(Duration::from_millis(1)), ..Notes::default() };
-    let world = World { notes, ..World::default() };
+    let queue = RecordingQueue { takes: Some(Duration::from_millis(1)), ..RecordingQueue::default() };
+    let world = World { queue, ..World::default() };
     let mut batch: Vec<_> = (1..=40).map(|counter| group(counter, &format!("stuck-{counter}"), &[])).collect();
     batch.push(raw("a", "no stamp"));
     assert_eq!(world.handle(batch).await.len(), 40);
-    assert_eq!(world.notes.dead.lock().unwrap().len(), 1);
+    assert_eq!(world.queue.dead.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn what_cannot_be_buried_comes_again() {
-    let world = World { notes: Notes { refuses: true, ..Notes::default() }, ..World::default() };
+async fn what_cannot_be_dead_lettered_comes_again() {
+    let world = World { queue: RecordingQueue { refuses: true, ..RecordingQueue::default() }, ..World::default() };
     assert_eq!(world.handle(vec![raw("a", "{}"), group(1, "team", &[])]).await, ["a"]);
 }
 
