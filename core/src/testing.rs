@@ -28,7 +28,7 @@ pub(crate) struct Rooms {
 }
 
 impl Rooms {
-    async fn note(&self, room: &RoomJid, request: &'static str, deadline: Instant) -> Result<(), ServerError> {
+    async fn record(&self, room: &RoomJid, request: &'static str, deadline: Instant) -> Result<(), ServerError> {
         self.requests.lock().unwrap().push(request);
         match room.as_bare().node().map(ToString::to_string).as_deref() {
             Some("broken") => Err(ServerError::Unavailable("injected".to_owned())),
@@ -72,13 +72,13 @@ impl RoomServer for &Rooms {
         _: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<(), ServerError> {
-        self.note(room, "ensure", deadline).await?;
+        self.record(room, "ensure", deadline).await?;
         self.members.lock().unwrap().entry(room.clone()).or_default();
         Ok(())
     }
 
     async fn destroy(&self, room: &RoomJid, _: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
-        self.note(room, "destroy", deadline).await?;
+        self.record(room, "destroy", deadline).await?;
         self.members.lock().unwrap().remove(room);
         Ok(())
     }
@@ -90,7 +90,7 @@ impl RoomServer for &Rooms {
         _: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.note(room, "grant", deadline).await?;
+        self.record(room, "grant", deadline).await?;
         let mut rooms = self.members.lock().unwrap();
         let members = rooms.get_mut(room).ok_or(ServerError::RoomMissing)?;
         let mut refusals = Vec::new();
@@ -105,7 +105,7 @@ impl RoomServer for &Rooms {
     }
 
     async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
-        self.note(room, "revoke", deadline).await?;
+        self.record(room, "revoke", deadline).await?;
         let mut rooms = self.members.lock().unwrap();
         rooms.get_mut(room).ok_or(ServerError::RoomMissing)?.retain(|user| !users.contains(user));
         Ok(Vec::new())
@@ -118,7 +118,7 @@ impl RoomServer for &Rooms {
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.note(room, "invite", deadline).await?;
+        self.record(room, "invite", deadline).await?;
         let bounced = |error: ServerError| {
             let bounce = move |one: &Invitation| Refusal { user: one.to.clone(), error: error.clone() };
             invitations.iter().filter(|one| one.to.localpart() == "bounced").map(bounce).collect()

@@ -39,7 +39,7 @@ impl Endpoint for GetChatList {
     }
 
     async fn call(&self, caller: &Caller, _: Option<&UserJid>, deadline: Instant) -> Result<Response<Body>, Problem> {
-        let entries = self.0.entries(&caller.jid, deadline).await.map_err(told)?;
+        let entries = self.0.entries(&caller.jid, deadline).await.map_err(into_problem)?;
         Ok(json_response(&entries.into_iter().map(|jid| json!({ "jid": jid })).collect::<Value>()))
     }
 }
@@ -58,7 +58,7 @@ impl Endpoint for AddToChatList {
         deadline: Instant,
     ) -> Result<Response<Body>, Problem> {
         let contact = contact.ok_or_else(Problem::not_found)?;
-        self.0.add(&caller.jid, contact, deadline).await.map_err(told)?;
+        self.0.add(&caller.jid, contact, deadline).await.map_err(into_problem)?;
         Ok(no_content())
     }
 }
@@ -77,13 +77,13 @@ impl Endpoint for RemoveFromChatList {
         deadline: Instant,
     ) -> Result<Response<Body>, Problem> {
         let contact = contact.ok_or_else(Problem::not_found)?;
-        self.0.remove(&caller.jid, contact, deadline).await.map_err(told)?;
+        self.0.remove(&caller.jid, contact, deadline).await.map_err(into_problem)?;
         Ok(no_content())
     }
 }
 
-/// Logs what the caller is told only in general. A failed connect was logged where it happened.
-fn told(error: ChatListError) -> Problem {
+/// The answer to a call that failed, whose cause is logged, for the caller hears of it only in general. A failed connect was logged where it happened.
+fn into_problem(error: ChatListError) -> Problem {
     if let ChatListError::Unavailable(cause) = &error
         && !matches!(cause, RequestError::Connect(_))
     {

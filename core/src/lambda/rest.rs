@@ -111,7 +111,7 @@ impl<E: Endpoint> Function<E> {
             };
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
             self.cors.decorate(request.headers(), &mut response);
-            tell(&response, began);
+            record_metrics(&response, began);
             response
         };
         invocation(&context, &request_id, traceparent, work).await
@@ -158,7 +158,7 @@ impl<E> Enabled<E> {
 }
 
 /// Measures an answer.
-fn tell(response: &Response<Body>, began: Instant) {
+fn record_metrics(response: &Response<Body>, began: Instant) {
     let status = response.status();
     tracing::Span::current().record("status", status.as_u16());
     Metric::Requests.add(1);

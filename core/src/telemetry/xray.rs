@@ -1,7 +1,7 @@
 //! Spans as subsegments of AWS X-Ray, with annotations to search by.
 //!
 //! Lambda traces the invocation itself and runs X-Ray's daemon beside the function; the daemon takes one JSON document per UDP
-//! datagram. A span is told when it has joined a trace (`telemetry::join`) inside of an invocation that X-Ray samples.
+//! datagram. A span is reported when it has joined a trace (`telemetry::join`) inside of an invocation that X-Ray samples.
 
 use std::{
     io,
@@ -41,7 +41,7 @@ pub(super) struct Subsegments(UdpSocket);
 /// When a span began.
 struct Begun(SystemTime);
 
-/// The segment that an invocation is told under.
+/// The segment that an invocation is reported under.
 struct Segment {
     trace_id: String,
     parent_id: String,
@@ -135,7 +135,7 @@ mod tests {
 
     const HEADER_OF_LAMBDA: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=";
 
-    fn told(sampled: &str, body: impl FnOnce()) -> Vec<Value> {
+    fn documents(sampled: &str, body: impl FnOnce()) -> Vec<Value> {
         let daemon = UdpSocket::bind("127.0.0.1:0").unwrap();
         let layer = Subsegments::to(&daemon.local_addr().unwrap().to_string()).unwrap();
         let registry =
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn spans_that_joined_a_trace_become_subsegments() {
         let event: TraceContext = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
-        let documents = told("1", || {
+        let documents = documents("1", || {
             let room = tracing::error_span!("room", room = "r@conference.example.test", event.id = "e-1", failed = 1);
             join(&room, Some(event));
             room.in_scope(|| drop(tracing::error_span!("not joined")));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_x_ray_does_not_sample_is_not_told() {
-        assert_eq!(told("0", || {}), [Value::Null; 0]);
+    fn what_x_ray_does_not_sample_is_not_reported() {
+        assert_eq!(documents("0", || {}), [Value::Null; 0]);
     }
 }
