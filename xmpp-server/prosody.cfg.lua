@@ -184,6 +184,9 @@ local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
 bounce_blocked_messages = true; -- as XEP-0191 has it, so that the service knows who refuses it; 13 would be silent
 sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
+sippo_session_limit = number("SESSION_LIMIT", 20, 1, 1000);
+sippo_user_time_share = number("USER_TIME_SHARE", 50, 1, 100) / 100;
+sippo_send_buffer_limit = number("SEND_BUFFER_LIMIT", 3 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
 sippo_resume_limit = number("RESUME_LIMIT", 20, 1, 1000);
 local upload_limit = number("UPLOAD_SIZE_LIMIT", 10 * 1024 * 1024, 1, 1024 * 1024 * 1024);
 http_file_share_size_limit = upload_limit;
@@ -211,6 +214,7 @@ local tenant_options = {
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
 		"sippo_blocklist",
+		"sippo_c2s_limits", "sippo_fair_share",
 	},
 };
 local room_options = {

@@ -9,7 +9,8 @@ import ssl as tls
 import threading
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -269,6 +270,12 @@ class Client:
                 raise TimeoutError(f"{self.jid} is still connected")
         assert self._end is not None
         return self._end
+
+    @contextmanager
+    def not_reading(self) -> Iterator[None]:
+        """Takes nothing off the connection meanwhile; sending works."""
+        with self._changed:  # the reading thread needs it for each element
+            yield
 
     def received(self, predicate: Predicate = lambda _: True) -> list[Element]:
         """A look at what has come and was not taken yet; takes nothing."""

@@ -1,0 +1,94 @@
+"""mod_sippo_fair_share: one user's stanzas wait for their turn, and for what they brought to be read."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.stanzas import answer, ask, go_online, has_body, new_id, ok, request, send_message, settle
+
+QUERIES = 60
+LARGE = 120_000
+WRITES = 3000
+PAGE = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>50</max></set></query>"
+
+
+@pytest.fixture
+def start(new_server, unique_domain):
+    """A server with these settings; it and two tenants."""
+    def begin(**extra: str):
+        server = new_server(extra={"CLIENT_RATE": "100mb/s", **extra}).start()
+        return server, server.create_host(unique_domain()), server.create_host(unique_domain())
+
+    return begin
+
+
+def fill_archive(client) -> None:
+    for _ in range(30):
+        send_message(client, f"nobody@{client.domain}", "x" * LARGE)
+    settle(client)
+
+
+def test_long_answers_to_many_requests_all_come(start):
+    server, home, _ = start()
+    with server.user(f"alice@{home}") as alice:
+        fill_archive(alice)
+        ids = [new_id() for _ in range(QUERIES)]
+        for ident in ids:
+            alice.send(request("set", PAGE, None, ident))
+        for ident in ids:
+            ok(answer(alice, ident, 60))
+
+
+def answered(server) -> int:
+    """How many stanzas the server has sent as answers to archive queries or private storage."""
+    return server.log_text().count("Sending[c2s]: <iq ")
+
+
+def test_no_answer_is_made_while_earlier_ones_are_not_read(start):
+    server, home, other = start()
+    with server.user(f"alice@{home}") as alice, server.user(f"bob@{other}") as bob:
+        fill_archive(alice)
+        before = answered(server)
+        ids = [new_id() for _ in range(QUERIES)]
+        with alice.not_reading():
+            for ident in ids:
+                alice.send(request("set", PAGE, None, ident))
+            for _ in range(100):
+                settle(bob)
+            # what the kernel and the client's library take in by themselves is a few megabytes
+            assert answered(server) - before - 100 < QUERIES
+            alice.message(f"carol@{home}", "is handled meanwhile or later")
+        for ident in ids:
+            ok(answer(alice, ident, 60))
+        settle(alice)
+    with server.user(f"carol@{home}") as carol:
+        go_online(carol)
+        carol.wait(has_body("is handled meanwhile or later"), 10)
+
+
+def test_who_goes_while_answers_wait_leaves_a_server_that_serves(start):
+    server, home, _ = start()
+    with server.user(f"alice@{home}", "phone") as alice:
+        fill_archive(alice)
+        alice.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+        with alice.not_reading():
+            for _ in range(QUERIES):
+                alice.send(request("set", PAGE, None, new_id()))
+            alice.abort()
+    with server.user(f"alice@{home}", "phone") as again:
+        ok(ask(again, "set", PAGE))
+    assert "Traceback" not in server.log_text()
+
+
+def test_who_has_had_their_share_waits_for_others(start):
+    server, home, other = start(USER_TIME_SHARE="1")
+    one, two = server.user(f"alice@{home}", "one"), server.user(f"alice@{home}", "two")
+    with server.user(f"bob@{other}") as bob:
+        for client in (one, two):  # however many sessions
+            for n in range(WRITES):
+                client.send(request("set", f"<query xmlns='jabber:iq:private'><a xmlns='urn:x:{n % 50}'>x</a></query>", None,
+                                    new_id()))
+        for _ in range(300):
+            settle(bob)
+        answered_in_turn = len(one.received()) + len(two.received())
+        assert 0 < answered_in_turn < 2 * WRITES
