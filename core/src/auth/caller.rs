@@ -3,10 +3,10 @@
 use super::claims::Identity;
 use crate::address::{AddressError, Tenancy, UserJid};
 
-/// Someone with a valid token, the `chat` capability and an address of her own.
+/// Someone with a valid token, the `chat` capability and an address of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Her bare JID.
+    /// Their bare JID.
     pub jid: UserJid,
 }
 
@@ -31,7 +31,7 @@ impl Caller {
     /// The caller that `identity` is among the tenants of `tenancy`, with the capability looked at first.
     ///
     /// # Errors
-    /// [`Denied`].
+    /// [`Denied`], which names what is missing; no retry helps with the same token.
     pub fn admit(identity: &Identity, tenancy: &Tenancy) -> Result<Self, Denied> {
         if !identity.may_chat {
             return Err(Denied::CapabilityRequired);

@@ -17,12 +17,13 @@ use crate::{
     tls::Tls,
 };
 
+/// How long one answer may take; leaves a REST call time for its own work.
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time an answer counts, in seconds: a revoked token is good no longer than this.
 const MAX_AGE: u64 = 60;
 /// A token's claims are far below this.
 const MAX_SIZE: usize = 1 << 20;
-/// Tokens remembered at a time.
+/// Tokens remembered at a time: a few megabytes of claims at most, in a process that serves one call at a time.
 const CAPACITY: usize = 1_000;
 
 /// Asks one issuer.
@@ -59,7 +60,8 @@ impl Introspection {
     /// The claims of `token`.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// [`TokenError::Invalid`] when the caller needs another token, [`TokenError::Unavailable`] when the issuer was needed and
+    /// did not answer.
     pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let fingerprint = fingerprint(token);
         if let Some(answer) = self.remembered(&fingerprint) {

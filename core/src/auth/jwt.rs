@@ -13,7 +13,7 @@ use super::{
 };
 use crate::tls::Tls;
 
-/// Difference of clocks that is forgiven, in seconds.
+/// Difference of clocks that is forgiven, in seconds: machines that keep time by NTP differ by far less.
 const LEEWAY: u64 = 30;
 
 /// Verifies tokens of one issuer.
@@ -43,7 +43,8 @@ impl Jwt {
     /// The claims of `token`.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// [`TokenError::Invalid`] when the caller needs another token, [`TokenError::Unavailable`] when the issuer was needed and
+    /// did not answer.
     pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let header = decode_header(token).map_err(|error| TokenError::invalid(format!("not a JWT: {error}")))?;
         if !ring_provider::ALGORITHMS.contains(&header.alg) {

@@ -14,6 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::claims::unix_now;
 use crate::address::UserJid;
 
+/// What the key is for (RFC 5869, section 3.2); `mod_auth_sippo` derives with the same.
 const INFO: &[u8] = b"sippo-xmpp login token v1";
 
 /// Prosody refuses passwords of 1,024 bytes and more.
@@ -64,7 +65,7 @@ impl LoginTokens {
     /// A token with which `user` can log in, and nobody else.
     ///
     /// # Errors
-    /// [`MintError`].
+    /// [`MintError::TooLong`]: no retry helps, the JID stays too long.
     pub fn mint(&self, user: &UserJid) -> Result<LoginToken, MintError> {
         let expires = unix_now().saturating_add(self.ttl.as_secs());
         let claims = json!({ "sub": user.as_str(), "aud": user.domain().as_str(), "exp": expires });

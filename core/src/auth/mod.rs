@@ -65,7 +65,8 @@ impl AccessTokens {
     /// The identity that a valid token speaks for.
     ///
     /// # Errors
-    /// [`TokenError`].
+    /// [`TokenError::Invalid`] when the caller needs another token, [`TokenError::Unavailable`] when the issuer was needed and
+    /// did not answer: a retry may help.
     pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
         let claims = match &self.verifier {
             Verifier::Jwt(jwt) => jwt.verify(token).await?,

@@ -58,7 +58,7 @@ pub enum Payload {
     Left {
         /// The room.
         room: RoomJid,
-        /// Who are members no more, whatever they may do: a member who lost the capability since she joined
+        /// Who are members no more, whatever they may do: a member who lost the capability since they joined
         /// would else be one again when it comes back.
         participants: Vec<UserJid>,
     },

@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use crate::address::AddressError;
 
-/// Longest name of a room, in bytes.
+/// Longest name of a room, in bytes: far more than anybody reads, and far less than a stanza may have.
 pub const MAX_NAME: usize = 1024;
 
-/// Longest [`Poison::reason`].
+/// Longest [`Poison::reason`]: it is an attribute of a message, whose size counts with the body, and one line of a list.
 pub const MAX_REASON: usize = 256;
 
 /// Why a message can never be handled, however often it is retried: it goes to the dead-letter queue,

@@ -32,7 +32,7 @@ impl<'a> Users<'a> {
         Self { tenancy, domain, without_chat: HashSet::new() }
     }
 
-    /// The user at `path`. Whether she has chat is looked at by [`Users::close`], once all are read:
+    /// The user at `path`. Whether they have chat is looked at by [`Users::close`], once all are read:
     /// somebody may be named twice.
     pub(super) fn read(&mut self, json: &RawValue, path: FieldPath) -> Result<UserJid, Poison> {
         match json.get().as_bytes().first() {

@@ -13,10 +13,10 @@ use crate::{
     tls::{Tls, TlsError},
 };
 
-/// Making or naming hosts is quick; beyond this something is wrong.
+/// Making a host takes a fraction of a second; beyond this something is wrong, and the event has time for a retry.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Purging a tenant's data takes the server longer, the more there are.
+/// Purging a tenant's data takes the server longer, the more there are; below what an invocation may take.
 const PURGE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Longest refusal that is read; what is told of it is shorter.
@@ -80,7 +80,7 @@ impl Hosts {
     /// Makes `domain` and its `conference.` component live; done when both serve.
     ///
     /// # Errors
-    /// [`HostsError`]; logged with the contract's line.
+    /// [`HostsError`], which is logged with the line of docs/OPERATIONS.md; a retry helps, but for a domain that can be no host.
     pub async fn create(&self, domain: &str) -> Result<(), HostsError> {
         let created = async {
             let domain = checked(domain)?;
@@ -99,7 +99,7 @@ impl Hosts {
     /// Takes `domain` and its component away with all their data; also when it was not there.
     ///
     /// # Errors
-    /// [`HostsError`].
+    /// [`HostsError`]: what there was may be gone in part; a retry goes on, but for a domain that can be no host.
     pub async fn delete(&self, domain: &str) -> Result<(), HostsError> {
         let domain = checked(domain)?;
         let answer = self.call(Method::DELETE, Some(&domain), None).await?;

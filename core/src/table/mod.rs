@@ -40,11 +40,11 @@ pub struct Table {
 /// A conditional change of one item.
 #[derive(Debug)]
 pub(crate) struct Update {
-    /// Which.
+    /// The item that is changed.
     pub(crate) key: Key,
-    /// What to change (`UpdateExpression`).
+    /// The change (`UpdateExpression`).
     pub(crate) change: &'static str,
-    /// When to (`ConditionExpression`).
+    /// What has to hold (`ConditionExpression`).
     pub(crate) condition: Cow<'static, str>,
     /// What the names in both stand for.
     pub(crate) values: Vec<(&'static str, AttributeValue)>,

@@ -22,7 +22,7 @@ use crate::{
     },
 };
 
-/// Rooms that are worked on at a time.
+/// Rooms that are worked on at a time: one that hangs keeps few from their turn, and one session carries the requests of all.
 const GROUPS_AT_A_TIME: usize = 32;
 
 /// Failed messages whose next try is put off at a time: a whole batch, for little time is left then.
