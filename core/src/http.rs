@@ -83,20 +83,20 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<re
 ///
 /// # Errors
 /// What kept it from coming.
-pub(crate) async fn fetch(request: reqwest::RequestBuilder, most: usize) -> Result<Vec<u8>, String> {
+pub(crate) async fn fetch(request: reqwest::RequestBuilder, max: usize) -> Result<Vec<u8>, String> {
     let answer = send(request).await.and_then(reqwest::Response::error_for_status);
-    body(answer.map_err(|error| root_cause(&error))?, most).await
+    body(answer.map_err(|error| root_cause(&error))?, max).await
 }
 
 /// The body of `answer`, of at most so many bytes: whoever answers could go on for ever.
 ///
 /// # Errors
 /// What kept it from being read.
-pub(crate) async fn body(mut answer: reqwest::Response, most: usize) -> Result<Vec<u8>, String> {
+pub(crate) async fn body(mut answer: reqwest::Response, max: usize) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| root_cause(&error))? {
-        if body.len() + chunk.len() > most {
-            return Err(format!("the answer is larger than {most} bytes"));
+        if body.len() + chunk.len() > max {
+            return Err(format!("the answer is larger than {max} bytes"));
         }
         body.extend_from_slice(&chunk);
     }

@@ -6,7 +6,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sippo_xmpp_core::{
     config::Config,
     lambda::{
-        ended,
+        exit_code,
         invocation::{deadline, invocation},
     },
     telemetry,
@@ -26,7 +26,7 @@ pub async fn run() -> ExitCode {
     };
     let dependencies = dependencies.as_ref();
     let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(dependencies, event));
-    ended(lambda_runtime::run(handler).await)
+    exit_code(lambda_runtime::run(handler).await)
 }
 
 /// `None` when the service is disabled.

@@ -18,7 +18,7 @@ pub enum Denied {
     CapabilityRequired,
     /// The token does not say who it is for.
     #[error("the access token names no {0}; see the issuer's claims and [auth] usernameClaim, domainClaim")]
-    Nameless(&'static str),
+    IdentityMissing(&'static str),
     /// The name would become another one on the XMPP server.
     #[error("the user name cannot be used for chat: {0}; choose one in lower case, without compatibility characters")]
     UsernameNotCanonical(AddressError),
@@ -36,8 +36,8 @@ impl Caller {
         if !identity.may_chat {
             return Err(Denied::CapabilityRequired);
         }
-        let username = identity.username.as_deref().ok_or(Denied::Nameless("user name"))?;
-        let domain = identity.domain.as_deref().ok_or(Denied::Nameless("domain"))?;
+        let username = identity.username.as_deref().ok_or(Denied::IdentityMissing("user name"))?;
+        let domain = identity.domain.as_deref().ok_or(Denied::IdentityMissing("domain"))?;
         let jid = UserJid::of_username(username, domain).map_err(|error| match error {
             AddressError::DomainNotCanonical => Denied::DomainNotServed,
             error => Denied::UsernameNotCanonical(error),
@@ -78,8 +78,8 @@ mod tests {
         ] {
             assert_eq!(admit(Some("sippo"), Some(domain), true), Err(Denied::DomainNotServed), "{domain}");
         }
-        assert_eq!(admit(None, Some("example.test"), true), Err(Denied::Nameless("user name")));
-        assert_eq!(admit(Some("alice"), None, true), Err(Denied::Nameless("domain")));
+        assert_eq!(admit(None, Some("example.test"), true), Err(Denied::IdentityMissing("user name")));
+        assert_eq!(admit(Some("alice"), None, true), Err(Denied::IdentityMissing("domain")));
         assert!(matches!(admit(Some("ALICE"), Some("example.test"), true), Err(Denied::UsernameNotCanonical(_))));
     }
 }

@@ -111,8 +111,8 @@ impl Event {
                 let list = fields.optional_list("participants")?.unwrap_or_default();
                 let mut participants = users.read_list(&list, FieldPath::field("participants"))?;
                 let mut owner = owner.into_iter().collect();
-                users.close(&mut owner);
-                users.close(&mut participants);
+                users.remove_without_chat(&mut owner);
+                users.remove_without_chat(&mut participants);
                 Payload::RoomCreated { room, name, owner: owner.pop(), participants }
             }
             EventType::UsersGroupDeleted | EventType::ConferenceDestroyed => {
@@ -122,7 +122,7 @@ impl Event {
                 room: room(event_type, &fields, &domain)?,
                 participants: {
                     let mut joined = participants(event_type, &fields, &mut users)?;
-                    users.close(&mut joined);
+                    users.remove_without_chat(&mut joined);
                     joined
                 },
             },

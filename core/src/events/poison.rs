@@ -84,14 +84,14 @@ pub enum Poison {
     #[error("{0} is longer than {MAX_NAME} bytes; publish a shorter one")]
     TooLong(FieldPath),
     /// A list that is longer than one event's may be.
-    #[error("{path} has {count} users, more than {most}; publish them in several events")]
+    #[error("{path} has {count} users, more than {max}; publish them in several events")]
     TooMany {
         /// Where in the payload the fault is.
         path: FieldPath,
         /// How many there are.
         count: usize,
         /// How many there may be.
-        most: usize,
+        max: usize,
     },
     /// The body of a queue's message is not what the bridge writes.
     #[error(

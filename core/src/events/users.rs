@@ -32,7 +32,7 @@ impl<'a> Users<'a> {
         Self { tenancy, domain, without_chat: HashSet::new() }
     }
 
-    /// The user at `path`. Whether they have chat is looked at by [`Users::close`], once all are read:
+    /// The user at `path`. Whether they have chat is looked at by [`Users::remove_without_chat`], once all are read:
     /// somebody may be named twice.
     pub(super) fn read(&mut self, json: &RawValue, path: FieldPath) -> Result<UserJid, Poison> {
         match json.get().as_bytes().first() {
@@ -45,7 +45,7 @@ impl<'a> Users<'a> {
     /// All users of the list at `path`, each once.
     pub(super) fn read_list(&mut self, list: &[&RawValue], path: FieldPath) -> Result<Vec<UserJid>, Poison> {
         if list.len() > MAX_USERS {
-            return Err(Poison::TooMany { path, count: list.len(), most: MAX_USERS });
+            return Err(Poison::TooMany { path, count: list.len(), max: MAX_USERS });
         }
         let mut seen = HashSet::with_capacity(list.len());
         let mut users = Vec::with_capacity(list.len());
@@ -59,7 +59,7 @@ impl<'a> Users<'a> {
     }
 
     /// Leaves those out of `users` who have no chat.
-    pub(super) fn close(&self, users: &mut Vec<UserJid>) {
+    pub(super) fn remove_without_chat(&self, users: &mut Vec<UserJid>) {
         users.retain(|user| !self.without_chat.contains(user));
     }
 

@@ -30,7 +30,7 @@ impl Cors {
     pub(super) fn preflight(&self, request: &HeaderMap, methods: &'static str) -> Response<Body> {
         let mut response = Response::new(Body::Empty);
         *response.status_mut() = StatusCode::NO_CONTENT;
-        if self.permitted(request).is_some() {
+        if self.allowed_origin(request).is_some() {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
             headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
@@ -40,20 +40,20 @@ impl Cors {
     }
 
     /// Adds what every answer to a page needs.
-    pub(super) fn decorate(&self, request: &HeaderMap, response: &mut Response<Body>) {
+    pub(super) fn add_headers(&self, request: &HeaderMap, response: &mut Response<Body>) {
         if self.allowed.is_empty() {
             return;
         }
         let headers = response.headers_mut();
         // The answer differs by origin, also when this one is not allowed.
         headers.append(VARY, HeaderValue::from_static("Origin"));
-        if let Some(origin) = self.permitted(request) {
+        if let Some(origin) = self.allowed_origin(request) {
             headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("retry-after, www-authenticate"));
         }
     }
 
-    fn permitted(&self, request: &HeaderMap) -> Option<HeaderValue> {
+    fn allowed_origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let origin = request.get(ORIGIN)?;
         let text = origin.to_str().ok()?;
         self.allowed.iter().any(|allowed| allowed == "*" || allowed == text).then(|| origin.clone())
@@ -73,13 +73,13 @@ mod tests {
         let cors = Cors::new(&["https://chat.example.com".to_owned()]);
         let allowed = from("https://chat.example.com");
         let mut response = cors.preflight(&allowed, "GET");
-        cors.decorate(&allowed, &mut response);
+        cors.add_headers(&allowed, &mut response);
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://chat.example.com");
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET");
         for other in ["https://chat.example.com.evil.test", "null", "http://chat.example.com", "*"] {
             let mut response = cors.preflight(&from(other), "GET");
-            cors.decorate(&from(other), &mut response);
+            cors.add_headers(&from(other), &mut response);
             assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN), "{other}");
             assert!(!response.headers().contains_key(ACCESS_CONTROL_ALLOW_METHODS), "{other}");
             assert_eq!(response.headers()[VARY], "Origin");

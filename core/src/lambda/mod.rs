@@ -16,5 +16,5 @@ mod start;
 pub use self::{
     chat_list::{AddToChatList, GetChatList, RemoveFromChatList},
     login::Login,
-    start::{ended, start_telemetry},
+    start::{exit_code, start_telemetry},
 };

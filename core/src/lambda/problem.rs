@@ -139,7 +139,7 @@ impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let (name, title) = match denied {
             Denied::CapabilityRequired => ("capability-required", "A capability is required"),
-            Denied::Nameless(_) => ("identity-missing", "The access token names nobody"),
+            Denied::IdentityMissing(_) => ("identity-missing", "The access token names nobody"),
             Denied::UsernameNotCanonical(_) => ("username-not-canonical", "The user name is not canonical"),
             Denied::DomainNotServed => ("domain-not-served", "The domain is not served"),
         };

@@ -69,7 +69,7 @@ pub async fn run<E: Endpoint>() -> ExitCode {
         adapter.call(event)
     }))
     .await;
-    start::ended(outcome)
+    start::exit_code(outcome)
 }
 
 /// A function with all it needs; without a service when the service is disabled.
@@ -110,7 +110,7 @@ impl<E: Endpoint> Function<E> {
                 Err(problem) => problem.into_response(&request_id),
             };
             response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            self.cors.decorate(request.headers(), &mut response);
+            self.cors.add_headers(request.headers(), &mut response);
             record_metrics(&response, began);
             response
         };

@@ -45,11 +45,11 @@ pub async fn run() -> ExitCode {
         }
     }))
     .await;
-    start::ended(outcome)
+    start::exit_code(outcome)
 }
 
 /// Nothing is to be repaired for a service that is off.
 async fn disabled() -> ExitCode {
     let nothing = |_: LambdaEvent<Value>| async { Ok::<_, std::convert::Infallible>(Report::default()) };
-    start::ended(lambda_runtime::run(service_fn(nothing)).await)
+    start::exit_code(lambda_runtime::run(service_fn(nothing)).await)
 }

@@ -81,7 +81,7 @@ pub fn start_telemetry(log: Log) {
 
 /// How the process ends when the runtime has.
 #[must_use]
-pub fn ended(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
+pub fn exit_code(outcome: Result<(), lambda_runtime::Error>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -213,8 +213,8 @@ impl Table {
     }
 }
 
-fn batches_of<T: Clone>(all: &[T], most: usize) -> Vec<Vec<T>> {
-    all.chunks(most).map(<[T]>::to_vec).collect()
+fn batches_of<T: Clone>(all: &[T], max: usize) -> Vec<Vec<T>> {
+    all.chunks(max).map(<[T]>::to_vec).collect()
 }
 
 async fn pause(tries: u32) {

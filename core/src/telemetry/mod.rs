@@ -83,7 +83,7 @@ where
         metrics::init(service.clone());
     }
     let spans = spans(&service).with_filter(targets.clone());
-    let daemon = xray::daemon().and_then(|address| Subsegments::to(&address).ok());
+    let daemon = xray::daemon_address().and_then(|address| Subsegments::to(&address).ok());
     let lines = LogLayer::new(style, service, write_line).with_filter(targets.clone());
     let registry = tracing_subscriber::registry().with(spans).with(lines).with(daemon.with_filter(targets));
     let _ = registry.try_init();

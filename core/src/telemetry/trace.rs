@@ -23,7 +23,7 @@ pub struct TraceContext {
 
 /// The text is no `traceparent`; to be dropped, as the standard asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoTraceparent;
+pub struct InvalidTraceparent;
 
 impl TraceContext {
     /// The beginning of a trace.
@@ -71,17 +71,17 @@ impl fmt::Display for TraceContext {
 }
 
 impl FromStr for TraceContext {
-    type Err = NoTraceparent;
+    type Err = InvalidTraceparent;
 
-    fn from_str(text: &str) -> Result<Self, NoTraceparent> {
+    fn from_str(text: &str) -> Result<Self, InvalidTraceparent> {
         let mut fields = text.split('-');
-        let mut next = |digits| fields.next().and_then(|field| hex(field, digits)).ok_or(NoTraceparent);
+        let mut next = |digits| fields.next().and_then(|field| hex(field, digits)).ok_or(InvalidTraceparent);
         let (version, trace, span, flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
         // Later versions may have more fields; version 0 has these.
         if version == 0xff || trace == 0 || span == 0 || (version == 0 && fields.next().is_some()) {
-            return Err(NoTraceparent);
+            return Err(InvalidTraceparent);
         }
-        let span = u64::try_from(span).map_err(|_| NoTraceparent)?;
+        let span = u64::try_from(span).map_err(|_| InvalidTraceparent)?;
         Ok(Self { trace, span, sampled: flags & 1 == 1 })
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-1",
             "00-+bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
         ] {
-            assert_eq!(bad.parse::<TraceContext>(), Err(NoTraceparent), "{bad}");
+            assert_eq!(bad.parse::<TraceContext>(), Err(InvalidTraceparent), "{bad}");
         }
     }
 

@@ -29,7 +29,7 @@ const HEADER: &str = "{\"format\":\"json\",\"version\":1}\n";
 const ANNOTATIONS: [&str; 7] = ["room", "domain", "user", "event.id", "version", "status", "function_request_id"];
 
 /// Where Lambda runs the daemon, `IP:port`. Not every runtime has the documented variable; all have the other two.
-pub(super) fn daemon() -> Option<String> {
+pub(super) fn daemon_address() -> Option<String> {
     let known = |name| std::env::var(name).ok();
     let apart = || Some(format!("{}:{}", known("_AWS_XRAY_DAEMON_ADDRESS")?, known("_AWS_XRAY_DAEMON_PORT")?));
     known("AWS_XRAY_DAEMON_ADDRESS").or_else(apart)

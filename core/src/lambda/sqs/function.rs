@@ -51,7 +51,7 @@ pub async fn run(event_type: EventType) -> ExitCode {
         }
     }))
     .await;
-    start::ended(outcome)
+    start::exit_code(outcome)
 }
 
 type FunctionWorker = Worker<DynamoLedger, MucRooms, Hosts, SqsQueue>;
