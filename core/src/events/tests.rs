@@ -168,7 +168,7 @@ fn bad_payloads_are_poison() {
         (group("id", json!(1)), "ill-typed: id is not a string"),
         (group("id", json!("")), "bad-address: id ''"),
         (group("id", json!("adhoc-1")), "bad-address: id 'adhoc-1': rooms"),
-        (group("chatId", json!("ADHOC-1")), "bad-address: chatId 'ADHOC-1'"),
+        (group("chatId", json!("adhoc-1")), "bad-address: chatId 'adhoc-1'"),
         (group("chatId", json!("")), "bad-address: chatId ''"),
         (group("chatId", json!(["c"])), "ill-typed: chatId"),
         (group("id", json!("x".repeat(201))), "bad-address: id 'xxx"),
