@@ -22,8 +22,8 @@ from support.wait import until
 from support.xmpp import Client
 
 START_TIMEOUT = 30.0
-COMPLAINT = re.compile(r"^\S+ +\S+\s+(error\t|warn\t.*(deprecated|legacy|Configuration warning)).*", re.MULTILINE)
-"""A line of Prosody's log that no sound server writes: an error, or that its configuration or a module of ours is outdated."""
+COMPLAINT = re.compile(r"^\S+ +\S+\s+(error\t|warn\t.*(deprecated|legacy|Configuration warning|non-existent global)).*", re.MULTILINE)
+"""A line of Prosody's log that no sound server writes: an error, or that something is outdated, or read and not there."""
 
 
 class Server:
