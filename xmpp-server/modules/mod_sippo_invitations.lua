@@ -54,14 +54,20 @@ module:hook("message/offline/handle", function (event)
 	return stored and true or nil;
 end, -0.9);
 
+--- Whether the user has stored any. By the count of them: to find the first, the store would look through all there is.
+local function holds_any(store, username, query)
+	if not store.summary then return true; end
+	local summary, err = store:summary(username, query);
+	if not summary then error(err or "the store failed"); end
+	return next(summary.counts) ~= nil;
+end
+
 module:hook("sippo-invitation-withdrawn", function (event)
-	local username, found = event.username, { with = invitations.with(event.room), limit = 1 };
+	local username, query = event.username, { with = invitations.with(event.room) };
 	withdrawn:set(mark_of(username, event.room), true);
 	for _, store in ipairs(stores) do
 		-- A deletion has the store count all that the user has the next time, so look first.
-		local rows, err = store:find(username, found);
-		if not rows then error(err or "the store failed"); end
-		if rows() and not store:delete(username, { with = found.with }) then error("the store failed"); end
+		if holds_any(store, username, query) and not store:delete(username, query) then error("the store failed"); end
 	end
 	module:fire_event("sippo-offline-changed", { username = username });
 end);
