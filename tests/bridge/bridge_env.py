@@ -57,16 +57,21 @@ class Message:
 class BridgeEnv:
     """Names of its own in the shared broker and fake AWS."""
 
-    amqp_url: str
-    password: str
+    broker: rabbitmq.Settings
     aws_port: int
     config_dir: Path
     folder: Path
     proxy: Proxy
-    broker_environment: dict[str, str] = field(default_factory=dict, repr=False)
-    """Of rabbitmqctl."""
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
     bridges: list[Bridge] = field(default_factory=list)
+
+    @property
+    def amqp_url(self) -> str:
+        return self.broker.url
+
+    @property
+    def password(self) -> str:
+        return self.broker.password
 
     @property
     def exchange(self) -> str:
@@ -150,8 +155,8 @@ class BridgeEnv:
 
     def ctl(self, *arguments: str) -> str:
         """Runs rabbitmqctl on the tests' broker; gives what it prints."""
-        done = subprocess.run([rabbitmq.CTL, "--quiet", *arguments], env=os.environ | self.broker_environment, check=True,
-                              timeout=90, capture_output=True, text=True)
+        done = subprocess.run(rabbitmq.ctl(self.broker, "--quiet", *arguments), check=True, timeout=90, capture_output=True, text=True,
+                              env=os.environ | self.broker.environment())
         return done.stdout
 
     def unacknowledged(self) -> int:

@@ -71,8 +71,7 @@ def config_dir(folder: Path) -> Path:
 @pytest.fixture
 def env(broker: rabbitmq.Settings, queues: fake_aws.Settings, config_dir: Path, folder: Path):
     """Queues, table, exchange of the test's own."""
-    env = BridgeEnv(broker.url, broker.password, queues.port, config_dir, folder, Proxy(queues.port),
-                    broker.environment())
+    env = BridgeEnv(broker, queues.port, config_dir, folder, Proxy(queues.port))
     env.prepare()
     yield env
     env.close()
