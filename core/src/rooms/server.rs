@@ -6,6 +6,7 @@ use super::model::{Grant, RoomSpec};
 use crate::{
     address::{RoomJid, UserJid},
     ledger::{Ordinal, RoomKind},
+    xmpp::not_admin,
 };
 
 /// Why the server did not do what it was asked to.
@@ -21,6 +22,9 @@ pub enum ServerError {
     /// ([`super::expired_by`]). A retry helps, and must not come sooner.
     #[error("the XMPP server did not answer ({0}); a retry may succeed")]
     Unanswered(String),
+    /// It refuses what only its admin may ask for. Retry helps once its configuration, or its version, is another.
+    #[error("{}", not_admin(.0))]
+    NotAdmin(String),
     /// It will not do it; no retry helps until something is changed.
     #[error("the XMPP server refuses it ({0}); correct the event at its source, or the server's configuration")]
     Refused(String),

@@ -45,7 +45,7 @@ pub enum RequestError {
     #[error("the XMPP server did not answer in time; see whether it is overloaded or stopped")]
     TimedOut,
     /// The server answered with a stanza error (RFC 6120, section 8.3).
-    #[error("the XMPP server answered {}", describe(.0))]
+    #[error("{}", answered(.0))]
     Stanza(Arc<StanzaError>),
     /// The server's answer makes no sense.
     #[error("the XMPP server's answer cannot be understood ({0}); see that its modules are of this release")]
@@ -66,6 +66,23 @@ impl RequestError {
     pub(super) fn is_session_loss(&self) -> bool {
         matches!(self, Self::SessionLost(_))
     }
+}
+
+fn answered(error: &StanzaError) -> String {
+    let what = describe(error);
+    match error.defined_condition {
+        DefinedCondition::Forbidden | DefinedCondition::NotAuthorized => not_admin(&what),
+        _ => format!("the XMPP server answered {what}"),
+    }
+}
+
+/// What to say when the server refuses what only its admin may ask for, as a Prosody does of a version in which an
+/// admin of the configuration is none on its components.
+pub(crate) fn not_admin(what: &str) -> String {
+    format!(
+        "the XMPP server does not take this service for its admin ({what}); see that xmpp.adminJid is its \
+         SIPPO_XMPP_ADMIN_JID, and that it is of a version known to work (it says at its start if it is not)"
+    )
 }
 
 fn describe(error: &StanzaError) -> String {

@@ -15,6 +15,7 @@ mod request;
 mod session;
 mod transport;
 
+pub(crate) use self::error::not_admin;
 pub use self::{
     client::{Timeouts, XmppClient},
     error::{ConnectError, RequestError},

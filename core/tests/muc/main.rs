@@ -51,6 +51,7 @@ fn kind_of(error: &ServerError) -> Value {
     match error {
         ServerError::RoomMissing => json!("room-missing"),
         ServerError::Unavailable(why) | ServerError::Unanswered(why) => json!(format!("unavailable: {why}")),
+        ServerError::NotAdmin(why) => json!(format!("not-admin: {why}")),
         ServerError::Refused(why) => json!(format!("refused: {why}")),
     }
 }

@@ -8,11 +8,21 @@ use crate::xmpp::RequestError;
 /// Of a request to a room.
 pub(super) fn server_error(error: &RequestError) -> ServerError {
     match error {
-        RequestError::Stanza(error) => stanza_error(error),
+        RequestError::Stanza(error) => room_error(error),
         // It was sent, and perhaps received.
         RequestError::SessionLost(_) | RequestError::TimedOut => ServerError::Unanswered(error.to_string()),
         // Nothing was sent: the server is down, or of another release. Both pass.
         other => ServerError::Unavailable(other.to_string()),
+    }
+}
+
+/// Of a stanza error to what the service asks of a room as a whole: to its admin the server allows all of it.
+pub(super) fn room_error(error: &StanzaError) -> ServerError {
+    match stanza_error(error) {
+        ServerError::Refused(what) if error.defined_condition == DefinedCondition::NotAllowed => {
+            ServerError::NotAdmin(what)
+        }
+        other => other,
     }
 }
 
@@ -37,9 +47,11 @@ pub(super) fn of_condition(kind: &ErrorType, condition: &DefinedCondition, text:
         C::BadRequest | C::JidMalformed | C::NotAcceptable | C::NotAllowed | C::PolicyViolation => {
             ServerError::Refused(what)
         }
+        // We are not the admin in the server's configuration, or not for this version of it: an operator mends that.
+        C::Forbidden | C::NotAuthorized => ServerError::NotAdmin(what),
         // The rest passes. remote-server-not-found: the domain's event has not been handled yet. service-unavailable,
-        // feature-not-implemented: a component or module is not loaded yet, or an operator loads it now that he sees
-        // the alarm. forbidden, not-authorized: we are not the admin in the server's configuration; the same.
+        // feature-not-implemented: a component or module is not loaded yet, or an operator loads it now that they see
+        // the alarm.
         _ => ServerError::Unavailable(what),
     }
 }
@@ -80,8 +92,13 @@ mod tests {
         let of = |kind, condition| of_condition(&kind, &condition, None);
         assert_eq!(of(ErrorType::Cancel, C::ItemNotFound), ServerError::RoomMissing);
         assert_eq!(of(ErrorType::Cancel, C::Gone { new_address: None }), ServerError::RoomMissing);
-        for condition in [C::RemoteServerNotFound, C::ServiceUnavailable, C::Forbidden, C::UndefinedCondition] {
+        for condition in [C::RemoteServerNotFound, C::ServiceUnavailable, C::UndefinedCondition] {
             assert!(matches!(of(ErrorType::Cancel, condition), ServerError::Unavailable(_)));
+        }
+        for condition in [C::Forbidden, C::NotAuthorized] {
+            let error = of(ErrorType::Auth, condition);
+            assert!(matches!(error, ServerError::NotAdmin(_)));
+            assert!(error.is_retryable(), "an operator mends it");
         }
         for condition in [C::InternalServerError, C::ResourceConstraint, C::NotAllowed] {
             assert!(matches!(of(ErrorType::Wait, condition), ServerError::Unavailable(_)));
@@ -89,5 +106,15 @@ mod tests {
         for condition in [C::NotAllowed, C::NotAcceptable, C::JidMalformed, C::BadRequest] {
             assert!(matches!(of(ErrorType::Modify, condition), ServerError::Refused(_)));
         }
+    }
+
+    #[test]
+    fn who_may_not_make_a_room_is_told_to_look_at_the_servers_configuration() {
+        let error =
+            StanzaError::new(ErrorType::Cancel, DefinedCondition::NotAllowed, "en", "Room creation is restricted");
+        let said = server_error(&RequestError::Stanza(error.into())).to_string();
+        assert!(said.starts_with("the XMPP server does not take this service for its admin ("), "{said}");
+        assert!(said.contains("Room creation is restricted"), "{said}");
+        assert!(said.contains("SIPPO_XMPP_ADMIN_JID"), "{said}");
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use self::{
     affiliations::AffiliationChange,
-    errors::{server_error, stanza_error},
+    errors::server_error,
     stanzas::{Destroy, Ensure, life},
 };
 use super::{
@@ -65,7 +65,7 @@ impl RoomServer for MucRooms {
         let request = Request::set(room.as_bare().clone(), Destroy { ended: life(ended), expires: expires(deadline) });
         match self.client.request(&request, deadline).await {
             Err(RequestError::Stanza(error)) if errors::means_absent(&error) => Ok(()),
-            Err(RequestError::Stanza(error)) => Err(stanza_error(&error)),
+            Err(RequestError::Stanza(error)) => Err(errors::room_error(&error)),
             result => result.map(drop).map_err(|error| server_error(&error)),
         }
     }
