@@ -7,7 +7,10 @@ local error, io, ipairs, math, os, prosody, require, string, tonumber =
 	Lua.error, Lua.io, Lua.ipairs, Lua.math, Lua.os, Lua.prosody, Lua.require, Lua.string, Lua.tonumber;
 
 local lfs = require "lfs";
+local nameprep = require "util.encodings".stringprep.nameprep;
+
 local admin_token = RunScript "modules/sippo_admin_token.lib.lua";
+local canonical_domain = RunScript "modules/sippo_domain.lib.lua".canonical;
 
 local function mend(...)
 	error(string.format(...), 0);
@@ -72,6 +75,16 @@ local function absolute(path)
 	return path:match("^/") and path or lfs.currentdir().."/"..path;
 end
 
+--- The domain, if it is spelt as it is served.
+local function domain(variable, name)
+	local canonical = canonical_domain(name);
+	if not canonical or canonical ~= nameprep(name) then
+		mend("SIPPO_XMPP_%s names the domain %s, which %s", variable, name,
+			canonical and "is served as "..canonical..": set it to that" or "is none: set it to one like a.example");
+	end
+	return name;
+end
+
 -- The platform's admin
 
 sippo_admin_token = token("ADMIN_TOKEN");
@@ -81,6 +94,7 @@ local admin_host = admin_jid:match("^[^@/%s]+@([^@/%s]+)$");
 if not admin_host then
 	mend("SIPPO_XMPP_ADMIN_JID is no bare JID: set it to something like sippo@sippo-admin.internal");
 end
+domain("ADMIN_JID", admin_host);
 sippo_admin_jid, admins = admin_jid, { admin_jid };
 
 -- Process
@@ -242,7 +256,7 @@ VirtualHost(admin_host) {
 	modules_enabled = { "quobis_virtualhosts" },
 	modules_disabled = { "s2s", "s2s_auth_certs", "offline" },
 };
-for _, domain in ipairs(list("STATIC_HOSTS", "")) do
-	VirtualHost(domain)(tenant_options);
-	Component("conference."..domain)("muc")(room_options);
+for _, name in ipairs(list("STATIC_HOSTS", "")) do
+	VirtualHost(domain("STATIC_HOSTS", name))(tenant_options);
+	Component("conference."..name)("muc")(room_options);
 end

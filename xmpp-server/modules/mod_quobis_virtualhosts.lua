@@ -11,6 +11,7 @@ local encodings = require "util.encodings";
 local json = require "util.json";
 
 local admin_token = module:require "sippo_admin_token";
+local canonical_domain = module:require "sippo_domain".canonical;
 local hook_global = module:require "sippo_global_hook";
 local hosts = module:require "sippo_hosts";
 
@@ -35,8 +36,8 @@ end
 
 --- The canonical form of a domain that may be a tenant, or nil and what is wrong with it.
 local function tenant_name(given)
-	local name = type(given) == "string" and encodings.stringprep.nameprep(given);
-	local ascii = name and name ~= "" and encodings.idna.to_ascii(name);
+	local name, ascii;
+	if type(given) == "string" then name, ascii = canonical_domain(given); end
 	if not ascii or #ascii > max_domain or name:find("[/@%s]") then
 		return nil, "Not a domain name: give one like a.example, at most "..max_domain.." bytes long";
 	end
@@ -85,8 +86,16 @@ local function create(event)
 	return answer(event, 201, { domain = domain });
 end
 
+--- A host that was made before names were canonical, by its name as it is.
+local function outdated_host(given)
+	local name = encodings.stringprep.nameprep(given);
+	local kind = name and name ~= canonical_domain(name) and hosts.kind(name);
+	return (kind == "dynamic" or kind == "broken") and name or nil;
+end
+
 local function delete(event, given)
 	local domain, problem = tenant_name(given);
+	domain = outdated_host(given) or domain;
 	if not domain then return refuse(event, 400, problem); end
 	local kind = hosts.kind(domain);
 	if not kind then

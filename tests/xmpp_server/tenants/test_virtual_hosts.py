@@ -12,7 +12,7 @@ import pytest
 from support.prosody import Server
 from support.tenants import serves
 from support.wait import until
-from support.xmpp import E, XmppError
+from support.xmpp import AuthFailed, E, XmppError
 
 ITEMS = "http://jabber.org/protocol/disco#items"
 
@@ -49,6 +49,53 @@ def test_list_is_sorted(new_server):
         server.create_host(domain)
     assert server.hosts_api("GET").json() == [
         {"domain": "a.example"}, {"domain": "b.example"}, {"domain": "c.a.example"}]
+
+
+@pytest.mark.parametrize("spelling", ["xn--bcher-kva.{}", "XN--Bcher-KVA.{}", "BÜCHER.{}", "bu\u0308cher.{}", "bücher\u3002{}"])
+def test_both_spellings_of_a_domain_are_one_tenant(server, unique_domain, spelling):
+    tail = unique_domain()
+    domain, other = f"bücher.{tail}", spelling.format(tail)
+    for name, status in ((other, 201), (domain, 200), (other, 200)):
+        answer = server.hosts_api("POST", json={"domain": name})
+        assert (answer.status_code, answer.json()) == (status, {"domain": domain})
+    assert [name for name in server.hosts() if tail in name] == [domain]
+    with server.user(f"alice@{domain}") as alice:
+        assert alice.jid.startswith(f"alice@{domain}/")
+        ascii_form = f"xn--bcher-kva.{tail}"
+        with pytest.raises(XmppError) as failure:
+            server.user(f"alice@{ascii_form}")
+        assert failure.value.condition == "host-unknown"
+        client = server.client(f"alice@{domain}", server.login_token(f"alice@{ascii_form}"))
+        with pytest.raises(AuthFailed):
+            client.connect()
+        assert server.hosts_api("DELETE", f"/{other}").status_code == 204
+        assert str(alice.wait_closed().condition) == "host-gone"
+    assert domain not in server.hosts()
+
+
+@pytest.mark.parametrize("name", ["xn--strae-oqa.example", "xn--abc.example", "a.xn--.example", "b.xn--a"])
+def test_an_ascii_form_that_stands_for_no_other_is_refused(server, name):
+    for answer in (server.hosts_api("POST", json={"domain": name}), server.hosts_api("DELETE", f"/{name}")):
+        assert answer.status_code == 400 and "error" in answer.json()
+    assert name not in server.hosts()
+
+
+def test_a_tenant_of_before_under_its_ascii_form_can_be_deleted(new_server):
+    """It was made when both spellings were tenants of their own."""
+    own = new_server().start()
+    own.create_host("bücher.example")
+    own.stop()
+    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as database:
+        insert = ("INSERT INTO prosody (host, user, store, key, type, value) SELECT host, 'xn--bcher-kva.example', store, key, type, "
+                  "value FROM prosody WHERE store = 'virtualhosts' AND user = 'bücher.example'")
+        assert database.execute(insert).rowcount > 0
+        database.commit()
+    own.start()
+    assert own.hosts() == ["bücher.example", "xn--bcher-kva.example"]
+    own.delete_host("xn--bcher-kva.example")
+    assert own.hosts() == ["bücher.example"]
+    own.delete_host("xn--bcher-kva.example")
+    assert own.hosts() == []
 
 
 def test_name_comes_back_canonical(server, unique_domain):
