@@ -10,8 +10,8 @@ local nameprep, idna = encodings.stringprep.nameprep, encodings.idna;
 
 local _M = {};
 
---- The canonical form of a domain and its ASCII form; nil if it is no domain, or has an A-label that its U-label does not
--- lead back to (some that only IDNA 2008 knows: preparation would make another domain of them).
+--- The canonical form of a domain and its ASCII form. Nil if it is no domain, or has an A-label to which its U-label
+-- does not lead back: some that only IDNA 2008 knows, preparation would make another domain of them.
 function _M.canonical(given)
 	local prepared = nameprep(given);
 	local ascii = prepared and prepared ~= "" and idna.to_ascii(prepared);
