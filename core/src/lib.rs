@@ -21,7 +21,7 @@ pub mod resync;
 pub mod rooms;
 pub mod table;
 pub mod telemetry;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod tls;
 pub mod xmpp;

@@ -1,7 +1,7 @@
 //! Every order in which the events of a domain and of a room of it can be handled, each request failing once after it took effect.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Mutex,
     time::Duration,
 };
@@ -11,7 +11,8 @@ use crate::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{MemoryLedger, RoomChange, RoomEvent, RoomKind},
-    rooms::{Grant, Invitation, Refusal, RoomSpec, ServerError},
+    rooms::{Refusal, ServerError},
+    testing::{MucService, RoomRequest, RoomScript},
 };
 
 const DOMAIN: &str = "new.test";
@@ -23,7 +24,7 @@ struct Server(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     served: bool,
-    rooms: BTreeMap<RoomJid, (Ordinal, BTreeSet<UserJid>)>,
+    muc: MucService,
     /// The request that is done and then told to have failed.
     failing: Option<u32>,
     requests: u32,
@@ -43,15 +44,6 @@ impl Server {
         change(&mut state);
         if state.fails() { Err(HostsError::Unavailable("injected".to_owned())) } else { Ok(()) }
     }
-
-    fn room<T>(&self, change: impl FnOnce(&mut State) -> Result<T, ServerError>) -> Result<T, ServerError> {
-        let mut state = self.0.lock().unwrap();
-        if !state.served {
-            return Err(ServerError::Unavailable("there is no such host".to_owned()));
-        }
-        let outcome = change(&mut state);
-        if state.fails() { Err(ServerError::Unavailable("injected".to_owned())) } else { outcome }
-    }
 }
 
 impl HostServer for &Server {
@@ -62,66 +54,23 @@ impl HostServer for &Server {
     async fn delete(&self, _: &str) -> Result<(), HostsError> {
         self.host(|state| {
             state.served = false;
-            state.rooms.clear();
+            state.muc.rooms.clear();
         })
     }
 }
 
-impl RoomServer for &Server {
-    async fn ensure(
-        &self,
-        room: &RoomJid,
-        spec: &RoomSpec,
-        ended: Option<&Ordinal>,
-        _: Instant,
-    ) -> Result<(), ServerError> {
-        self.room(|state| {
-            if state.rooms.get(room).is_none_or(|(life, _)| Some(life) <= ended) {
-                state.rooms.insert(room.clone(), (spec.life.clone(), BTreeSet::new()));
-            }
-            Ok(())
-        })
-    }
-
-    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, _: Instant) -> Result<(), ServerError> {
-        let outcome = self.room(|state| {
-            state.rooms.retain(|name, (life, _)| name != room || *life > *ended);
-            Ok(())
-        });
-        // A room of a host that is not there is not there.
-        if self.0.lock().unwrap().served { outcome } else { Ok(()) }
-    }
-
-    async fn grant(
-        &self,
-        room: &RoomJid,
-        grants: &[(UserJid, Grant)],
-        ended: Option<&Ordinal>,
-        _: Instant,
-    ) -> Result<Vec<Refusal>, ServerError> {
-        self.room(|state| {
-            let found = state.rooms.get_mut(room).filter(|found| Some(&found.0) > ended);
-            found.ok_or(ServerError::RoomMissing)?.1.extend(grants.iter().map(|(user, _)| user.clone()));
-            Ok(Vec::new())
-        })
-    }
-
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], _: Instant) -> Result<Vec<Refusal>, ServerError> {
-        self.room(|state| {
-            let found = state.rooms.get_mut(room).ok_or(ServerError::RoomMissing)?;
-            found.1.retain(|user| !users.contains(user));
-            Ok(Vec::new())
-        })
-    }
-
-    async fn invite(
-        &self,
-        _: &RoomJid,
-        _: RoomKind,
-        _: &[Invitation],
-        _: Instant,
-    ) -> Result<Vec<Refusal>, ServerError> {
-        self.room(|_| Ok(Vec::new()))
+impl RoomScript for &Server {
+    async fn answer(&self, room: &RoomJid, request: RoomRequest, _: Instant) -> Result<Vec<Refusal>, ServerError> {
+        let mut state = self.0.lock().unwrap();
+        if !state.served {
+            return match request {
+                // A room of a host that is not there is not there.
+                RoomRequest::Destroy(_) => Ok(Vec::new()),
+                _ => Err(ServerError::Unavailable("there is no such host".to_owned())),
+            };
+        }
+        let outcome = state.muc.apply(room, request);
+        if state.fails() { Err(ServerError::Unavailable("injected".to_owned())) } else { outcome.map(|()| Vec::new()) }
     }
 }
 
@@ -161,7 +110,11 @@ async fn handle(history: &[Happened], order: &[usize], failing: Option<u32>) -> 
     for _ in 0..100 {
         let Some(index) = pending.pop_front() else {
             let state = server.0.lock().unwrap();
-            return (state.served, state.rooms.get(&room).map(|(_, members)| members.clone()), state.requests);
+            return (
+                state.served,
+                state.muc.rooms.get(&room).map(|found| found.affiliations.keys().cloned().collect()),
+                state.requests,
+            );
         };
         let at = Ordinal::new(Version { epoch: 1, counter: index as u64 + 1 }, "event");
         let done = match history[index].clone() {

@@ -24,12 +24,14 @@ type Lists = ChatLists<XmppClient>;
 pub struct GetChatList(Lists);
 
 /// `PUT /sapi/xmpp/individualChatList/:jid`
-#[derive(Debug)]
-pub struct AddToChatList(Lists);
+pub type AddToChatList = ChangeChatList<true>;
 
 /// `DELETE /sapi/xmpp/individualChatList/:jid`
+pub type RemoveFromChatList = ChangeChatList<false>;
+
+/// Adds the contact of the path to the caller's list, or else removes it.
 #[derive(Debug)]
-pub struct RemoveFromChatList(Lists);
+pub struct ChangeChatList<const ADDS: bool>(Lists);
 
 impl Endpoint for GetChatList {
     const OPERATION: Operation = Operation::GetChatList;
@@ -44,8 +46,8 @@ impl Endpoint for GetChatList {
     }
 }
 
-impl Endpoint for AddToChatList {
-    const OPERATION: Operation = Operation::AddToChatList;
+impl<const ADDS: bool> Endpoint for ChangeChatList<ADDS> {
+    const OPERATION: Operation = if ADDS { Operation::AddToChatList } else { Operation::RemoveFromChatList };
 
     fn build(dependencies: &Dependencies) -> Self {
         Self(Lists::new(dependencies.xmpp_client()))
@@ -57,32 +59,15 @@ impl Endpoint for AddToChatList {
         contact: Option<&UserJid>,
         deadline: Instant,
     ) -> Result<Response<Body>, Problem> {
-        let contact = contact.ok_or_else(Problem::not_found)?;
-        self.0.add(&caller.jid, contact, deadline).await.map_err(into_problem)?;
+        let (user, contact) = (&caller.jid, contact.ok_or_else(Problem::not_found)?);
+        let change =
+            if ADDS { self.0.add(user, contact, deadline).await } else { self.0.remove(user, contact, deadline).await };
+        change.map_err(into_problem)?;
         Ok(no_content())
     }
 }
 
-impl Endpoint for RemoveFromChatList {
-    const OPERATION: Operation = Operation::RemoveFromChatList;
-
-    fn build(dependencies: &Dependencies) -> Self {
-        Self(Lists::new(dependencies.xmpp_client()))
-    }
-
-    async fn call(
-        &self,
-        caller: &Caller,
-        contact: Option<&UserJid>,
-        deadline: Instant,
-    ) -> Result<Response<Body>, Problem> {
-        let contact = contact.ok_or_else(Problem::not_found)?;
-        self.0.remove(&caller.jid, contact, deadline).await.map_err(into_problem)?;
-        Ok(no_content())
-    }
-}
-
-/// The answer to a call that failed, whose cause is logged, for the caller hears of it only in general. A failed connect was logged where it happened.
+/// Logs what the caller is told only in general. A failed connect was logged where it happened.
 fn into_problem(error: ChatListError) -> Problem {
     if let ChatListError::Unavailable(cause) = &error
         && !matches!(cause, RequestError::Connect(_))

@@ -8,7 +8,7 @@ use crate::{
     domains::DomainEvent,
     events::Version,
     ledger::{MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind},
-    testing::{Hosts, Rooms},
+    testing::{FakeHosts, FakeRooms},
 };
 
 fn at(counter: u64) -> Ordinal {
@@ -38,7 +38,7 @@ fn soon() -> Instant {
 
 #[tokio::test]
 async fn what_the_server_lost_is_back_and_what_people_made_stays() {
-    let (rooms, hosts) = (Rooms::default(), Hosts::default());
+    let (rooms, hosts) = (FakeRooms::default(), FakeHosts::default());
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     let domain = jid::DomainPart::new("example.test").unwrap().into_owned();
     let events = [DomainEvent { at: at(1), created: true }];
@@ -65,27 +65,27 @@ async fn what_the_server_lost_is_back_and_what_people_made_stays() {
 
 #[tokio::test]
 async fn one_room_that_fails_keeps_none_from_being_repaired() {
-    let rooms = Rooms::default();
+    let rooms = FakeRooms::default();
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     for id in ["broken", "team"] {
         drop(reconciler.apply(&room(id), &[created(1, &["alice"])], soon()).await);
     }
     rooms.wipe();
-    let report = Resync::new(&reconciler, &&Hosts::default()).run(soon()).await.unwrap();
+    let report = Resync::new(&reconciler, &&FakeHosts::default()).run(soon()).await.unwrap();
     assert_eq!((report.rooms, report.failed, report.complete), (2, 1, true));
     assert_eq!(rooms.members("team@").unwrap(), ["alice"]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_walk_without_time_goes_on_at_the_next_call() {
-    let rooms = Rooms::default();
+    let rooms = FakeRooms::default();
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     for counter in 1..=300 {
         drop(reconciler.apply(&room(&format!("team-{counter:03}")), &[created(counter, &["alice"])], soon()).await);
     }
     drop(reconciler.apply(&room("stuck"), &[created(400, &[])], soon()).await);
     rooms.wipe();
-    let hosts = Hosts::default();
+    let hosts = FakeHosts::default();
     // The room that hangs is in the first page, and takes all the time there is for more.
     let time = LIMIT + EXPIRY_GRACE + LIMIT + RESERVE / 2 + SECOND_LOOK;
     let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + time).await.unwrap();
@@ -98,11 +98,11 @@ async fn a_walk_without_time_goes_on_at_the_next_call() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_not_answered_is_looked_at_again_when_it_has_expired() {
-    let rooms = Rooms::default();
+    let rooms = FakeRooms::default();
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     reconciler.ledger().record(&room("late"), &[created(1, &["alice"])]).await.unwrap();
     let begun = Instant::now();
-    let report = Resync::new(&reconciler, &&Hosts::default()).run(begun + LIMIT * 3).await.unwrap();
+    let report = Resync::new(&reconciler, &&FakeHosts::default()).run(begun + LIMIT * 3).await.unwrap();
     assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
     assert_eq!(rooms.members("late@").unwrap(), ["alice"]);
     assert!(begun.elapsed() >= LIMIT + EXPIRY_GRACE, "{:?}", begun.elapsed());
@@ -110,11 +110,11 @@ async fn what_was_not_answered_is_looked_at_again_when_it_has_expired() {
 
 #[tokio::test(start_paused = true)]
 async fn a_short_time_is_used_as_well() {
-    let rooms = Rooms::default();
+    let rooms = FakeRooms::default();
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     reconciler.ledger().record(&room("team"), &[created(1, &["alice"])]).await.unwrap();
     let time = RESERVE + RESERVE;
-    let report = Resync::new(&reconciler, &&Hosts::default()).run(Instant::now() + time).await.unwrap();
+    let report = Resync::new(&reconciler, &&FakeHosts::default()).run(Instant::now() + time).await.unwrap();
     assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
     assert_eq!(rooms.members("team@").unwrap(), ["alice"]);
 }

@@ -183,31 +183,27 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             add_refusals(&mut failures, self.server.grant(room, &grants, ended, deadline).await?);
         }
         if !revocations.is_empty() {
-            for user in &revocations {
-                tracing::debug!("Kicking {user} from {room}");
-            }
-            let outcome = self.server.revoke(room, &revocations, deadline).await;
-            let warn = |member: &UserJid, error: &ServerError| {
-                tracing::warn!("Failed to revoke group membership of {member} from {room}: {error}");
-            };
-            match outcome {
-                Ok(refusals) => {
-                    for refusal in &refusals {
-                        warn(&refusal.user, &refusal.error);
-                    }
-                    add_refusals(&mut failures, refusals);
-                }
-                // Not this member's failure: the room is not there yet.
-                Err(ServerError::RoomMissing) => return Err(ServerError::RoomMissing),
-                Err(error) => {
-                    for member in &revocations {
-                        warn(member, &error);
-                    }
-                    return Err(error);
-                }
-            }
+            add_refusals(&mut failures, self.revoke(room, &revocations, deadline).await?);
         }
         Ok(failures)
+    }
+
+    /// Takes `users` out of the room, and logs for whom that failed.
+    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
+        for user in users {
+            tracing::debug!("Kicking {user} from {room}");
+        }
+        let outcome = self.server.revoke(room, users, deadline).await;
+        let warn = |member: &UserJid, error: &ServerError| {
+            tracing::warn!("Failed to revoke group membership of {member} from {room}: {error}");
+        };
+        match &outcome {
+            Ok(refusals) => refusals.iter().for_each(|refusal| warn(&refusal.user, &refusal.error)),
+            // Not these members' failure: the room is not there yet.
+            Err(ServerError::RoomMissing) => {}
+            Err(error) => users.iter().for_each(|member| warn(member, error)),
+        }
+        outcome
     }
 }
 

@@ -9,15 +9,10 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{Ordinal, RoomChange, RoomEvent, RoomKind},
+    testing::Affiliation,
 };
 
 use crate::sim::End;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    Owner,
-    Member,
-}
 
 /// Events in broker order, each with its room.
 pub(crate) struct History(pub(crate) Vec<(RoomJid, RoomEvent)>);
@@ -26,7 +21,7 @@ pub(crate) struct History(pub(crate) Vec<(RoomJid, RoomEvent)>);
 #[derive(Default)]
 struct Model {
     exists: bool,
-    roles: BTreeMap<UserJid, Role>,
+    affiliations: BTreeMap<UserJid, Affiliation>,
     /// Who is due an invitation: participants, not mere owners.
     invited: BTreeSet<UserJid>,
 }
@@ -37,12 +32,12 @@ impl Model {
             RoomChange::Created { owner, participants, .. } => {
                 self.exists = true;
                 self.add(participants);
-                self.roles.extend(owner.iter().map(|owner| (owner.clone(), Role::Owner)));
+                self.affiliations.extend(owner.iter().map(|owner| (owner.clone(), Affiliation::Owner)));
             }
             RoomChange::Destroyed => *self = Self::default(),
             RoomChange::Joined(users) => self.add(users),
             RoomChange::Left(users) => {
-                self.roles.retain(|user, _| !users.contains(user));
+                self.affiliations.retain(|user, _| !users.contains(user));
                 self.invited.retain(|user| !users.contains(user));
             }
         }
@@ -50,7 +45,7 @@ impl Model {
 
     fn add(&mut self, users: &BTreeSet<UserJid>) {
         for user in users {
-            self.roles.entry(user.clone()).or_insert(Role::Member);
+            self.affiliations.entry(user.clone()).or_insert(Affiliation::Member);
             self.invited.insert(user.clone());
         }
     }
@@ -102,15 +97,15 @@ impl History {
 
     pub(crate) fn check_rooms(&self, end: &End) -> Result<(), String> {
         for (room, model) in self.models() {
-            let (found, wanted) = (end.rooms.get(room), model.exists.then_some(&model.roles));
-            if found.map(|found| &found.roles) != wanted {
+            let (found, wanted) = (end.rooms.get(room), model.exists.then_some(&model.affiliations));
+            if found.map(|found| &found.affiliations) != wanted {
                 return Err(format!("{room} ended as {found:?}, not as {wanted:?}"));
             }
             let ended = self.0.iter().rfind(|(of, event)| of == room && event.change == RoomChange::Destroyed);
             if let (Some(found), Some((_, ended))) = (found, ended)
-                && found.life <= ended.at
+                && found.life.as_ref() <= Some(&ended.at)
             {
-                return Err(format!("{room} still has the archive of its life {}", found.life));
+                return Err(format!("{room} still has the archive of its life {:?}", found.life));
             }
         }
         Ok(())
@@ -122,7 +117,7 @@ impl History {
                 let since = self.interruptions(room, user).last();
                 let sent = end.invitations.iter().any(|(of, to, at)| of == room && to == user && Some(at) > since);
                 if !sent {
-                    return Err(format!("{user} was not invited to {room} in her last spell: {:?}", end.invitations));
+                    return Err(format!("{user} was not invited to {room} in their last spell: {:?}", end.invitations));
                 }
             }
         }

@@ -13,14 +13,15 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     ledger::{
-        ClaimTarget, DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomKind,
-        RoomState, Scope,
+        ClaimTarget, DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomState,
+        Scope,
     },
-    rooms::{CLAIM, Grant, Invitation, ReconcileError, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
+    rooms::{CLAIM, ReconcileError, Reconciler, Refusal, ServerError},
+    testing::{MucRoom, MucService, RoomRequest, RoomScript},
 };
 use tokio::time::Instant;
 
-use crate::history::{History, Role};
+use crate::history::History;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -28,26 +29,11 @@ pub(crate) enum Trouble {
     FailuresAndCrashes,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Room {
-    pub(crate) life: Ordinal,
-    pub(crate) roles: BTreeMap<UserJid, Role>,
-}
-
 /// What there is at the end.
 pub(crate) struct End {
-    pub(crate) rooms: BTreeMap<RoomJid, Room>,
+    pub(crate) rooms: BTreeMap<RoomJid, MucRoom>,
     pub(crate) invitations: Vec<(RoomJid, UserJid, Ordinal)>,
     pub(crate) steps: u32,
-}
-
-#[derive(Debug, Clone)]
-enum Request {
-    Ensure(RoomSpec, Option<Ordinal>),
-    Destroy(Ordinal),
-    Grant(Vec<(UserJid, Grant)>, Option<Ordinal>),
-    Revoke(Vec<UserJid>),
-    Invite(Vec<Invitation>),
 }
 
 type Reply = Arc<Mutex<Option<Result<(), ServerError>>>>;
@@ -55,15 +41,14 @@ type Reply = Arc<Mutex<Option<Result<(), ServerError>>>>;
 struct InFlight {
     handler: u32,
     room: RoomJid,
-    request: Request,
+    request: RoomRequest,
     reply: Reply,
 }
 
 struct World {
     rng: fastrand::Rng,
     failures: u32,
-    rooms: BTreeMap<RoomJid, Room>,
-    invitations: Vec<(RoomJid, UserJid, Ordinal)>,
+    muc: MucService,
     in_flight: Vec<InFlight>,
 }
 
@@ -75,36 +60,6 @@ impl World {
         fails
     }
 
-    fn apply(&mut self, room: &RoomJid, request: Request) -> Result<(), ServerError> {
-        match request {
-            Request::Ensure(spec, ended) => {
-                if self.rooms.get(room).is_none_or(|found| Some(&found.life) <= ended.as_ref()) {
-                    self.rooms.insert(room.clone(), Room { life: spec.life, roles: BTreeMap::new() });
-                }
-            }
-            Request::Destroy(ended) => self.rooms.retain(|name, found| name != room || found.life > ended),
-            Request::Grant(grants, ended) => {
-                let found = self.rooms.get_mut(room).filter(|found| Some(&found.life) > ended.as_ref());
-                let roles = &mut found.ok_or(ServerError::RoomMissing)?.roles;
-                for (user, grant) in grants {
-                    match grant {
-                        Grant::Owner => roles.insert(user, Role::Owner),
-                        Grant::AtLeastMember => Some(*roles.entry(user).or_insert(Role::Member)),
-                        Grant::ExactlyMember => roles.insert(user, Role::Member),
-                    };
-                }
-            }
-            Request::Revoke(users) => {
-                let roles = &mut self.rooms.get_mut(room).ok_or(ServerError::RoomMissing)?.roles;
-                roles.retain(|user, _| !users.contains(user));
-            }
-            Request::Invite(all) => {
-                self.invitations.extend(all.into_iter().map(|one| (room.clone(), one.to, one.since)));
-            }
-        }
-        Ok(())
-    }
-
     /// The server gets to one of the requests, in any order among handlers.
     fn deliver(&mut self) {
         let index = self.rng.usize(..self.in_flight.len());
@@ -112,8 +67,8 @@ impl World {
         let lost = || Err(ServerError::Unavailable("injected".to_owned()));
         let outcome = match (self.fails(), self.rng.bool()) {
             (true, true) => lost(),
-            (true, false) => self.apply(&room, request).and_then(|()| lost()),
-            (false, _) => self.apply(&room, request),
+            (true, false) => self.muc.apply(&room, request).and_then(|()| lost()),
+            (false, _) => self.muc.apply(&room, request),
         };
         *reply.lock().unwrap() = Some(outcome);
     }
@@ -130,52 +85,12 @@ struct SimServer {
     handler: u32,
 }
 
-impl SimServer {
-    async fn ask(&self, room: &RoomJid, request: Request) -> Result<(), ServerError> {
+impl RoomScript for SimServer {
+    async fn answer(&self, room: &RoomJid, request: RoomRequest, _: Instant) -> Result<Vec<Refusal>, ServerError> {
         let reply = Reply::default();
         let request = InFlight { handler: self.handler, room: room.clone(), request, reply: reply.clone() };
         lock(&self.world).in_flight.push(request);
-        poll_fn(|_| reply.lock().unwrap().take().map_or(Poll::Pending, Poll::Ready)).await
-    }
-}
-
-impl RoomServer for SimServer {
-    async fn ensure(
-        &self,
-        room: &RoomJid,
-        spec: &RoomSpec,
-        ended: Option<&Ordinal>,
-        _: Instant,
-    ) -> Result<(), ServerError> {
-        self.ask(room, Request::Ensure(spec.clone(), ended.cloned())).await
-    }
-
-    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, _: Instant) -> Result<(), ServerError> {
-        self.ask(room, Request::Destroy(ended.clone())).await
-    }
-
-    async fn grant(
-        &self,
-        room: &RoomJid,
-        grants: &[(UserJid, Grant)],
-        ended: Option<&Ordinal>,
-        _: Instant,
-    ) -> Result<Vec<Refusal>, ServerError> {
-        self.ask(room, Request::Grant(grants.to_vec(), ended.cloned())).await.map(|()| Vec::new())
-    }
-
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], _: Instant) -> Result<Vec<Refusal>, ServerError> {
-        self.ask(room, Request::Revoke(users.to_vec())).await.map(|()| Vec::new())
-    }
-
-    async fn invite(
-        &self,
-        room: &RoomJid,
-        _: RoomKind,
-        invitations: &[Invitation],
-        _: Instant,
-    ) -> Result<Vec<Refusal>, ServerError> {
-        self.ask(room, Request::Invite(invitations.to_vec())).await.map(|()| Vec::new())
+        poll_fn(|_| reply.lock().unwrap().take().map_or(Poll::Pending, Poll::Ready)).await.map(|()| Vec::new())
     }
 }
 
@@ -273,95 +188,125 @@ struct Handler {
     future: Pin<Box<dyn Future<Output = Outcome>>>,
 }
 
+/// A run: messages that wait, handlers at work, and the dead, whose messages come again.
+struct Simulation<'a> {
+    history: &'a History,
+    rng: fastrand::Rng,
+    world: Shared,
+    ledger: Arc<MemoryLedger>,
+    crashes: u32,
+    /// Messages to be handled, by the place of their event in the history. A duplicate is a message of its own.
+    pending: Vec<usize>,
+    active: Vec<Handler>,
+    dead: Vec<(u32, Vec<usize>)>,
+}
+
 /// Delivers the events of `history`, some of them twice, until every message is done.
 ///
-/// A message that failed or whose handler died comes again, once no request of that handler can still take
-/// effect. A duplicate is a message of its own.
+/// A message that failed or whose handler died comes again, once no request of that handler can still take effect.
 pub(crate) fn run(history: &History, seed: u64, trouble: Trouble) -> Result<End, String> {
     // Deadlines want a timer; none of them ever passes.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
-    let mut rng = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15);
-    let (mut crashes, failures) = match trouble {
-        Trouble::None => (0, 0),
-        Trouble::FailuresAndCrashes => (rng.u32(..4), rng.u32(..4)),
-    };
-    let world =
-        World { rng: rng.fork(), failures, rooms: BTreeMap::new(), invitations: Vec::new(), in_flight: Vec::new() };
-    let world: Shared = Arc::new(Mutex::new(world));
-    let inner = Arc::new(MemoryLedger::default());
-    let mut pending: Vec<usize> =
-        (0..history.0.len()).flat_map(|i| vec![i; 1 + usize::from(rng.u8(..4) == 0)]).collect();
-    let (mut active, mut dead) = (Vec::<Handler>::new(), Vec::<(u32, Vec<usize>)>::new());
+    let mut simulation = Simulation::new(history, seed, trouble);
     for steps in 0..100_000 {
-        let requests = lock(&world).in_flight.len();
+        simulation.bring_back_messages_of_the_dead();
+        if simulation.is_over() {
+            let MucService { rooms, invitations } = std::mem::take(&mut lock(&simulation.world).muc);
+            return Ok(End { rooms, invitations, steps });
+        }
+        simulation.step(steps);
+    }
+    Err("the messages never come to an end".to_owned())
+}
+
+impl<'a> Simulation<'a> {
+    fn new(history: &'a History, seed: u64, trouble: Trouble) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15);
+        let (crashes, failures) = match trouble {
+            Trouble::None => (0, 0),
+            Trouble::FailuresAndCrashes => (rng.u32(..4), rng.u32(..4)),
+        };
+        let world = World { rng: rng.fork(), failures, muc: MucService::default(), in_flight: Vec::new() };
+        let pending = (0..history.0.len()).flat_map(|i| vec![i; 1 + usize::from(rng.u8(..4) == 0)]).collect();
+        let (active, dead) = (Vec::new(), Vec::new());
+        let (world, ledger) = (Arc::new(Mutex::new(world)), Arc::default());
+        Self { history, rng, world, ledger, crashes, pending, active, dead }
+    }
+
+    /// Once none of their handler's requests is left.
+    fn bring_back_messages_of_the_dead(&mut self) {
+        let Self { dead, pending, world, .. } = self;
         dead.retain(|(id, messages)| {
-            let waits = lock(&world).in_flight.iter().any(|request| request.handler == *id);
+            let waits = lock(world).in_flight.iter().any(|request| request.handler == *id);
             if !waits {
                 pending.extend(messages);
             }
             waits
         });
-        if pending.is_empty() && active.is_empty() && dead.is_empty() {
-            let mut world = lock(&world);
-            let (rooms, invitations) = (std::mem::take(&mut world.rooms), std::mem::take(&mut world.invitations));
-            return Ok(End { rooms, invitations, steps });
-        }
-        match rng.u8(..10) {
-            0..=1 if active.len() < 3 && !pending.is_empty() => {
-                if active.is_empty() {
+    }
+
+    fn is_over(&self) -> bool {
+        self.pending.is_empty() && self.active.is_empty() && self.dead.is_empty()
+    }
+
+    fn step(&mut self, number: u32) {
+        let requests = lock(&self.world).in_flight.len();
+        match self.rng.u8(..10) {
+            0..=1 if self.active.len() < 3 && !self.pending.is_empty() => {
+                if self.active.is_empty() {
                     // Nobody alive holds a claim: let those of the dead expire.
                     SECONDS.set(SECONDS.get() + CLAIM.as_secs() + 1);
                 }
-                active.push(start(history, &mut pending, &mut rng, steps, &world, &inner));
+                let handler = self.start(number);
+                self.active.push(handler);
             }
-            2..=4 if requests > 0 => lock(&world).deliver(),
-            5 if crashes > 0 && !active.is_empty() && rng.u8(..8) == 0 => {
-                crashes -= 1;
-                let Handler { id, messages, .. } = active.swap_remove(rng.usize(..active.len()));
-                // Its last request may be lost, or may still arrive.
-                let arrives = rng.bool();
-                lock(&world).in_flight.retain(|request| request.handler != id || arrives);
-                dead.push((id, messages));
-            }
-            _ if !active.is_empty() => {
-                let index = rng.usize(..active.len());
-                let polled = active[index].future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-                if let Poll::Ready(results) = polled {
-                    let messages = active.swap_remove(index).messages;
-                    let failed = messages.iter().zip(results).filter(|(_, result)| result.is_err());
-                    pending.extend(failed.map(|(message, _)| *message));
-                }
-            }
+            2..=4 if requests > 0 => lock(&self.world).deliver(),
+            5 if self.crashes > 0 && !self.active.is_empty() && self.rng.u8(..8) == 0 => self.crash(),
+            _ if !self.active.is_empty() => self.poll(),
             _ => {}
         }
     }
-    Err("the messages never come to an end".to_owned())
-}
 
-/// A handler for a random message, and perhaps others of its room.
-fn start(
-    history: &History,
-    pending: &mut Vec<usize>,
-    rng: &mut fastrand::Rng,
-    id: u32,
-    world: &Shared,
-    inner: &Arc<MemoryLedger>,
-) -> Handler {
-    rng.shuffle(pending);
-    let mut messages = vec![pending.pop().expect("there is a message")];
-    let room = history.0[messages[0]].0.clone();
-    pending.retain(|message| {
-        let taken = messages.len() < 3 && history.0[*message].0 == room && rng.u8(..3) == 0;
-        if taken {
-            messages.push(*message);
+    /// A handler for a random message, and perhaps others of its room.
+    fn start(&mut self, id: u32) -> Handler {
+        let Self { history, rng, pending, .. } = self;
+        rng.shuffle(pending);
+        let mut messages = vec![pending.pop().expect("there is a message")];
+        let room = history.0[messages[0]].0.clone();
+        pending.retain(|message| {
+            let taken = messages.len() < 3 && history.0[*message].0 == room && rng.u8(..3) == 0;
+            if taken {
+                messages.push(*message);
+            }
+            !taken
+        });
+        let ledger = SimLedger { world: self.world.clone(), inner: self.ledger.clone() };
+        let server = SimServer { world: self.world.clone(), handler: id };
+        let reconciler = Reconciler::with_clock(ledger, server, clock);
+        let events: Vec<RoomEvent> = messages.iter().map(|message| history.0[*message].1.clone()).collect();
+        let deadline = Instant::now() + Duration::from_hours(1);
+        let future = Box::pin(async move { reconciler.apply(&room, &events, deadline).await });
+        Handler { id, messages, future }
+    }
+
+    /// Lets a handler die. Its last request may be lost, or may still arrive.
+    fn crash(&mut self) {
+        self.crashes -= 1;
+        let Handler { id, messages, .. } = self.active.swap_remove(self.rng.usize(..self.active.len()));
+        let arrives = self.rng.bool();
+        lock(&self.world).in_flight.retain(|request| request.handler != id || arrives);
+        self.dead.push((id, messages));
+    }
+
+    /// Lets a handler go on.
+    fn poll(&mut self) {
+        let index = self.rng.usize(..self.active.len());
+        let polled = self.active[index].future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(results) = polled {
+            let messages = self.active.swap_remove(index).messages;
+            let failed = messages.iter().zip(results).filter(|(_, result)| result.is_err());
+            self.pending.extend(failed.map(|(message, _)| *message));
         }
-        !taken
-    });
-    let ledger = SimLedger { world: world.clone(), inner: inner.clone() };
-    let reconciler = Reconciler::with_clock(ledger, SimServer { world: world.clone(), handler: id }, clock);
-    let events: Vec<RoomEvent> = messages.iter().map(|message| history.0[*message].1.clone()).collect();
-    let deadline = Instant::now() + Duration::from_hours(1);
-    let future = Box::pin(async move { reconciler.apply(&room, &events, deadline).await });
-    Handler { id, messages, future }
+    }
 }

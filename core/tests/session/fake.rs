@@ -111,6 +111,22 @@ impl Fake {
 const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 const STREAM_ERROR: &str = "<stream:error xmlns:stream='http://etherx.jabber.org/streams'><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>";
 
+/// One client's connection.
+struct Connection<'a> {
+    ws: WebSocketStream<TcpStream>,
+    fault: Fault,
+    /// How many connections there were before.
+    number: usize,
+    logins: &'a AtomicUsize,
+    traces: &'a Mutex<Vec<String>>,
+    /// Stream headers so far.
+    opened: usize,
+    /// Requests that were answered.
+    answered: usize,
+    /// Answers that wait for others.
+    held: Vec<String>,
+}
+
 async fn serve(
     mut tcp: TcpStream,
     fault: Fault,
@@ -137,72 +153,10 @@ async fn serve(
         }
         Ok(response)
     };
-    let mut ws = accept_hdr_async(tcp, accept).await.ok()?;
-    let mut opened = 0;
-    let mut answers = Answers::default();
-    let mut offered = false;
-    while let Some(Ok(Message::Text(frame))) =
-        next(&mut ws, fault == Fault::TalksButAnswersOnce && answers.given > 0).await
-    {
-        if fault == Fault::NotXml {
-            send(&mut ws, "{\"hello\": 1}").await?;
-        } else if frame.starts_with("<open") {
-            opened += 1;
-            if fault == Fault::StreamErrorAtOpen {
-                send(&mut ws, &format!("<open xmlns='{FRAMING}' from='a.test' version='1.0'/>")).await?;
-                send(&mut ws, STREAM_ERROR).await?;
-                return None;
-            }
-            if fault == Fault::ObjectsToPipelining && opened == 1 {
-                // Whoever writes before the offer is shown the door.
-                let early = tokio::time::timeout(std::time::Duration::from_millis(100), ws.next()).await;
-                if early.is_ok() {
-                    return None;
-                }
-            }
-            send(&mut ws, &format!("<open xmlns='{FRAMING}' from='a.test' id='s{opened}' version='1.0'/>")).await?;
-            let offer = if opened == 1 {
-                "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>"
-            } else {
-                "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-            };
-            send(
-                &mut ws,
-                &format!("<stream:features xmlns:stream='http://etherx.jabber.org/streams'>{offer}</stream:features>"),
-            )
-            .await?;
-            offered = true;
-        } else if frame.starts_with("<auth") {
-            assert!(offered || fault != Fault::ObjectsToPipelining);
-            if fault == Fault::NotAuthorized {
-                send(&mut ws, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>").await?;
-            } else {
-                send(&mut ws, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>").await?;
-            }
-        } else if frame.contains("xmpp-bind") {
-            if fault != Fault::NoBind {
-                logins.fetch_add(1, Ordering::SeqCst);
-                send(&mut ws, "<iq xmlns='jabber:client' type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@a.test/r</jid></bind></iq>").await?;
-            }
-        } else if frame.starts_with("<message") && fault == Fault::BouncesMessages {
-            let (id, to) = (attribute(&frame, "id")?, attribute(&frame, "to")?);
-            let forged = id.parse::<usize>().ok()?.wrapping_sub(1);
-            for (id, from) in [(forged.to_string(), "mallory@b.test"), (id, to.as_str())] {
-                let error =
-                    "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
-                send(
-                    &mut ws,
-                    &format!("<message xmlns='jabber:client' type='error' id='{id}' from='{from}'>{error}</message>"),
-                )
-                .await?;
-            }
-        } else if frame.starts_with("<iq") {
-            traces.lock().unwrap().extend(attribute(&frame, "id"));
-            while fault == Fault::SlowUntilNextLogin && answers.given > 0 && logins.load(Ordering::SeqCst) < 2 {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-            }
-            answer(&mut ws, fault, number, &frame, &mut answers).await?;
-        }
+    let ws = accept_hdr_async(tcp, accept).await.ok()?;
+    let mut connection = Connection { ws, fault, number, logins, traces, opened: 0, answered: 0, held: Vec::new() };
+    while let Some(Ok(Message::Text(frame))) = connection.next().await {
+        connection.take(&frame).await?;
     }
     None
 }
@@ -214,74 +168,135 @@ fn attribute(frame: &str, name: &str) -> Option<String> {
     quoted('\'').or_else(|| quoted('"')).map(str::to_owned)
 }
 
-/// How far a connection's requests have come.
-#[derive(Default)]
-struct Answers {
-    given: usize,
-    held: Vec<String>,
-}
+impl Connection<'_> {
+    /// Does with a frame what the fault says; `None` ends the connection.
+    async fn take(&mut self, frame: &str) -> Option<()> {
+        if self.fault == Fault::NotXml {
+            self.send("{\"hello\": 1}").await
+        } else if frame.starts_with("<open") {
+            self.open_stream().await
+        } else if frame.starts_with("<auth") {
+            assert!(self.opened > 0 || self.fault != Fault::ObjectsToPipelining);
+            self.send(if self.fault == Fault::NotAuthorized {
+                "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"
+            } else {
+                "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+            })
+            .await
+        } else if frame.contains("xmpp-bind") {
+            self.bind().await
+        } else if frame.starts_with("<message") && self.fault == Fault::BouncesMessages {
+            self.bounce(frame).await
+        } else if frame.starts_with("<iq") {
+            self.traces.lock().unwrap().extend(attribute(frame, "id"));
+            let waits = self.fault == Fault::SlowUntilNextLogin && self.answered > 0;
+            while waits && self.logins.load(Ordering::SeqCst) < 2 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+            self.answer(frame).await
+        } else {
+            Some(())
+        }
+    }
 
-/// Does with a request what `fault` says; `None` ends the connection.
-async fn answer(
-    ws: &mut WebSocketStream<TcpStream>,
-    fault: Fault,
-    number: usize,
-    frame: &str,
-    answers: &mut Answers,
-) -> Option<()> {
-    let id = attribute(frame, "id")?;
-    // As a server does, in the name of whom it was sent to.
-    let from = if frame.contains("to='") || frame.contains("to=\"") { " from='a.test'" } else { "" };
-    let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}'{from}/>");
-    match fault {
-        Fault::StreamErrorAtRequest => {
-            send(ws, STREAM_ERROR).await?;
+    async fn open_stream(&mut self) -> Option<()> {
+        if self.fault == Fault::StreamErrorAtOpen {
+            self.send(&format!("<open xmlns='{FRAMING}' from='a.test' version='1.0'/>")).await?;
+            self.send(STREAM_ERROR).await?;
             return None;
         }
-        Fault::DropsFirstConnection if number == 0 => return None,
-        Fault::SilentAfterLogin => {}
-        Fault::SilentAfterFirstAnswer | Fault::TalksButAnswersOnce if answers.given > 0 => {}
-        Fault::AnswersReversed => {
-            answers.held.push(answer);
-            if answers.held.len() == 100 {
-                for answer in answers.held.drain(..).rev() {
-                    send(ws, &answer).await?;
+        if self.fault == Fault::ObjectsToPipelining && self.opened == 0 {
+            // Whoever writes before the offer is shown the door.
+            let early = tokio::time::timeout(std::time::Duration::from_millis(100), self.ws.next()).await;
+            if early.is_ok() {
+                return None;
+            }
+        }
+        self.opened += 1;
+        let opened = self.opened;
+        self.send(&format!("<open xmlns='{FRAMING}' from='a.test' id='s{opened}' version='1.0'/>")).await?;
+        let offer = if opened == 1 {
+            "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms>"
+        } else {
+            "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+        };
+        let features = "stream:features xmlns:stream='http://etherx.jabber.org/streams'";
+        self.send(&format!("<{features}>{offer}</stream:features>")).await
+    }
+
+    async fn bind(&mut self) -> Option<()> {
+        if self.fault != Fault::NoBind {
+            self.logins.fetch_add(1, Ordering::SeqCst);
+            let bound = "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>a@a.test/r</jid></bind>";
+            self.send(&format!("<iq xmlns='jabber:client' type='result' id='bind'>{bound}</iq>")).await?;
+        }
+        Some(())
+    }
+
+    async fn bounce(&mut self, frame: &str) -> Option<()> {
+        let (id, to) = (attribute(frame, "id")?, attribute(frame, "to")?);
+        let forged = id.parse::<usize>().ok()?.wrapping_sub(1);
+        let error = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+        for (id, from) in [(forged.to_string(), "mallory@b.test"), (id, to.as_str())] {
+            let head = format!("<message xmlns='jabber:client' type='error' id='{id}' from='{from}'>");
+            self.send(&format!("{head}{error}</message>")).await?;
+        }
+        Some(())
+    }
+
+    async fn answer(&mut self, frame: &str) -> Option<()> {
+        let id = attribute(frame, "id")?;
+        // As a server does, in the name of whom it was sent to.
+        let from = if frame.contains("to='") || frame.contains("to=\"") { " from='a.test'" } else { "" };
+        let answer = format!("<iq xmlns='jabber:client' type='result' id='{id}'{from}/>");
+        let error = |from: &str, condition: &str| {
+            let condition = format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>");
+            format!(
+                "<iq xmlns='jabber:client' type='error' id='{id}'{from}><error type='cancel'>{condition}</error></iq>"
+            )
+        };
+        match self.fault {
+            Fault::StreamErrorAtRequest => {
+                self.send(STREAM_ERROR).await?;
+                return None;
+            }
+            Fault::DropsFirstConnection if self.number == 0 => return None,
+            Fault::SilentAfterLogin => {}
+            Fault::SilentAfterFirstAnswer | Fault::TalksButAnswersOnce if self.answered > 0 => {}
+            Fault::AnswersReversed => {
+                self.held.push(answer);
+                if self.held.len() == 100 {
+                    for answer in std::mem::take(&mut self.held).into_iter().rev() {
+                        self.send(&answer).await?;
+                    }
+                }
+            }
+            Fault::StanzaError => self.send(&error(from, "item-not-found")).await?,
+            _ => {
+                if self.fault == Fault::ForgedAnswers {
+                    self.send(&error(" from='mallory@b.test'", "conflict")).await?;
+                }
+                self.answered += 1;
+                self.send(&answer).await?;
+            }
+        }
+        Some(())
+    }
+
+    /// The next frame from the client; meanwhile, if it is to talk, a message every few milliseconds.
+    async fn next(&mut self) -> Option<Result<Message, tokio_tungstenite::tungstenite::Error>> {
+        while self.fault == Fault::TalksButAnswersOnce && self.answered > 0 {
+            match tokio::time::timeout(std::time::Duration::from_millis(5), self.ws.next()).await {
+                Ok(frame) => return frame,
+                Err(_) => {
+                    self.send("<message xmlns='jabber:client' from='a.test'><body>hello</body></message>").await?;
                 }
             }
         }
-        Fault::StanzaError => {
-            send(ws, &format!("<iq xmlns='jabber:client' type='error' id='{id}'{from}><error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>")).await?;
-        }
-        _ => {
-            if fault == Fault::ForgedAnswers {
-                let forged = format!(
-                    "<iq xmlns='jabber:client' type='error' id='{id}' from='mallory@b.test'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
-                );
-                send(ws, &forged).await?;
-            }
-            answers.given += 1;
-            send(ws, &answer).await?;
-        }
+        self.ws.next().await
     }
-    Some(())
-}
 
-/// The next frame from the client; meanwhile, if it is to talk, a message every few milliseconds.
-async fn next(
-    ws: &mut WebSocketStream<TcpStream>,
-    talks: bool,
-) -> Option<Result<Message, tokio_tungstenite::tungstenite::Error>> {
-    loop {
-        if !talks {
-            return ws.next().await;
-        }
-        match tokio::time::timeout(std::time::Duration::from_millis(5), ws.next()).await {
-            Ok(frame) => return frame,
-            Err(_) => send(ws, "<message xmlns='jabber:client' from='a.test'><body>hello</body></message>").await?,
-        }
+    async fn send(&mut self, frame: &str) -> Option<()> {
+        self.ws.send(Message::text(frame)).await.ok()
     }
-}
-
-async fn send(ws: &mut WebSocketStream<TcpStream>, frame: &str) -> Option<()> {
-    ws.send(Message::text(frame)).await.ok()
 }

@@ -15,7 +15,8 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind},
-    rooms::{Grant, Invitation, MucRooms, Reconciler, Refusal, RoomServer, RoomSpec, ServerError},
+    rooms::{MucRooms, Reconciler, Refusal, ServerError},
+    testing::{RoomRequest, RoomScript},
     xmpp::{Timeouts, XmppClient},
 };
 use tokio::time::Instant as Deadline;
@@ -32,45 +33,19 @@ struct Watched {
     granted: Arc<Mutex<Option<Instant>>>,
 }
 
-impl RoomServer for Watched {
-    async fn ensure(
+impl RoomScript for Watched {
+    async fn answer(
         &self,
         room: &RoomJid,
-        spec: &RoomSpec,
-        ended: Option<&Ordinal>,
-        deadline: Deadline,
-    ) -> Result<(), ServerError> {
-        self.rooms.ensure(room, spec, ended, deadline).await
-    }
-
-    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Deadline) -> Result<(), ServerError> {
-        self.rooms.destroy(room, ended, deadline).await
-    }
-
-    async fn grant(
-        &self,
-        room: &RoomJid,
-        grants: &[(UserJid, Grant)],
-        ended: Option<&Ordinal>,
+        request: RoomRequest,
         deadline: Deadline,
     ) -> Result<Vec<Refusal>, ServerError> {
-        let outcome = self.rooms.grant(room, grants, ended, deadline).await;
-        *self.granted.lock().expect("nobody panics with it") = Some(Instant::now());
+        let grants = matches!(request, RoomRequest::Grant(..));
+        let outcome = request.pass_on(&self.rooms, room, deadline).await;
+        if grants {
+            *self.granted.lock().expect("nobody panics with it") = Some(Instant::now());
+        }
         outcome
-    }
-
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Deadline) -> Result<Vec<Refusal>, ServerError> {
-        self.rooms.revoke(room, users, deadline).await
-    }
-
-    async fn invite(
-        &self,
-        room: &RoomJid,
-        kind: RoomKind,
-        invitations: &[Invitation],
-        deadline: Deadline,
-    ) -> Result<Vec<Refusal>, ServerError> {
-        self.rooms.invite(room, kind, invitations, deadline).await
     }
 }
 

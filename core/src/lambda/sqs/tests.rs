@@ -16,7 +16,7 @@ use crate::{
     events::{EventType, Poison, StampedEvent, Version},
     ledger::{DomainRegister, Ledger, MemoryLedger, Ordinal},
     rooms::Reconciler,
-    testing::{Hosts, Rooms},
+    testing::{FakeHosts, FakeRooms},
 };
 
 #[derive(Debug, Default)]
@@ -48,13 +48,13 @@ impl Queue for &RecordingQueue {
 
 #[derive(Default)]
 struct World {
-    rooms: Rooms,
-    hosts: Hosts,
+    rooms: FakeRooms,
+    hosts: FakeHosts,
     queue: RecordingQueue,
 }
 
 impl World {
-    fn worker(&self) -> Worker<MemoryLedger, &Rooms, &Hosts, &RecordingQueue> {
+    fn worker(&self) -> Worker<MemoryLedger, &FakeRooms, &FakeHosts, &RecordingQueue> {
         Worker {
             reconciler: Reconciler::new(MemoryLedger::default(), &self.rooms),
             hosts: &self.hosts,
