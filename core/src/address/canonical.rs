@@ -2,7 +2,8 @@
 
 use jid::{DomainPart, NodePart};
 
-/// Longest escaped localpart, in bytes.
+/// Longest escaped localpart, in bytes. RFC 7622 allows 1,023, but a key of the ledger (1,024) has to hold a localpart
+/// with its domain, and more.
 pub const MAX_LOCALPART: usize = 200;
 
 /// Why a name cannot be an address here.

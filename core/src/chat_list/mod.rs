@@ -1,8 +1,8 @@
 //! The individual chat list: which one-to-one chats a user keeps open.
 //!
-//! It lives on the XMPP server, in her roster (RFC 6121): an entry is a roster item in the roster
-//! group [`GROUP`]. So her connected clients see every change as a roster push, and what else a
-//! roster item carries stays hers.
+//! It lives on the XMPP server, in their roster (RFC 6121): an entry is a roster item in the roster
+//! group [`GROUP`]. So their connected clients see every change as a roster push, and what else a
+//! roster item carries stays theirs.
 
 mod rosters;
 
@@ -15,7 +15,7 @@ use crate::{address::UserJid, xmpp::RequestError};
 /// The roster group that makes an item an entry.
 pub const GROUP: &str = "individualChatList";
 
-/// Most entries a list may have.
+/// Most entries a list may have. The server reads and answers a roster in one piece; one of this size is some 500 kB.
 pub const MAX_ENTRIES: u32 = 5_000;
 
 /// Why a chat list could not be read or changed.

@@ -88,7 +88,7 @@ impl Rosters for XmppClient {
         let answer = self.request(&Request::get(user.as_bare().clone(), all), deadline).await?;
         let Some(answer) = answer else { return Ok(Vec::new()) };
         // Not as a typed roster: the server takes names of newer Unicode than our JIDs do, and one such
-        // contact, in whatever group, must not cost the user her whole list.
+        // contact, in whatever group, must not cost the user their whole list.
         let in_group =
             |item: &&Element| item.children().any(|child| child.is("group", ns::ROSTER) && child.text() == group);
         let items = answer.children().filter(|child| child.is("item", ns::ROSTER)).filter(in_group);

@@ -23,13 +23,16 @@ use crate::{
     rooms::{ReconcileError, Reconciler, RoomServer},
 };
 
-/// Most rounds of one pass; more only if events of the domain keep coming.
+/// Most rounds of one pass. A pass that meets nobody else needs one, and each further one means that another event of the
+/// domain came meanwhile: a domain for which they keep coming must not keep its handler, and the batch, for good.
 const MAX_ROUNDS: u32 = 16;
 
-/// What is read of the ledger at a time when rooms are restored.
+/// What is read of the ledger at a time when rooms are restored: a page is some kilobytes, and is restored before the
+/// next is read.
 const PAGE: usize = 200;
 
-/// Rooms that are restored at a time.
+/// Rooms that are restored at a time: enough to hide the ledger's round trips, few enough that the XMPP server, which
+/// does one thing at a time, has time for others.
 const ROOMS_AT_A_TIME: usize = 8;
 
 /// An event about a domain.

@@ -245,7 +245,7 @@ async fn claims_of_members(ledger: &impl Ledger) {
     assert!(!claim(None, start).await, "a claim holds");
     assert!(claim(None, start + minute).await, "and expires");
     ledger.release(&room, &target, start + minute).await.expect("the ledger answers");
-    assert!(!claim(None, start + minute).await, "nobody gives back a claim that is no longer hers");
+    assert!(!claim(None, start + minute).await, "nobody gives back a claim that is no longer theirs");
     ledger.release(&room, &target, start + minute * 2).await.expect("the ledger answers");
     assert!(claim(None, start + minute).await, "what was given back can be claimed");
     ledger.mark_invited(&room, &user("a"), &at(10)).await.expect("the ledger answers");

@@ -58,7 +58,7 @@ pub struct Creation {
     pub kind: RoomKind,
     /// Its name, for people.
     pub name: Option<String>,
-    /// Its owner. She is invited only if she is among the participants as well.
+    /// Its owner. They are invited only if they are among the participants as well.
     pub owner: Option<UserJid>,
     /// Its members.
     pub participants: BTreeSet<UserJid>,
@@ -71,13 +71,13 @@ pub struct Creation {
 /// What changed about one member since the creations.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemberRecord {
-    /// Her newest joining.
+    /// Their newest joining.
     pub joined: Option<Ordinal>,
-    /// Her newest leaving.
+    /// Their newest leaving.
     pub left: Option<Ordinal>,
-    /// The event for which she was last invited.
+    /// The event for which they were last invited.
     pub invited: Option<Ordinal>,
-    /// Until when a handler has her invitation to itself.
+    /// Until when a handler has their invitation to itself.
     pub claimed: Option<SystemTime>,
 }
 

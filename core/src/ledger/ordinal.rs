@@ -21,7 +21,8 @@ pub struct Ordinal {
     pub event: Arc<str>,
 }
 
-/// Longest event id of an ordinal, in bytes.
+/// Longest event id of an ordinal, in bytes: a quarter of what a table's sort key may have, which holds version
+/// and prefix as well.
 pub const MAX_EVENT: usize = 256;
 
 /// Not `epoch.counter/id`.

@@ -96,7 +96,7 @@ pub trait Ledger {
     /// Notes that `user` was invited for the event `since`, if that is newer, and ends the claim.
     ///
     /// # Errors
-    /// [`LedgerError`]; she may be invited again.
+    /// [`LedgerError`]; they may be invited again.
     fn mark_invited(
         &self,
         room: &RoomJid,

@@ -8,10 +8,10 @@
 //!
 //! So order still does not matter, for what goes makes no difference whatever is yet to come:
 //! - a list not newer than the room's end, once both are old: an end only grows, and the list stays dead;
-//! - a member's record, once it and the end are old, whose joining and invitation are not newer than her leaving or
-//!   the end, and whom no list newer than the end names. She is out, with the record and without. A
-//!   joining to come is newer than her leaving; it makes her a member with an invitation due, in either
-//!   case. A joining that was not interrupted stays, even if no creation came yet: it would count;
+//! - a member's record, once it and the end are old, whose joining and invitation are not newer than their leaving or
+//!   the end, and whom no list newer than the end names. They are out, with the record and without. A
+//!   joining to come is newer than their leaving; it makes them a member with an invitation due, in either
+//!   case. A joining that nothing ended stays, even if no creation came yet: it would count;
 //! - the end, once it is old and nothing is left that it might keep dead.
 //!
 //! A reader does not read all items at one moment. Were the end to go right after the lists, a reader that
@@ -30,10 +30,11 @@ use std::{
 use super::{model::RoomState, ordinal::Ordinal};
 use crate::address::UserJid;
 
-/// How long after its last writing something may be forgotten. Longer than any event is handled.
+/// How long after its last writing something may be forgotten: the 21 days for which events are handled, and nine more.
 pub const RETENTION: Duration = Duration::from_hours(30 * 24);
 
-/// How long an end stays when all that it ended is forgotten. Longer than any handler lives.
+/// How long an end stays when all that it ended is forgotten. Longer than any handler lives: a function has 15 minutes
+/// at most.
 pub const END_GRACE: Duration = Duration::from_hours(1);
 
 /// A part of what is recorded of a room.
@@ -102,7 +103,7 @@ impl TimestampedRoom {
         Pruning::Forget(old.map(|(part, _)| part).filter(|part| goes(part)).cloned().collect())
     }
 
-    /// Whether nothing in `user`'s record is newer than what interrupted it.
+    /// Whether nothing in `user`'s record is newer than what ended the membership.
     fn is_spent(&self, user: &UserJid) -> bool {
         let ended_at = self.state.membership_ended_at(user);
         let spent = |at: &Option<Ordinal>| at.as_ref() <= ended_at;

@@ -25,10 +25,11 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// What is read of the ledger at a time.
+/// What is read of the ledger at a time: a page is some kilobytes, and a walk stops between two of them.
 const PAGE: usize = 200;
 
-/// Rooms, or domains, that are repaired at a time.
+/// Rooms, or domains, that are repaired at a time: enough to hide the ledger's round trips, few enough that the XMPP
+/// server, which does one thing at a time, has time for others.
 const AT_A_TIME: usize = 8;
 
 /// The time that one room or domain may take: a room that hangs must not keep the walk from the others, but while the XMPP

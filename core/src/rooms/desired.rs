@@ -37,7 +37,7 @@ impl RoomState {
 
     /// What `user` should be, given that the room exists.
     ///
-    /// The newest of her record and the creations that list her decides, if it is newer than the end.
+    /// The newest of their record and the creations that list them decides, if it is newer than the end.
     #[must_use]
     pub fn membership(&self, user: &UserJid) -> Membership {
         let ended_at = self.membership_ended_at(user);
@@ -64,8 +64,8 @@ impl RoomState {
         listed.chain(self.members.keys()).collect()
     }
 
-    /// The event for which `user` is due an invitation; `None` if she is no member, or was invited since
-    /// her membership was last interrupted.
+    /// The event for which `user` is due an invitation; `None` if they are no member, or were invited since
+    /// their membership ended last.
     #[must_use]
     pub fn invitation_due(&self, user: &UserJid) -> Option<&Ordinal> {
         let ended_at = self.membership_ended_at(user);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::server::ServerError;
 use crate::{address::UserJid, ledger::LedgerError};
 
-/// Most rounds of one pass; more only if events of the room keep coming faster than it is made to agree.
+/// Most rounds of one pass. A pass that meets nobody else needs one, and each further one means that another event of the
+/// room came meanwhile: a room for which they keep coming must not keep its handler, and the batch, for good.
 pub(super) const MAX_ROUNDS: u32 = 16;
 
 /// Why an event is not done.

@@ -4,7 +4,7 @@
 //! between claim and mark costs a repeated invitation at worst and never a lost one: as long as a claim of someone
 //! else stands, the event fails and comes again.
 //!
-//! Two kinds of claim may cover one member: her own, and that of a creation that lists her. Of two handlers
+//! Two kinds of claim may cover one member: their own, and that of a creation that lists them. Of two handlers
 //! that claim differently both read after they claimed, so at least one sees the other's claim, and whoever
 //! sees one leaves that member alone. Should both do so, the retry sorts it out.
 
@@ -32,10 +32,12 @@ use crate::{
 /// that live send the same, and what a dead one claimed does not wait for longer than its function had.
 pub const CLAIM: Duration = Duration::from_mins(2);
 
-/// Time kept for marking what was sent: what is not marked is sent again.
+/// Time kept for marking what was sent: what is not marked is sent again. One write takes
+/// milliseconds; a large room's are several, one after the other.
 const MARKING: Duration = Duration::from_secs(2);
 
-/// Claims and marks that are under way at a time.
+/// Claims and marks that are under way at a time. All have items of one room, so of one partition, which takes 1,000
+/// write units a second: more at a time would only be throttled.
 const ACCESSES_AT_A_TIME: usize = 30;
 
 /// How sending ended.

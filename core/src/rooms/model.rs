@@ -18,10 +18,10 @@ pub struct RoomSpec {
 pub enum Grant {
     /// Owner.
     Owner,
-    /// Member, unless she is more: neither joining nor creating lowers an affiliation.
+    /// Member, unless they are more: neither joining nor creating lowers an affiliation.
     AtLeastMember,
-    /// Member and no more: she was an owner by a creation, and that has ended since. An event that
-    /// ended it may be handled only now, so what she has beyond it is not hers to keep.
+    /// Member and no more: they were an owner by a creation, and that has ended since. An event that
+    /// ended it may be handled only now, so what they have beyond it is not theirs to keep.
     ExactlyMember,
 }
 

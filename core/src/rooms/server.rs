@@ -52,7 +52,7 @@ pub struct Refusal {
 pub struct Invitation {
     /// Who is invited.
     pub to: UserJid,
-    /// The event that made her a member; the stanza's id follows from it, the room and her, so that a
+    /// The event that made them a member; the stanza's id follows from it, the room and them, so that a
     /// client can tell a repeated invitation.
     pub since: Ordinal,
 }

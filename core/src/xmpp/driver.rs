@@ -34,9 +34,9 @@ use crate::telemetry::trace::TraceContext;
 pub(super) const TIMEOUTS: Timeouts =
     Timeouts { read_timeout: Duration::from_mins(1), response_timeout: Duration::from_secs(10) };
 
-/// Elements read before writing gets its turn, and turns before other tasks get theirs.
+/// Elements read before writing gets its turn, and then other tasks: a server that sends without end must not keep the
+/// only thread, and a turn for each element would cost a wake-up each.
 const READS_PER_TURN: usize = 16;
-const TURNS: usize = 1;
 
 type Reply = oneshot::Sender<Result<Answer, RequestError>>;
 
@@ -224,23 +224,22 @@ impl Future for Driver {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        for _ in 0..TURNS {
-            match this.read(cx).and_then(|more| Ok(this.write(cx)? || more)) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(Ended(reason)) => {
-                    tracing::debug!(reason = &*reason, unanswered = this.pending.len(), "XMPP session ended");
-                    // New requests are refused before the pending ones hear of the end, so that
-                    // whoever retries at once sees a closed session.
-                    this.requests.close();
-                    for (_, pending) in this.pending.drain() {
-                        let _ = pending.reply.send(Err(RequestError::SessionLost(reason.clone())));
-                    }
-                    return Poll::Ready(());
+        match this.read(cx).and_then(|more| Ok(this.write(cx)? || more)) {
+            Ok(true) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Ok(false) => Poll::Pending,
+            Err(Ended(reason)) => {
+                tracing::debug!(reason = &*reason, unanswered = this.pending.len(), "XMPP session ended");
+                // New requests are refused before the pending ones hear of the end, so that
+                // whoever retries at once sees a closed session.
+                this.requests.close();
+                for (_, pending) in this.pending.drain() {
+                    let _ = pending.reply.send(Err(RequestError::SessionLost(reason.clone())));
                 }
+                Poll::Ready(())
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 }

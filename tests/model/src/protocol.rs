@@ -3,7 +3,7 @@
 //! A read is not atomic: it sees what was written before it began, and any part of what is written until it
 //! ends. It begins as soon as what came before it has ended; that it began later is one of those parts, so
 //! nothing is left out. For the same reason a write is one step for each event, and a request takes effect in one
-//! step, at any time while it is under way: ensuring a room is two of them, and each user is one of her own.
+//! step, at any time while it is under way: ensuring a room is two of them, and each user is one of their own.
 //! Failing requests are not modelled apart: to fail and come again is to crash.
 
 use sippo_xmpp_core::rooms::Grant;
@@ -23,7 +23,7 @@ pub const ENDS_RIGHT: &str = "ends as in broker order";
 pub const LOSES_NOTHING: &str = "loses no messages";
 /// No handler fails for ever.
 pub const ENDS: &str = "comes to an end";
-/// No handler lets anyone into a room though it has read that its life is over: she could read its messages.
+/// No handler lets anyone into a room though it has read that its life is over: they could read its messages.
 pub const ADMITS_NO_STRANGER: &str = "lets nobody into an earlier life";
 /// Something is checked: there are runs in which all are done.
 pub const IS_DONE: &str = "is done";
@@ -37,7 +37,7 @@ pub enum Without {
     SecondRead,
     /// Grants say which end was read, and a room whose life is not newer is no room to them.
     EndInGrants,
-    /// Who finds something newer than her own event stops.
+    /// Who finds something newer than their own event stops.
     StaleApply,
     /// Joining and leaving look at the member's record only.
     RoomInMemberScope,
@@ -115,7 +115,7 @@ pub struct State {
     crashes: u8,
     /// A room was destroyed whose life goes on in broker order: its messages are gone.
     lost: bool,
-    /// Someone was let into a room by a handler which had read that the room's life is over: she can read
+    /// Someone was let into a room by a handler which had read that the room's life is over: they can read
     /// its messages.
     intruded: bool,
 }

@@ -21,7 +21,7 @@ use crate::{
 pub enum Wanted {
     /// Grants it.
     In(Grant),
-    /// Revokes her membership.
+    /// Revokes their membership.
     Out,
 }
 
@@ -120,7 +120,7 @@ fn conclude(state: &RoomState, all: &[RoomState], of_users: Option<u8>, without:
     }
 }
 
-/// Whether anything since the room ended last names her.
+/// Whether anything since the room ended last names them.
 fn is_of_this_life(state: &RoomState, index: usize) -> bool {
     let user = user(index);
     let record = state.members.get(&user);

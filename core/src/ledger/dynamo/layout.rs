@@ -22,7 +22,7 @@ const DOMAIN: &str = "domain#";
 /// Most bytes of names in one chunk of a list; with name, owner and `announced` it stays under an item's 400 KB.
 pub(super) const CHUNK: usize = 256 * 1024;
 
-/// Digits of the largest number in a version.
+/// Digits of the largest number in a version, 2^64 - 1: with leading zeros up to that, text sorts as numbers do.
 const DIGITS: usize = 20;
 
 pub(super) fn room_pk(room: &RoomJid) -> String {
@@ -87,7 +87,7 @@ pub(super) fn read_ordinal(text: &str) -> Option<Ordinal> {
     Some(Ordinal::new(Version { epoch: number(epoch)?, counter: number(counter)? }, event))
 }
 
-/// A user, without her domain if that is the room's. No localpart has an `@`.
+/// A user, without their domain if that is the room's. No localpart has an `@`.
 pub(super) fn short(user: &UserJid, room: &RoomJid) -> String {
     if user.domain().as_str() == room.tenant() { user.localpart().to_owned() } else { user.to_string() }
 }

@@ -22,7 +22,8 @@ use crate::{
     table::{CONCURRENCY, Key, TableError, Update, number},
 };
 
-/// A cursor that nobody has used for so long is forgotten, by the table's time to live.
+/// A cursor that nobody has used for so long is forgotten, by the table's time to live. Resync is scheduled daily or
+/// so; where it was switched off for a week, it begins anew.
 const CURSOR_LIFE: Duration = Duration::from_hours(7 * 24);
 
 impl LedgerMaintenance for DynamoLedger {

@@ -83,7 +83,7 @@ fn a_late_destruction_takes_out_who_belonged_only_to_the_earlier_life() {
     let state = state(&[create(1, "", "a b"), create(3, "", "b"), destroy(2)]);
     assert_eq!(state.room().unwrap().life, at(3));
     assert_eq!((state.membership(&user("a")), state.membership(&user("b"))), (Membership::Out, MEMBER));
-    assert!(state.recorded().contains(&user("a")), "or nobody would revoke her");
+    assert!(state.recorded().contains(&user("a")), "or nobody would revoke them");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn an_invitation_is_due_once_a_spell() {
     let due = |state: &RoomState| -> Vec<String> {
         state.invitations_due(&Scope::Whole).iter().map(|(user, _)| user.localpart().to_owned()).collect()
     };
-    assert_eq!(due(&state), ["a", "b", "c"], "the owner is not invited unless she takes part");
+    assert_eq!(due(&state), ["a", "b", "c"], "the owner is not invited unless they take part");
     state.creations.get_mut(&at(1)).unwrap().announced = Some(users("b"));
     assert_eq!(due(&state), ["b", "c"], "b was left out of the announcement");
     state.members.get_mut(&user("c")).unwrap().invited = Some(at(2));
@@ -157,8 +157,8 @@ fn an_event_is_overtaken_when_a_newer_one_decides() {
     let overtaken: Vec<bool> = all.iter().map(|event| state.has_overtaken(event)).collect();
     assert_eq!(overtaken, [true, true, true, true, true, false, false]);
     // Events that are recorded too, but late ones of the same members.
-    assert!(state.has_overtaken(&leave(9, "d")), "the creation that lists her is newer");
+    assert!(state.has_overtaken(&leave(9, "d")), "the creation that lists them is newer");
     assert!(!state.has_overtaken(&leave(11, "d")));
-    assert!(!state.has_overtaken(&join(9, "e")) && state.has_overtaken(&join(7, "e")), "only the end counts for her");
+    assert!(!state.has_overtaken(&join(9, "e")) && state.has_overtaken(&join(7, "e")), "only the end counts for them");
     assert!(!state.has_overtaken(&event(9, RoomChange::Joined(users("c e")))), "as long as one of them is not");
 }

@@ -66,9 +66,9 @@ pub(super) fn means_absent(error: &StanzaError) -> bool {
 pub(super) fn bounce(kind: &ErrorType, condition: &DefinedCondition, text: Option<&str>) -> ServerError {
     use DefinedCondition as C;
     match (of_condition(kind, condition, text), condition) {
-        // She blocks the service (XEP-0191), or her server knows no such user. Both are hers to change.
+        // They block the service (XEP-0191), or their server knows no such user. Both are theirs to change.
         (ServerError::RoomMissing, condition) => ServerError::Refused(format!("{condition:?}")),
-        // The same; or her offline store is full, perhaps for good: she is a member all the same, and her invitation must
+        // The same; or their offline store is full, perhaps for good: they are a member all the same, and their invitation must
         // not hold back everybody's event.
         (ServerError::Unavailable(what), C::ServiceUnavailable | C::ResourceConstraint) => ServerError::Refused(what),
         (other, _) => other,
