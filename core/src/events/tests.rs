@@ -227,7 +227,7 @@ fn bad_bodies_are_poison() {
         (b"{\"domain\":}".to_vec(), "not-json: the body is not JSON (line 1, column 11)"),
         (b"{}{}".to_vec(), "not-json"),
         (b"{\"domain\":\"\xff\"}".to_vec(), "not-json: the body is not UTF-8 from byte 11 on"),
-        (b"\xef\xbb\xbf{}".to_vec(), "not-json"),
+        (b"\xef\xbb\xbf{}".to_vec(), "missing: domain"),
         (b"null".to_vec(), "ill-typed: the body is not an object"),
         (b"[{}]".to_vec(), "ill-typed: the body is not an object"),
         (br#"{"domain":"\ud800"}"#.to_vec(), "ill-typed: domain is not a string of valid Unicode"),
