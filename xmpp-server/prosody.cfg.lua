@@ -3,17 +3,29 @@
 
 -- Prosody 13 has what is Lua's in `Lua`, and warns of it elsewhere; 0.12 has it as everywhere.
 local Lua = Lua or _G;
-local error, io, ipairs, math, os, prosody, require, string, tonumber =
-	Lua.error, Lua.io, Lua.ipairs, Lua.math, Lua.os, Lua.prosody, Lua.require, Lua.string, Lua.tonumber;
+local error, io, ipairs, math, os, package, prosody, require, string, tonumber =
+	Lua.error, Lua.io, Lua.ipairs, Lua.math, Lua.os, Lua.package, Lua.prosody, Lua.require, Lua.string, Lua.tonumber;
 
 local lfs = require "lfs";
 local nameprep = require "util.encodings".stringprep.nameprep;
 
 local admin_token = RunScript "modules/sippo_admin_token.lib.lua";
 local canonical_domain = RunScript "modules/sippo_domain.lib.lua".canonical;
+local environment = RunScript "modules/sippo_environment.lib.lua";
+
+-- What outlives this run of the file: the hosts API tells why a reload was refused, and relative paths begin where
+-- Prosody was started, which goes to the data folder.
+local memory = package.loaded["sippo.memory"] or { start_folder = lfs.currentdir() };
+package.loaded["sippo.memory"] = memory;
+local starting = prosody.process_type == "prosody" and not prosody.start_time;
 
 local function mend(...)
-	error(string.format(...), 0);
+	memory.refusal = string.format(...);
+	error(memory.refusal, 0);
+end
+
+local function check(problem)
+	if problem then mend("%s", problem); end
 end
 
 -- Before the log is there: a line like those that it will have.
@@ -22,7 +34,10 @@ local function say(text)
 	io.stdout:flush();
 end
 
+local names = {}; -- of all variables that there are
+
 local function env(name, default)
+	names[name] = true;
 	local value = os.getenv("SIPPO_XMPP_"..name);
 	if value == nil or value == "" then return default; end
 	return value;
@@ -44,14 +59,21 @@ local function list(name, default)
 	return items;
 end
 
--- A secret stands in NAME or in the file that NAME_FILE names.
-local function secret(name)
-	local path = env(name.."_FILE");
-	if not path then return env(name), name; end
-	if env(name) then
+local function absolute(path)
+	return path:match("^/") and path or memory.start_folder.."/"..path;
+end
+
+local no_such_file = 2; -- ENOENT
+
+-- A secret stands in NAME or in the file that NAME_FILE names. An optional one's file may be missing, or empty.
+local function secret(name, optional)
+	local path, value = env(name.."_FILE"), env(name);
+	if not path then return value, name; end
+	if value then
 		mend("SIPPO_XMPP_%s and SIPPO_XMPP_%s_FILE are both set: unset one of them", name, name);
 	end
-	local file, err = io.open(path);
+	local file, err, code = io.open(absolute(path));
+	if not file and optional and code == no_such_file then return nil; end
 	if not file then
 		mend("SIPPO_XMPP_%s_FILE cannot be read (%s): make it readable for Prosody's user", name, err);
 	end
@@ -61,8 +83,8 @@ local function secret(name)
 end
 
 local function token(name, optional)
-	local value, variable = secret(name);
-	if optional and value == nil then return nil; end
+	local value, variable = secret(name, optional);
+	if optional and (value or "") == "" then return nil; end
 	local problem = admin_token.problem(value);
 	if problem then
 		mend("SIPPO_XMPP_%s %s: set it to the service's adminToken, 32 to 512 random printable ASCII characters",
@@ -71,8 +93,11 @@ local function token(name, optional)
 	return value;
 end
 
-local function absolute(path)
-	return path:match("^/") and path or lfs.currentdir().."/"..path;
+--- Files that a variable names, separated by commas.
+local function paths(name)
+	local found = {};
+	for path in env(name, ""):gmatch("[^,]+") do found[#found + 1] = absolute(path:match("^%s*(.-)%s*$")); end
+	return found;
 end
 
 --- The domain, if it is spelt as it is served.
@@ -105,6 +130,8 @@ local data = env("DATA") and absolute(env("DATA"));
 data_path = data;
 certificates = data; -- looked through at start; ours are named below
 run_as_root = env("RUN_AS_ROOT") == "1";
+check(starting and environment.root(env("RUN_AS_ROOT") == "1"));
+check(starting and data and environment.folder(data));
 -- Lua's own pace. Prosody's (105) saves some memory and spends two thirds of the processor's time on collecting.
 gc = { mode = "incremental", threshold = 200, speed = 500 };
 local log_level = env("LOG_LEVEL", "info");
@@ -120,13 +147,27 @@ local http_port = number("HTTP_PORT", 5280, 1, 65535);
 local https_port = number("HTTPS_PORT", nil, 1, 65535);
 http_interfaces, http_ports = { interface }, { http_port };
 https_interfaces, https_ports = { interface }, { https_port };
-if https_port then
-	local certificate, key = env("CERTIFICATE"), env("KEY");
-	if not (certificate and key) then
-		mend("SIPPO_XMPP_HTTPS_PORT needs SIPPO_XMPP_CERTIFICATE and SIPPO_XMPP_KEY: set them to PEM files");
+if starting then
+	if http_port == https_port then
+		mend("SIPPO_XMPP_HTTPS_PORT and SIPPO_XMPP_HTTP_PORT are the same: set one of them to another port");
 	end
-	https_ssl = { certificate = absolute(certificate), key = absolute(key) };
+	check(environment.port("HTTP_PORT", interface, http_port));
+	check(https_port and environment.port("HTTPS_PORT", interface, https_port));
 end
+local certificates_of_https = {};
+local files, keys = paths("CERTIFICATE"), paths("KEY");
+if https_port then
+	if #files == 0 or #files ~= #keys then
+		mend("SIPPO_XMPP_HTTPS_PORT needs SIPPO_XMPP_CERTIFICATE and SIPPO_XMPP_KEY: set them to PEM files, as many of the "
+			.."one as of the other, separated by commas");
+	end
+	for i, certificate in ipairs(files) do
+		check(environment.certificate(certificate, keys[i]));
+		certificates_of_https[i] = { certificate = certificate, key = keys[i] };
+	end
+	https_ssl = certificates_of_https[1];
+end
+sippo_https_certificates = certificates_of_https;
 c2s_ports, c2s_direct_tls_ports, s2s_ports, s2s_direct_tls_ports, component_ports = {}, {}, {}, {}, {};
 trusted_proxies = list("TRUSTED_PROXIES", "127.0.0.1,::1");
 
@@ -153,10 +194,11 @@ unlimited_jids = { admin_jid };
 -- Storage
 
 local storage_setting = env("STORAGE", "sqlite");
+local synchronous = env("SQLITE_SYNCHRONOUS", "full");
+local storage_password = secret("STORAGE_PASSWORD");
 default_storage = storage_setting == "internal" and "internal" or "sql";
 if storage_setting == "sqlite" then
 	sql = { driver = "SQLite3", database = "prosody.sqlite" };
-	local synchronous = env("SQLITE_SYNCHRONOUS", "full");
 	if synchronous ~= "full" and synchronous ~= "normal" then
 		mend("SIPPO_XMPP_SQLITE_SYNCHRONOUS is neither full nor normal: set it to one of them");
 	end
@@ -168,13 +210,12 @@ elseif storage_setting ~= "internal" then
 			.."(the password goes to SIPPO_XMPP_STORAGE_PASSWORD): set it to one of them");
 	end
 	-- libpq's variable, not the option: Prosody logs the options at debug level
-	local password = secret("STORAGE_PASSWORD");
-	if password then require "util.pposix".setenv("PGPASSWORD", password); end
+	if storage_password then require "util.pposix".setenv("PGPASSWORD", storage_password); end
 	local server = {
 		driver = "PostgreSQL", host = address, port = tonumber(port) or 5432, database = database, username = user,
 	};
 	sql = server;
-	if prosody.process_type == "prosody" and not prosody.start_time then -- at start; a reload waits for nothing
+	if starting then -- a reload waits for nothing
 		local ok, problem = RunScript "modules/sippo_postgresql.lib.lua".wait(server, say);
 		if not ok then
 			mend("SIPPO_XMPP_STORAGE: PostgreSQL refuses the user %s or the database %s (%s): create them, or correct this "
@@ -215,7 +256,7 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
 	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
-	"sippo_websocket_limits", "sippo_errors", "sippo_known_versions", "sippo_delivery",
+	"sippo_websocket_limits", "sippo_errors", "sippo_https_certificates", "sippo_known_versions", "sippo_delivery",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
@@ -260,3 +301,6 @@ for _, name in ipairs(list("STATIC_HOSTS", "")) do
 	VirtualHost(domain("STATIC_HOSTS", name))(tenant_options);
 	Component("conference."..name)("muc")(room_options);
 end
+
+check(starting and environment.names(names)); -- behind all that asks for one
+memory.refusal = nil;

@@ -148,6 +148,11 @@ class Server:
         headers = {"Authorization": f"Bearer {token or self.admin_token}", **request.pop("headers", {})}
         return httpx.request(method, self.hosts_url + path, headers=headers, timeout=30, trust_env=False, **request)
 
+    def health(self, token: str | None = None) -> httpx.Response:
+        """What the hosts API says of the server's health."""
+        url = self.hosts_url.rpartition("/")[0] + "/health"
+        return httpx.get(url, headers={"Authorization": f"Bearer {token or self.admin_token}"}, timeout=30, trust_env=False)
+
     def create_host(self, domain: str) -> str:
         """Creates a tenant and returns its domain."""
         self.hosts_api("POST", json={"domain": domain}).raise_for_status()

@@ -3,6 +3,7 @@
 --   GET    /quobis_virtualhosts/virtualhost             200 [{"domain":"a.example"}, …]
 --   POST   /quobis_virtualhosts/virtualhost             {"domain":"a.example"}: 201, or 200 when it is there already
 --   DELETE /quobis_virtualhosts/virtualhost/a.example   204, or 404 when it is not
+--   GET    /quobis_virtualhosts/health                  200 {"status":"ok","problems":[]}, or 503 and what is wrong
 --
 -- Each call needs `Authorization: Bearer <admin token>`. Load it on the admin's host, whose storage keeps the list.
 
@@ -111,6 +112,22 @@ local function delete(event, given)
 	return answer(event, 204);
 end
 
+-- What a reload refuses leaves all as it was, the admin token included.
+local reload_refused = false;
+hook_global("reloading-config", function () reload_refused = true; end);
+hook_global("config-reloaded", function () reload_refused = false; end, 2000);
+
+local function health(event)
+	local problems = array();
+	if reload_refused then
+		problems:push("The configuration was read again and refused, the old one goes on: "
+			..(package.loaded["sippo.memory"].refusal or "see the XMPP server's log"));
+	end
+	problems:push(hosts.problem());
+	local ok = #problems == 0;
+	return answer(event, ok and 200 or 503, { status = ok and "ok" or "degraded", problems = problems });
+end
+
 local function dispatch(event, path) -- the path comes percent-decoded
 	path = path or "";
 	local request, headers = event.request, event.response.headers;
@@ -120,9 +137,14 @@ local function dispatch(event, path) -- the path comes percent-decoded
 		headers.www_authenticate = "Bearer";
 		return refuse(event, 401, "Admin token is missing or wrong: send Authorization: Bearer <adminToken>");
 	end
+	if path == "health" then
+		if request.method == "GET" or request.method == "HEAD" then return health(event); end
+		headers.allow = "GET, HEAD";
+		return refuse(event, 405, "Method does not fit this path: use "..headers.allow);
+	end
 	local resource, item = path:match("^([^/]*)/?(.*)$");
 	if resource ~= "virtualhost" or item:find("/", 1, true) then
-		return refuse(event, 404, "No such path: use /quobis_virtualhosts/virtualhost");
+		return refuse(event, 404, "No such path: use /quobis_virtualhosts/virtualhost or …/health");
 	elseif item ~= "" then
 		if request.method == "DELETE" then return delete(event, item); end
 		headers.allow = "DELETE";

@@ -192,6 +192,11 @@ end
 local retry_after = 10; -- seconds
 local retrying = false;
 
+--- What keeps tenants from being served, in words; nil if nothing does.
+function lib.problem()
+	return retrying and "The list of hosts cannot be read, so tenants may be missing: see that the database works" or nil;
+end
+
 local function replay_all()
 	local domains = {};
 	for domain in store:users() do domains[#domains + 1] = domain; end
