@@ -273,6 +273,24 @@ def test_rooms_survive_a_restart(program, new_server, server_folder):
         side.close()
 
 
+def test_who_is_not_the_servers_admin_is_told_so_and_tries_again(program, server, server_folder, group):
+    g = group
+    alice = f"alice@{g.domain}"
+    mistaken = SimpleNamespace(ws_url=server.ws_url, admin_jid=alice, admin_token=server.login_token(alice))
+    side = muc_rooms.MucRooms(program, mistaken, server_folder())
+    try:
+        for do, request in (
+            ("ensure", {"id": "another", "life": "1.5/e5"}), ("destroy", {"ended": "1.9/e9"}), ("grant", {"users": members(g, "bob")}),
+            ("revoke", {"users": [f"bob@{g.domain}"]}),
+        ):
+            outcome = side.ask(do, **g.at | request)
+            assert (outcome["ok"], outcome["retryable"]) == (False, True), (do, outcome)
+            assert outcome["error"].startswith("not-admin: "), (do, outcome)
+    finally:
+        side.close()
+    assert affiliated(g.admin, g.room, "member") == set()
+
+
 # Affiliations ---------------------------------------------------------------------------------------
 
 
