@@ -3,8 +3,8 @@
 -- An invitation of the service to somebody offline lies in the offline store and in the archive, for weeks perhaps. So
 -- that those of one room are found without looking through all of a user's messages, both keep the room with it, in
 -- the place of the correspondent's address. mod_sippo_muc_invitations says when to take them back, by the event
--- `sippo-invitation-withdrawn` with `username` and `room`. One that is still under way to a lost session then is not
--- stored any more when that session's time is up (mod_smacks).
+-- `sippo-invitation-withdrawn` with `username` and `room`. One that is still under way to a lost session (mod_smacks)
+-- becomes an empty message, since what has been counted has to come, and is not stored when that session's time is up.
 
 local jid_host = require "util.jid".host;
 local jid_node = require "util.jid".node;
@@ -13,6 +13,9 @@ local new_cache = require "util.cache".new;
 module:depends "offline";
 
 local invitations = module:require "sippo_invitations";
+local is_service = module:require "sippo_service".is_service;
+
+local xmlns_withdrawn = "urn:quobis:sippo:invitation:0";
 
 local stores = { module:open_store("offline", "archive"), module:open_store("archive", "archive") };
 local offline, archive = stores[1], stores[2];
@@ -41,10 +44,25 @@ module:hook("message/bare", function (event)
 	withdrawn:set(mark_of(jid_node(event.stanza.attr.to), room), nil);
 end, 20);
 
+--- Empties what has not reached a lost session yet.
+local function empty_queues(username, room)
+	local user = prosody.hosts[module.host].sessions[username];
+	for _, session in pairs(user and user.sessions or {}) do
+		local queue = session.hibernating and session.outgoing_stanza_queue;
+		for _, stanza in ipairs(queue and queue:table() or {}) do
+			if invitations.room_of(stanza) == room then
+				stanza:maptags(function () return nil; end);
+				stanza:tag("withdrawn", { xmlns = xmlns_withdrawn }):up();
+			end
+		end
+	end
+end
+
 -- Before mod_cloud_notify (1) would tell of it, and mod_sippo_offline_quota (-0.5) count it
 module:hook("message/offline/handle", function (event)
 	local room = invitations.room_of(event.stanza);
 	if room and withdrawn:get(mark_of(event.username, room)) then return true; end
+	if event.stanza:get_child("withdrawn", xmlns_withdrawn) and is_service(event.stanza.attr.from) then return true; end
 end, 5);
 
 -- Just before mod_offline (-1), which would store it without the room
@@ -65,6 +83,7 @@ end
 module:hook("sippo-invitation-withdrawn", function (event)
 	local username, query = event.username, { with = invitations.with(event.room) };
 	withdrawn:set(mark_of(username, event.room), true);
+	empty_queues(username, event.room);
 	for _, store in ipairs(stores) do
 		-- A deletion has the store count all that the user has the next time, so look first.
 		if holds_any(store, username, query) and not store:delete(username, query) then error("the store failed"); end

@@ -153,8 +153,9 @@ def test_who_is_invited_again_has_the_new_invitation(server, group):
         assert archived_invitations(bob) == [g.room]
 
 
-def test_what_is_under_way_to_a_lost_session_is_not_stored_after_the_end(new_server):
-    own = new_server(extra={"RESUME_TIMEOUT": "1"}).start()
+@pytest.mark.parametrize("resumes", [True, False])
+def test_what_is_under_way_to_a_lost_session_neither_arrives_nor_is_stored_after_the_end(new_server, resumes):
+    own = new_server(extra={"RESUME_TIMEOUT": "60" if resumes else "1"}).start()
     home = own.create_host("lost.example")
     bob, room = f"bob@{home}", f"group@conference.{home}"
     with own.admin() as admin:
@@ -163,13 +164,20 @@ def test_what_is_under_way_to_a_lost_session_is_not_stored_after_the_end(new_ser
         lost = own.user(bob)
         go_online(lost)
         lost.send(E("enable", SMACKS, resume="true"))
-        lost.wait(lambda e: e.tag == f"{{{SMACKS}}}enabled")
+        previous = lost.wait(lambda e: e.tag == f"{{{SMACKS}}}enabled").get("id")
         lost.abort()
         until(lambda: "Session going into hibernation" in own.log_text(), "hibernation", 10)
         invite(admin, room, bob)
         send_message(admin, bob, "after it")
         settle(admin)
         revoke_by_batch(admin, room, bob)
+        if resumes:
+            again = own.client(bob, own.login_token(bob)).open()
+            again.authenticate()
+            again.send(E("resume", SMACKS, previd=previous, h="0"))
+            again.wait(has_body("after it"), 10)
+            assert_absent(again, invitation(room))
+            return
         until(lambda: "Destroying session for hibernating too long" in own.log_text(), "the session's end", 10)
         with own.user(bob) as back:
             go_online(back)
