@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sippo_xmpp_core::{
     config::UnknownKeys,
-    events::{EventType, Poison, StampedEvent, Version},
+    events::{EventType, Outline, Poison, StampedEvent, Version},
     telemetry::{Metric, trace::TraceContext},
 };
 use time::OffsetDateTime;
@@ -147,8 +147,16 @@ impl DeadLetter {
     /// To be called when it is in RabbitMQ's dead letters.
     pub(crate) fn log_dead_lettered(&self) {
         Metric::BridgeDead.add(1);
-        let (version, reason) = (self.version, self.poison.reason());
-        tracing::warn!(%version, reason, "An event was put to the dead letters in RabbitMQ");
+        let outline = match &self.body {
+            Body::Stamped(text) => {
+                StampedEvent::parse(text).map_or_else(|_| Outline::of_unstamped(text), |one| Outline::of_stamped(&one))
+            }
+            Body::Original(body) => Outline::of_published(&String::from_utf8_lossy(body), &self.routing_key, None),
+        };
+        let room = outline.room.as_ref().map(tracing::field::display);
+        let (version, code, reason) = (self.version, self.poison.code(), self.poison.reason());
+        let (id, event_type, domain, body) = (outline.id, self.routing_key.as_str(), outline.domain, outline.excerpt);
+        tracing::warn!(event.id = id, "event.type" = event_type, %version, room, domain, body, code, reason, "An event was put to the dead letters in RabbitMQ");
     }
 
     /// The dead letter that an event becomes which its queue refused.

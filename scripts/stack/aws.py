@@ -6,6 +6,8 @@ import http.client
 import json
 from typing import Any
 
+from stack.command_line import in_words
+
 REGION = "eu-west-1"
 ACCOUNT = "000000000000"
 KEY_ID = "local"
@@ -49,6 +51,8 @@ def call(port: int, service: str, action: str, **parameters: Any) -> dict[str, A
         answer = connection.getresponse()
         return decode(answer.status, answer.read())
     except http.client.HTTPException as error:
-        raise OSError(f"the fake AWS ended its answer ({error!r})") from error
+        raise OSError("the fake AWS ended in the midst of its answer") from error
+    except OSError as error:
+        raise OSError(f"SQS and DynamoDB do not answer at port {port} ({in_words(error)})") from error
     finally:
         connection.close()

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stack import toolchain
+from stack.command_line import in_words, waiting
 from stack.paths import ROOT, VENV
 
 REQUIREMENTS = ROOT / "tests" / "requirements.txt"
@@ -93,7 +94,8 @@ def debian_packages(packages: list[str]) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     update = [*command[:command.index("apt-get")], "apt-get", "update"]
     for step in (update, command):
-        done = run_to_end(step, env=environment, capture_output=True)
+        with waiting(lambda: f"installing Debian packages ({step[step.index('apt-get') + 1]})"):
+            done = run_to_end(step, env=environment, capture_output=True)
         if done.returncode != 0:
             raise BootstrapError(f"{' '.join(step)} failed; mend it and start again:\n{done.stderr.strip()[-2000:]}")
 
@@ -121,10 +123,11 @@ def python_environment(folder: Path = VENV, requirements: Path = REQUIREMENTS) -
                 venv.create(folder, with_pip=True)
             except (subprocess.CalledProcessError, OSError) as error:
                 raise BootstrapError(
-                    f"cannot make a Python environment ({error}); install Debian's python3-venv and start again") from error
-        done = run_to_end(
-            [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
-            capture_output=True)
+                    f"cannot make a Python environment ({in_words(error)}); install Debian's python3-venv and start again") from error
+        with waiting(lambda: f"installing {requirements.name}"):
+            done = run_to_end(
+                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements],
+                capture_output=True)
         if done.returncode != 0:
             raise BootstrapError(f"pip could not install {requirements.name}:\n{done.stderr.strip()[-2000:]}")
         stamp.write_text(wanted)

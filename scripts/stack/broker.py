@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+
+from stack.command_line import in_words
+
+
+TIMEOUT = 10.0
+"""Seconds that a broker may take to accept a connection: one that was stopped takes for ever."""
 
 
 class BrokerError(Exception):
@@ -33,11 +40,15 @@ class Broker:
 
     def __enter__(self) -> Broker:
         try:
-            self._connection = pika.BlockingConnection(pika.URLParameters(self._url))
+            parameters = pika.URLParameters(self._url)
+            parameters.socket_timeout = parameters.stack_timeout = TIMEOUT
+            self._connection = pika.BlockingConnection(parameters)
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
-        except (AMQPError, OSError) as error:
-            raise BrokerError(f"the message broker does not answer ({error!r}); see that the stack runs") from error
+        except AMQPConnectorStackTimeout as error:
+            raise BrokerError(f"the message broker does not answer within {TIMEOUT:.0f} s; see that it runs (scripts/status)") from error
+        except (AMQPError, AMQPConnectorException, OSError) as error:
+            raise BrokerError(f"the message broker does not answer ({in_words(error)}); see that the stack runs (scripts/status)") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,7 +69,7 @@ class Broker:
         except UnroutableError as error:
             raise BrokerError(f"no queue takes {routing_key}; see that the bridge runs (scripts/status)") from error
         except (NackError, AMQPError) as error:
-            raise BrokerError(f"the broker did not confirm {routing_key} ({error!r}); publish it again") from error
+            raise BrokerError(f"the broker did not confirm {routing_key} ({in_words(error)}); publish it again") from error
 
     def depth(self, queue: str) -> int | None:
         """Messages that are ready in a queue; None when there is no such queue."""

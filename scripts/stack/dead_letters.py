@@ -9,20 +9,29 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from stack import aws
-from stack.broker import Broker
+from stack import aws, event_outline
+from stack.broker import Broker, Delivery
+from stack.event_outline import Outline
 from stack.event_types import EVENT_FUNCTIONS, ROUTING_KEYS
 from stack.fake_aws import MAX_MESSAGE
 
 DEAD = "-dead"
+BROKER = "broker"
+"""The name for RabbitMQ's dead letters among the queues."""
 OURS = ("reason", "code")
 """Attributes that tell why a message is a dead letter."""
 TRACE = "traceparent"
 FUNCTIONS = {key: function for function, key in ROUTING_KEYS.items()}
 HIDDEN = 60
 """Seconds that a letter being looked at is nobody else's."""
+GIVEN_UP = "received too often; the function's log tells why it failed"
+
+
+class NotBroughtBack(Exception):
+    """A letter stays where it is; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +40,96 @@ class Letter:
 
     function: str
     id: str
+    """SQS's own, another one whenever it is sent; see `outline` for the event's."""
     receipt: str
     body: str
     attributes: dict[str, Any]
 
     @property
+    def queue(self) -> str:
+        """As scripts/redrive names it."""
+        return self.function
+
+    @property
     def reason(self) -> str:
         """Why it is one."""
-        given = self.attributes.get("reason", {}).get("StringValue")
-        return given or "received too often; the function's log tells why it failed"
+        return self.attributes.get("reason", {}).get("StringValue") or GIVEN_UP
+
+    @property
+    def code(self) -> str:
+        """The reason in a word."""
+        return self.attributes.get("code", {}).get("StringValue") or "received-too-often"
+
+    @property
+    def trace(self) -> str | None:
+        """The trace context that it came with."""
+        return self.attributes.get(TRACE, {}).get("StringValue")
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What its event is about."""
+        return event_outline.of_stamped(self.body)
+
+
+@dataclass(frozen=True)
+class BrokerLetter:
+    """A dead letter in RabbitMQ."""
+
+    delivery: Delivery
+    queue = BROKER
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """AMQP's."""
+        return self.delivery.headers
+
+    @property
+    def routing_key(self) -> str:
+        """The one that it was published under."""
+        return str(self.headers.get("x-sippo-routing-key") or self._first_death("routing-keys") or self.delivery.routing_key)
+
+    @property
+    def reason(self) -> str:
+        """Why it is one."""
+        return str(self.headers.get("x-sippo-reason") or f"given up by the broker: {self.headers.get('x-first-death-reason', 'unknown')}")
+
+    @property
+    def code(self) -> str:
+        """The reason in a word."""
+        return str(self.headers.get("x-sippo-code") or "given-up-by-the-broker")
+
+    @property
+    def trace(self) -> str | None:
+        """The trace context that it came with."""
+        return self.headers.get(TRACE)
+
+    @property
+    def is_stamped(self) -> bool:
+        """Whether its body is a stamped event, with a place in the order."""
+        return "x-sippo-version" in self.headers and self.headers.get("x-sippo-body") != "original"
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What its event is about."""
+        body = self.delivery.body
+        if self.is_stamped:
+            return event_outline.of_stamped(body.decode(errors="replace"))
+        version = str(self.headers.get("x-sippo-version", "none"))
+        return event_outline.of_published(body, self.routing_key, version, self.delivery.message_id)
+
+    def _first_death(self, name: str) -> str | None:
+        deaths = self.headers.get("x-death") or [{}]
+        values = deaths[-1].get(name) or [None]
+        return values[0]
+
+
+AnyLetter = Letter | BrokerLetter
+
+
+def matches(letter: AnyLetter, only: list[str]) -> bool:
+    """Whether it is one of those meant: by the event's id, SQS's, version, code, or words of the reason."""
+    own = {letter.outline.id, letter.outline.version, letter.code, getattr(letter, "id", None)}
+    return not only or any(one in own or one in letter.reason for one in only)
 
 
 class Queues:
@@ -89,15 +179,24 @@ class Queues:
         kept = {name: {key: value for key, value in attribute.items() if key in ("DataType", "StringValue", "BinaryValue")}
                 for name, attribute in letter.attributes.items() if name not in OURS}
         self.send(letter.function, letter.body, kept)
+        self.delete(letter)
+
+    def delete(self, letter: Letter) -> None:
+        """Takes a letter off the dead letters, for good."""
         self._call("DeleteMessage", letter.function + DEAD, ReceiptHandle=letter.receipt)
 
 
 def list_all(queues: Queues, functions: list[str] = EVENT_FUNCTIONS) -> list[Letter]:
-    """All dead letters, left where they are."""
+    """All dead letters of functions, left where they are."""
     letters = [letter for function in functions for letter in queues.letters(function)]
     for letter in letters:
         queues.release(letter)
     return letters
+
+
+def broker_letters(broker: Broker, queue: str) -> Iterator[BrokerLetter]:
+    """RabbitMQ's dead letters; those that are not acknowledged stay."""
+    return (BrokerLetter(delivery) for delivery in broker.fetch(queue))
 
 
 def corrected(text: str, routing_key: str) -> str:
@@ -106,37 +205,23 @@ def corrected(text: str, routing_key: str) -> str:
     return text.replace(f'"routingKey":{old}', f'"routingKey":{json.dumps(routing_key)}', 1)
 
 
-def redrive_broker(
-    broker: Broker, queues: Queues, queue: str, misspelt: str | None, routing_key: str | None
-) -> Iterator[str]:
-    """Brings the broker's own dead letters to their functions' queues, under their routing key; those under the key
-    `misspelt` under `routing_key`.
+def redrive_broker(broker: Broker, queues: Queues, letter: BrokerLetter, correction: dict[str, str]) -> str:
+    """Brings one of the broker's own dead letters to its function's queue, under its routing key or the `correction` of
+    it; returns that key.
 
-    Not back to the exchange: there they would be stamped anew and undo what has come after them. Says of
-    each what became of it; what cannot be brought back stays where it is.
+    Not back to the exchange: there it would be stamped anew and undo what has come after it.
     """
-    for delivery in broker.fetch(queue):
-        if "x-sippo-version" not in delivery.headers:
-            yield (f"one of {delivery.headers.get('x-first-death-reason', 'unknown')} was given up by the broker before it had "
-                   "a place in the order; have the platform publish what still holds, and purge it by hand")
-            continue
-        key = str(delivery.headers.get("x-sippo-routing-key"))
-        if delivery.headers.get("x-sippo-code") == "unreadable":
-            yield f"an event of {key} cannot be read ({delivery.headers.get('x-sippo-reason')})"
-            continue
-        if key not in FUNCTIONS and routing_key is not None and key == misspelt:
-            key = routing_key
-        function = FUNCTIONS.get(key)
-        if function is None:
-            yield f"{key} is no event's routing key; add --from {key} --routing-key with the right one"
-            continue
-        stamped = delivery.headers.get("x-sippo-body") != "original"
-        text = corrected(delivery.body.decode(), key) if stamped else ""
-        if not stamped or len(text.encode()) > MAX_MESSAGE:
-            yield f"an event of {key} is larger than SQS takes; publish a smaller one"
-            continue
-        kept = {name: {"DataType": "String", "StringValue": str(value)}
-                for name, value in delivery.headers.items() if name == TRACE}
-        queues.send(function, text, kept)
-        broker.acknowledge(delivery)
-        yield f"brought back one as {key}, which was there for: {delivery.headers.get('x-sippo-reason')}"
+    if "x-sippo-version" not in letter.headers:
+        raise NotBroughtBack("it never had a place in the order; have the platform publish what still holds, and --delete it")
+    if letter.code == "unreadable":
+        raise NotBroughtBack(f"it cannot be read ({letter.reason}); have the platform publish it anew, and --delete it")
+    key = correction.get(letter.routing_key, letter.routing_key) if letter.routing_key not in FUNCTIONS else letter.routing_key
+    if key not in FUNCTIONS:
+        raise NotBroughtBack(f"{key} is no event's routing key; add --from {key} --routing-key with the right one")
+    text = corrected(letter.delivery.body.decode(), key) if letter.is_stamped else ""
+    if not letter.is_stamped or len(text.encode()) > MAX_MESSAGE:
+        raise NotBroughtBack("it is larger than SQS takes; have the platform publish it in parts, and --delete it")
+    kept = {TRACE: {"DataType": "String", "StringValue": letter.trace}} if letter.trace else {}
+    queues.send(FUNCTIONS[key], text, kept)
+    broker.acknowledge(letter.delivery)
+    return key

@@ -16,6 +16,7 @@ from stack import aws, http_probe
 from stack.event_types import EVENT_FUNCTIONS
 from stack.process import Process
 
+HEALTH_PATH = "/_ministack/health"
 QUEUE_PREFIX = "sippo-xmpp-"
 DEAD = "-dead"
 TABLE = "sippo-xmpp-ledger"
@@ -63,7 +64,7 @@ def process(settings: Settings) -> Process:
     return Process(
         name="queue",
         argv=[sys.executable, "-m", "ministack"],
-        ready=lambda: http_probe.status(settings.port, "/_ministack/health") == 200,
+        ready=lambda: http_probe.status(settings.port, HEALTH_PATH) == 200,
         ports=(settings.port,),
         env={
             "BIND_HOST": "127.0.0.1",

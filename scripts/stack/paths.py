@@ -68,6 +68,11 @@ class StackPaths:
         return self.state / "queue"
 
     @property
+    def poller_sign(self) -> Path:
+        """Touched by the poller every second: it has no port at which it could be asked."""
+        return self.state / "poller.alive"
+
+    @property
     def issuer(self) -> Path:
         """Signing key and JWK set of the local token issuer."""
         return self.state / "issuer"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from stack import aws, sqs_event  # noqa: E402
+from stack import aws, event_outline, sqs_event  # noqa: E402
 from stack.event_types import COALESCED, EVENT_FUNCTIONS, RESYNC  # noqa: E402
 from stack.http1 import Response, Upstream  # noqa: E402
 from stack.sqs_event import Message  # noqa: E402
@@ -66,6 +66,7 @@ class Mapping:
         self._invoker = invoker
         self._slots = asyncio.Semaphore(batching.concurrency)
         self._patience = options.patience
+        self._tells_way = options.log_level in ("debug", "silly")
         self._errors = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -123,6 +124,9 @@ class Mapping:
         return messages
 
     async def _handle(self, messages: list[Message]) -> None:
+        if self._tells_way:
+            for message in messages:
+                log("debug", "Event goes to its function", queue=self.queue, **way_of(message))
         for part in sqs_event.split(messages):
             await self._delete(await self._invoke(part))
 
@@ -179,8 +183,23 @@ class Mapping:
             log("warn", "Messages could not be deleted", queue=self.queue, failed=failed)
 
 
+def way_of(message: Message) -> dict[str, object]:
+    """What connects a message with the lines of other programs: see scripts/trace."""
+    fields: dict[str, object] = {"event.id": event_outline.of_stamped(message["Body"]).id,
+                                 "attempt": int(message.get("Attributes", {}).get("ApproximateReceiveCount", "1"))}
+    context = message.get("MessageAttributes", {}).get("traceparent", {}).get("StringValue", "").split("-")
+    return fields | ({"trace_id": context[1]} if len(context) == 4 else {})
+
+
 def _excerpt(answer: Response) -> str:
     return answer.body[:500].decode(errors="replace")
+
+
+async def give_sign_of_life(file: Path) -> None:
+    """Shows that the event loop runs, to whoever looks at the file."""
+    while True:
+        file.touch()
+        await asyncio.sleep(1)
 
 
 async def resync(invoker: Upstream, interval: float) -> None:
@@ -208,6 +227,8 @@ async def run(options: argparse.Namespace) -> None:
         batching = (Batching(options.large_batch, options.window, options.concurrency) if function in COALESCED
                     else Batching(RECEIVE, 0.0, options.concurrency))
         tasks.append(loop.create_task(Mapping(function, batching, options, invoker).run()))
+    if options.sign_of_life:
+        tasks.append(loop.create_task(give_sign_of_life(options.sign_of_life)))
     if options.resync_every:
         tasks.append(loop.create_task(resync(invoker, options.resync_every)))
     log("info", "Polling", queues=len(options.function))
@@ -227,6 +248,8 @@ def main() -> int:
     parser.add_argument("--window", type=float, default=0.1, help="seconds; functions that coalesce")
     parser.add_argument("--concurrency", type=int, default=4, help="invocations of a function at a time")
     parser.add_argument("--patience", type=float, default=4.0, help="seconds to wait for functions that do not run")
+    parser.add_argument("--log-level", default="info", help="from debug on, a line for each event that goes to a function")
+    parser.add_argument("--sign-of-life", type=Path, metavar="FILE", help="a file to touch every second")
     parser.add_argument("--resync-every", type=float, default=0.0, metavar="SECONDS", help="0: never")
     asyncio.run(run(parser.parse_args()))
     return 0

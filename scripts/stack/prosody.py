@@ -12,6 +12,8 @@ from stack.process import Process
 CONFIG = Path(__file__).resolve().parents[2] / "xmpp-server" / "prosody.cfg.lua"
 HOSTS_PATH = "/quobis_virtualhosts/virtualhost"
 WEBSOCKET_PATH = "/xmpp-websocket"
+LOG_LEVELS = {"error": "error", "warn": "warn", "info": "info", "verbose": "info", "debug": "debug", "silly": "debug"}
+"""Its levels for those of the functions."""
 
 
 # Fields: one for each option that the configuration takes from the environment.

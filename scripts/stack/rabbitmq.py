@@ -115,11 +115,11 @@ def remembers(settings: Settings, queue: str) -> bool:
     return names.exists() and f"%2F_{queue}".encode() in names.read_bytes()
 
 
-def _greets(port: int) -> bool:
+def greets(port: int, timeout: float = 0.4) -> bool:
     """Whether an AMQP server is there: it answers an impossible protocol header with its own."""
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=0.4) as connection:
-            connection.settimeout(0.4)
+        with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+            connection.settimeout(timeout)
             connection.sendall(b"AMQP\x00\x00\x00\x00")
             return connection.recv(8).startswith(b"AMQP")
     except OSError:
@@ -150,7 +150,7 @@ def processes(settings: Settings) -> list[Process]:
         Process(
             name="rabbitmq",
             argv=program.command("rabbitmq-server", data=settings.data),
-            ready=lambda: _greets(settings.port),
+            ready=lambda: greets(settings.port),
             ports=(settings.port, settings.distribution_port),
             env=settings.environment(),
         ),

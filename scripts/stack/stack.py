@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import bridge, fake_aws, functions, prosody, rabbitmq
+from stack.command_line import in_words
 from stack.event_types import EVENT_FUNCTIONS, RESYNC
 from stack.issuer import Issuer
 from stack.paths import BINARIES, ROOT, StackPaths, write_private
@@ -53,7 +54,7 @@ class Stack:
         ports = self.ports
         self.prosody = prosody.Settings(
             data=self.paths.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
-            extra=self.prosody_options)
+            log_level=prosody.LOG_LEVELS[self.log_level or "info"], extra=self.prosody_options)
         self.rabbitmq = rabbitmq.Settings(
             data=self.paths.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
             distribution_port=ports.distribution,
@@ -137,7 +138,8 @@ class Stack:
             name="poller",
             argv=[sys.executable, str(Path(__file__).with_name("poller.py")),
                   "--queue-port", str(self.ports.queue), "--api-port", str(self.ports.api),
-                  "--prefix", fake_aws.QUEUE_PREFIX, "--resync-every", str(self.resync_every)],
+                  "--prefix", fake_aws.QUEUE_PREFIX, "--resync-every", str(self.resync_every),
+                  "--sign-of-life", str(self.paths.poller_sign), "--log-level", self.log_level or "info"],
             ready=lambda: True,  # it waits for queues and functions itself
         )
 
@@ -188,7 +190,7 @@ def _call(url: urllib.parse.SplitResult, method: str, token: str, body: str | No
         answer = connection.getresponse()
         return answer.status, answer.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        raise StackError(f"{url.geturl()} does not answer ({error}); look into the logs") from error
+        raise StackError(f"{url.geturl()} does not answer ({in_words(error)}); look into the logs") from error
     finally:
         connection.close()
 

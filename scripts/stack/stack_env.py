@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+import urllib.parse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stack.paths import StackPaths
+
+if TYPE_CHECKING:
+    from stack.dead_letters import Queues
 
 
 def settings(state: Path, program: str) -> dict[str, str]:
@@ -20,5 +25,10 @@ def settings(state: Path, program: str) -> dict[str, str]:
 
 def port_of(url: str) -> int:
     """The port in an URL of the stack's."""
-    import urllib.parse
     return urllib.parse.urlsplit(url).port or 0
+
+
+def queues(env: dict[str, str]) -> Queues:
+    """The functions' queues."""
+    from stack.dead_letters import Queues  # with the project's Python only
+    return Queues(port_of(env["AWS_ENDPOINT_URL"]), env["QUEUE_URL_PREFIX"])

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
+from stack.command_line import StatusLine, duration, waiting
 from stack.paths import ROOT
 
 GRACE = 20.0
@@ -50,6 +51,8 @@ class StepRunner:
         self._settled: set[str] = set()
         self._stopping = False
         self._changed = threading.Condition()
+        self._began: dict[str, float] = {}
+        self._line = StatusLine(sys.stdout)
 
     def run(self) -> bool:
         """Whether all steps passed."""
@@ -59,17 +62,28 @@ class StepRunner:
         lanes = dict.fromkeys(step.lane for step in self._waiting)
         threads = [threading.Thread(target=self._run_lane, args=[lane]) for lane in lanes]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with waiting(self._under_way, self._line):
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
         finally:
             self._stop()
             for thread in threads:
                 thread.join()
-        _print("\n" + "\n".join(f"{state:8} {took:7.1f} s  {title}" for title, (state, took) in self._outcome.items()))
-        _print(f"all in {time.monotonic() - began:.0f} s")
+        self._print("\n" + "\n".join(f"{state:8} {took:7.1f} s  {title}" for title, (state, took) in self._outcome.items()))
+        self._print(f"all in {time.monotonic() - began:.0f} s")
         return all(state == PASSED for state, _ in self._outcome.values())
+
+    def _under_way(self) -> str:
+        """For the terminal: how far it is, and what runs for how long."""
+        with self._changed:
+            now = time.monotonic()
+            running = [f"{title} ({duration(now - self._began[title])})" for title in self._running]
+            return f"{len(self._settled)} of {len(self._outcome)} steps; {', '.join(running) or 'waiting'}; all"
+
+    def _print(self, text: str) -> None:
+        self._line.print(text, sys.stdout)
 
     # In the main thread
 
@@ -132,7 +146,7 @@ class StepRunner:
             try:
                 process = self._launch(step, output)
             except OSError as error:
-                _print(f"\n=== {step.title}: {FAILED}: {error.strerror}: {error.filename}; install it and start again")
+                self._print(f"\n=== {step.title}: {FAILED}: {error.strerror}: {error.filename}; install it and start again")
                 return FAILED
             if process is None:
                 return NOT_RUN
@@ -144,28 +158,23 @@ class StepRunner:
             output.seek(0)
             text = output.read().decode(errors="replace").strip("\n")
             head = f"\n=== {step.title}\n{text}\n" if text else ""
-            _print(f"{head}=== {step.title}: {ended} in {time.monotonic() - began:.1f} s")
+            self._print(f"{head}=== {step.title}: {ended} in {time.monotonic() - began:.1f} s")
             return PASSED if code in step.good else FAILED
 
     def _launch(self, step: Step, output: IO[bytes]) -> subprocess.Popen[bytes] | None:
         with self._changed:
             if self._stopping:
                 return None
-            _print(f"{time.strftime('%H:%M:%S')} {step.lane}: {step.title}")
+            self._print(f"{time.strftime('%H:%M:%S')} {step.lane}: {step.title}")
             # A process group, not a session: the kernel's autogroups would make `nice` mean nothing between sessions.
             process = subprocess.Popen(
                 [str(part) for part in step.command], cwd=ROOT, env={**os.environ, **step.env}, process_group=0,
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
             self._running[step.title] = process
+            self._began[step.title] = time.monotonic()
             return process
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)
-
-
-def _print(text: str) -> None:
-    # The terminal may be gone; that must not keep anything from being ended.
-    with contextlib.suppress(OSError):
-        print(text, flush=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stack.command_line import in_words
 from stack.orphans import MARK, kill_orphans
 from stack.paths import StackPaths
 from stack.ports import holder, is_free
@@ -89,6 +90,11 @@ class Supervisor:
         taken = taken_port(child.process, child.popen.pid if child.popen else None)
         why = f": {taken}" if taken else ""
         return f"{child.process.name} was not ready within {timeout:.0f} s{why}; look into {self.log_path(child.process)}"
+
+    @property
+    def starting(self) -> list[str]:
+        """The processes that do not serve yet."""
+        return [name for name, child in list(self._children.items()) if not child.is_ready]
 
     def pid(self, name: str) -> int | None:
         """The process's id, None while it is down."""
@@ -180,7 +186,7 @@ class Supervisor:
         try:
             self._launch(child)
         except OSError as error:
-            self._say(f"{child.process.name} cannot be started ({error}); trying again")
+            self._say(f"{child.process.name} cannot be started ({in_words(error)}); trying again")
             child.restart_at = time.monotonic() + RETRY
 
     def _launch(self, child: _Child) -> None:

@@ -24,6 +24,7 @@ from whole import Whole
 
 from stack import aws, bootstrap, bridge, functions, prosody
 from stack.broker import Broker
+from stack.command_line import waiting
 from stack.dead_letters import Queues
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
 from stack.fake_aws import QUEUE_PREFIX
@@ -103,21 +104,32 @@ class Bench:
     def run(self, parts: list[str], deployed: list[str]) -> None:
         """Before there are other processes to share the machine with: session and functions."""
         stack = self.stack
+        self.announce("starting servers")
         stack.supervisor.start(with_tcp(prosody.process(stack.prosody), self.tcp_port, stack.paths.state / "xmpp"))
         stack.create_domain(DOMAIN)
         self.fill_list()
         if parts != ["session"]:
             stack.start_fake_aws()
         if "session" in parts:
+            self.announce("session")
             self.measure("session")
         if "functions" in parts:
+            self.announce("functions")
             self.measure("functions", self.functions_environment(["hello-world", *deployed]))
         if {"rooms", "bridge"} & set(parts):
-            stack.start_broker()
+            with waiting(lambda: "starting the broker"):
+                stack.start_broker()
         if "rooms" in parts:
+            self.announce("rooms")
             self.rooms()
         if "bridge" in parts:
+            self.announce("bridge")
             self.bridges()
+
+    def announce(self, what: str) -> None:
+        """Tells in a terminal what comes next. The program prints there itself, so no line that changes may be there."""
+        if sys.stderr.isatty():
+            print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
 
     def environment(self) -> dict[str, str]:
         """What the program reads."""

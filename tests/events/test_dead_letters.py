@@ -8,7 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from stack.dead_letters import redrive_broker
+from stack.dead_letters import BROKER
+from stack.redrive import Redrive
 from stack.event_types import ROUTING_KEYS
 from support.platform import BROKER_DEAD, FUNCTIONS, Platform
 from support.rooms import DOMAIN, Room
@@ -72,8 +73,8 @@ def test_an_unknown_routing_key_and_its_correction(platform: Platform, admin: Cl
     assert found["x-sippo-code"] and found["x-sippo-reason"] and "." in str(found["x-sippo-version"])
     assert not room.exists(admin)
     with platform.broker() as broker:
-        said = list(redrive_broker(broker, platform.queues, BROKER_DEAD, key, room.created))
-    assert any(line.startswith(f"brought back one as {room.created}") for line in said)
+        redrive = Redrive(platform.queues, broker, BROKER_DEAD, [BROKER], [], {key: room.created})
+        assert redrive.bring_back() >= 1
     room.wait_affiliated(admin, "member", ["bob"])
 
 

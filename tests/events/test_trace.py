@@ -15,7 +15,7 @@ from support.wait import until
 def test_an_event_keeps_its_trace(platform: Platform, room: Room):
     since = platform.mark()
     trace, parent, id = secrets.token_hex(16), secrets.token_hex(8), str(uuid.uuid4())
-    # She cannot be invited: nobody serves her domain. So the reconciler has something to say, deep inside.
+    # They cannot be invited: nobody serves their domain. So the reconciler has something to say, deep inside.
     stranger = {"username": "erin", "domain": f"nowhere-{uuid.uuid4().hex[:8]}.test"}
     body = json.dumps(room.payload(owner="alice", participants=[stranger])).encode()
     with platform.broker() as broker:
@@ -35,7 +35,7 @@ def test_an_event_keeps_its_trace(platform: Platform, room: Room):
     # Whatever else is searched by is there too.
     assert {"function_request_id", "cold_start", "service", "location", "timestamp"} <= invite.keys()
     until(lambda: total(platform.metrics(since=since), "invitations_failed") >= 1, "the invitation that failed to be counted")
-    # She can be invited now, and the event is done.
+    # They can be invited now, and the event is done.
     platform.publish("domain.created", {"domain": stranger["domain"]})
     platform.wait_handled("users-group-created")
 

@@ -20,7 +20,7 @@ def folder(request: pytest.FixtureRequest):
 
 @pytest.fixture
 def platform(folder: Path):
-    """The stack. Nobody is online before the end, so that all invitations wait for her."""
+    """The stack. Nobody is online before the end, so that all invitations wait for them."""
     platform = Platform(folder, log_level="debug", prosody_options=OPTIONS).start()
     yield platform
     platform.stop()

@@ -83,7 +83,7 @@ def api(functions):
 
 @pytest.fixture
 def user() -> str:
-    """A user of her own for each test, as user@domain."""
+    """A user of its own for each test, as user@domain."""
     return f"user-{uuid.uuid4().hex[:10]}@{DOMAIN}"
 
 

@@ -18,7 +18,7 @@ def new_jid() -> str:
 
 
 def roster(session) -> dict:
-    """The user's roster as her client sees it: item by JID."""
+    """The user's roster as their client sees it: item by JID."""
     reply = session.iq("get", E("query", ROSTER))
     return {item.get("jid"): item for item in reply.iter(f"{{{ROSTER}}}item")}
 

@@ -71,6 +71,6 @@ def test_without_the_chat_capability_nothing_works(api, user, token_for):
             problem(api.call(method, path, token), 403, "capability-required")
     token = token_for(user, without=("capabilities",))
     problem(api.call("GET", LOGIN, token), 403, "capability-required")
-    # Whatever else she may be: the capability is looked at first.
+    # Whatever else they may be: the capability is looked at first.
     token = token_for("Sippo@sippo-admin.internal", capabilities=[])
     problem(api.call("GET", LOGIN, token), 403, "capability-required")

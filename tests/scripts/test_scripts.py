@@ -14,18 +14,9 @@ from stack.paths import ROOT
 from support.login_tokens import mint
 from support.platform import Platform
 from support.rooms import DOMAIN, Room
+from support.scripts import script
 from support.stanzas import configure, join, ok
-from support.wait import until
 from support.xmpp import Client
-
-
-def script(platform: Platform, *arguments: str, code: int = 0) -> str:
-    """Runs a script against the tests' stack; its output."""
-    name, *rest = arguments
-    done = subprocess.run([ROOT / "scripts" / name, *rest, "--state", str(platform.paths.state)], cwd=ROOT,
-                          capture_output=True, text=True, timeout=60)
-    assert done.returncode == code, f"{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 @pytest.mark.parametrize("envelope", ["cloudevent", "bare"])
@@ -47,19 +38,6 @@ def test_many_with_changes(platform: Platform, admin: Client):
            "--set", "participants=[\"bob\"]")
     for number in range(1, 6):
         Room(platform, f"{prefix}-{number}", "conference").wait_affiliated(admin, "member", ["bob"])
-
-
-def test_a_dead_letter_is_listed_and_brought_back(platform: Platform):
-    mark = uuid.uuid4().hex
-    platform.publish("conference.created", {"comment": mark})
-    letter = platform.wait_dead("conference-created", mark)
-    assert f"{letter.id}  {letter.reason}" in script(platform, "redrive", "--list", "conference-created")
-    script(platform, "status", code=1)
-    assert letter.id in script(platform, "redrive", "conference-created")
-    # Poison it is and stays: it comes back as another message with the same reason.
-    again = until(lambda: next((one for one in platform.dead_letters("conference-created")
-                                if mark in one.body and one.id != letter.id), None), "the same dead letter again")
-    assert again.reason == letter.reason and again.body == letter.body
 
 
 def test_resync_brings_back_a_lost_room(platform: Platform, admin: Client, room: Room):

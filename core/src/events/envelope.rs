@@ -32,7 +32,7 @@ impl<'a> Envelope<'a> {
         }
         let id = match message_id {
             Some(id) if !id.is_empty() => id.to_owned(),
-            _ => fingerprint(event_type, json),
+            _ => fingerprint(event_type.routing_key(), json.get()),
         };
         Ok(Self { id, payload: json })
     }
@@ -90,11 +90,11 @@ fn is_json(media_type: &str) -> bool {
 }
 
 /// The same for every delivery of one event, and another one under another routing key.
-fn fingerprint(event_type: EventType, json: &RawValue) -> String {
+pub(super) fn fingerprint(routing_key: &str, json: &str) -> String {
     let mut hash = Context::new(&SHA256);
-    hash.update(event_type.routing_key().as_bytes());
+    hash.update(routing_key.as_bytes());
     hash.update(&[0]);
-    hash.update(json.get().as_bytes());
+    hash.update(json.as_bytes());
     let mut id = String::with_capacity(64);
     for byte in hash.finish().as_ref() {
         for nibble in [byte >> 4, byte & 0xf] {

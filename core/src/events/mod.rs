@@ -8,6 +8,7 @@ mod envelope;
 mod event;
 mod event_type;
 mod fields;
+mod outline;
 mod poison;
 mod stamped;
 #[cfg(test)]
@@ -18,6 +19,7 @@ mod version;
 pub use self::{
     event::{Event, Payload},
     event_type::{EventType, Family},
+    outline::Outline,
     poison::{FieldPath, MAX_NAME, MAX_REASON, Poison, Quoted},
     stamped::{LIFETIME, StampedEvent},
     version::{Version, VersionError},

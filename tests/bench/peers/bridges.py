@@ -21,6 +21,8 @@ from pathlib import Path
 import pika
 from scale import Scale
 
+from stack.command_line import Progress
+
 EXCHANGE, QUEUE = "sippo.events", "sippo-xmpp"
 PREFETCH = 300
 """As the bridge has it."""
@@ -136,10 +138,13 @@ def measure(target: Target, ours: tuple[list[str], dict[str, str]], node: list[s
                   "FUNCTIONS": json.dumps(list(target.functions.items())), "AWS_ENDPOINT_URL_SQS": target.sqs}
     figures: dict[str, list[tuple[float, float]]] = {}
     declare(target, command, environment, log)
-    for _ in range(scale.rounds):
-        figures.setdefault("sippo-xmpp", []).append(drain(target, command, environment, log, scale.messages))
-        if node is not None:
-            figures.setdefault("Node", []).append(drain(target, node, peer, log, scale.messages))
+    with Progress("runs", scale.rounds * (1 if node is None else 2)) as progress:
+        for _ in range(scale.rounds):
+            figures.setdefault("sippo-xmpp", []).append(drain(target, command, environment, log, scale.messages))
+            progress.update()
+            if node is not None:
+                figures.setdefault("Node", []).append(drain(target, node, peer, log, scale.messages))
+                progress.update()
     print(f"bridge, {scale.messages:,} messages: a second, and a CPU second of the bridge; median of {scale.rounds}, in turn")
     medians = {name: [statistics.median(column) for column in zip(*runs, strict=True)] for name, runs in figures.items()}
     for name, (rate, efficiency) in medians.items():

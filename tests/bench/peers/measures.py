@@ -14,6 +14,7 @@ from peers_install import HERE, NODE_FOLDER, VENV
 from scale import Scale
 from whole import Whole
 
+from stack.command_line import Progress
 from stack.process import close
 
 @dataclass
@@ -100,12 +101,13 @@ def groups(sitting: Sitting) -> None:
     members = sitting.users(group)
     there: dict[str, list[float]] = {}
     invited: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for name, actor, window in sitting.ways():
+    with Progress("groups created", rounds * len(sitting.ways())) as progress:
+        for name, actor, window in sitting.ways() * rounds:
             room = sitting.room()
             for times, value in zip((there, invited), actor.run("group", room, members, window), strict=True):
                 times.setdefault(name, []).append(value)
             sitting.check(room, group)
+            progress.update()
     for title, times in (("until all are members", there), ("until all are invited as well", invited)):
         report(f"a group of {group:,}, {title}; median of {rounds}, in turn", times, lambda value: f"{value * 1e3:,.0f} ms")
 
@@ -115,14 +117,15 @@ def joins(sitting: Sitting) -> None:
     rounds, count = sitting.scale.rounds, sitting.scale.joins
     for size in sitting.scale.sizes:
         seconds: dict[str, list[float]] = {}
-        for _ in range(rounds):
-            for name, actor, window in sitting.ways():
+        with Progress(f"joins into rooms of {size:,}: runs", rounds * len(sitting.ways())) as progress:
+            for name, actor, window in sitting.ways() * rounds:
                 room = sitting.room()
                 # The whole way knows of rooms that were published only.
                 maker = sitting.whole if actor is sitting.whole else sitting.ours
                 maker.run("group", room, sitting.users(size))
                 seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(count, "j"), window)[1])
                 sitting.check(room, size + count)
+                progress.update()
         report(f"{count} joins into a room of {size:,}, each a second; median of {rounds}, in turn", seconds,
                lambda value: f"{count / value:,.0f}/s")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import aws
+from stack.command_line import StatusLine, waiting
 from stack.fake_aws import TABLE
 from stack.stack import DOMAIN
 from support.platform import Platform
@@ -24,8 +25,8 @@ DOMAINS = Domains(steady=DOMAIN, fickle="tenant.test", guests="partner.test")
 SETTLE = 300.0
 """Seconds until all must have been handled: a claim on an invitation outlives who died with it by two minutes."""
 BURST = (1, 40)
-OPTIONS = {"OFFLINE_QUOTA": "1000000"}
-"""Of the XMPP server: nobody reads her messages before the end."""
+OPTIONS = {"OFFLINE_QUOTA": "1000000", "LOG_LEVEL": "info"}
+"""Of the XMPP server: nobody reads their messages before the end, and at debug it would say too much."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Report:
         return [f"{name:28} {number}" for name, number in rows] + [str(one) for one in verdict.divergences]
 
 
-def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: None) -> Report:
+def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: None, line: StatusLine | None = None) -> Report:
     """Publishes and strikes as planned, waits until all is handled, and compares."""
     platform.stack.create_domain(DOMAINS.guests)
     report = Report()
@@ -94,19 +95,22 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     nemesis = Nemesis(platform, random.Random(plan.seed + 1), publisher.record)
     say(f"journal of events and strikes: {journal}")
     try:
-        _flow(plan, model, publisher, nemesis, say)
+        with waiting(lambda: f"{publisher.published:,} events, {nemesis.strikes.total()} strikes of {plan.seconds / 60:g} min", line):
+            _flow(plan, model, publisher, nemesis, say)
         nemesis.stop()
         ended = time.monotonic()
         say(f"{publisher.published} events published; waiting until all is handled")
-        settle(platform, SETTLE)
+        with waiting(lambda: "waiting until all is handled", line):
+            settle(platform, SETTLE)
         report.settled = time.monotonic() - ended
     finally:
         publisher.close()
     report.published, report.in_doubt, report.strikes = publisher.published, publisher.in_doubt, nemesis.strikes
     report.handled = _handled(platform.paths.logs / "functions.log")
     report.dead = dead_letters(platform)
-    report.verdict = compare(platform, model)
-    compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
+    with waiting(lambda: "comparing rooms and invitations", line):
+        report.verdict = compare(platform, model)
+        compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
     if not report.is_clean:
         _keep_evidence(platform, report, platform.paths.state / "divergences.json")
     return report

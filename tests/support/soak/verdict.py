@@ -150,7 +150,7 @@ def _affiliations(admin: Client, jid: str) -> dict[str, str]:
 
 
 def compare_invitations(platform: Platform, model: Model, bystanders: set[str], verdict: Verdict) -> None:
-    """Has everyone ever named come online for the first time, and looks at the invitations that waited for her.
+    """Has everyone ever named come online for the first time, and looks at the invitations that waited for them.
     `bystanders` must not have any."""
     for user in sorted(model.users() | bystanders):
         times: dict[str, list[float]] = {}

@@ -13,7 +13,7 @@ use super::queue::{Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
-    events::{Event, EventType, Payload, Poison, StampedEvent},
+    events::{Event, EventType, Outline, Payload, Poison, StampedEvent},
     ledger::{Ledger, LedgerMaintenance, Ordinal, RoomChange, RoomEvent},
     rooms::{EXPIRY_GRACE, ReconcileError, Reconciler, RoomServer, expired_by},
     telemetry::{
@@ -288,14 +288,35 @@ fn log_failure(meta: &MessageMeta, failure: &HandlingError) {
 }
 
 fn log_dead_letter(message: &SqsMessage, poison: &Poison, error: Option<&QueueError>) {
-    let (id, trace_id) =
-        (message.message_id.as_deref().unwrap_or_default(), trace_of(message).map(TraceContext::trace_id));
+    let text = message.body.as_deref().unwrap_or_default();
+    let stamped = StampedEvent::parse(text).ok();
+    let outline = stamped.as_ref().map_or_else(|| Outline::of_unstamped(text), Outline::of_stamped);
+    let room = outline.room.as_ref().map(tracing::field::display);
+    let version = stamped.as_ref().map(|stamped| tracing::field::display(stamped.version()));
+    let age = stamped.as_ref().map(|stamped| (OffsetDateTime::now_utc() - stamped.stamped_at()).whole_seconds().max(0));
+    let (id, event_type) = (outline.id, stamped.as_ref().map(StampedEvent::routing_key));
+    let (body, domain, reason) = (outline.excerpt, outline.domain, poison.reason());
+    let (code, message_id) = (poison.code(), message.message_id.as_deref());
+    let trace_id = trace_of(message).map(TraceContext::trace_id);
     match error {
         None => {
-            tracing::warn!(message_id = id, trace_id, code = poison.code(), reason = %poison, "Message goes to the dead-letter queue");
+            tracing::warn!(
+                event.id = id,
+                "event.type" = event_type,
+                version,
+                room,
+                domain,
+                age_seconds = age,
+                body,
+                code,
+                reason,
+                message_id,
+                trace_id,
+                "Message goes to the dead-letter queue"
+            );
         }
         Some(error) => {
-            tracing::error!(message_id = id, trace_id, %error, reason = %poison, "Message could not be put into the dead-letter queue and comes again");
+            tracing::error!(event.id = id, "event.type" = event_type, version, room, domain, age_seconds = age, body, code, reason, message_id, trace_id, %error, "Message could not be put into the dead-letter queue and comes again");
         }
     }
 }

@@ -1,0 +1,89 @@
+"""Asks each process of the running stack for something that only one that works can answer."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+import urllib.parse
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stack import bridge, http_probe, rabbitmq
+from stack.fake_aws import HEALTH_PATH
+from stack.paths import StackPaths
+from stack.stack_env import port_of
+
+PROCESSES = ("prosody", "epmd", "rabbitmq", "queue", "functions", "poller", "bridge")
+TIMEOUT = 2.0
+SILENCE = 5.0
+"""Seconds after which a program that gives a sign of life every second is taken for stuck."""
+
+
+def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
+    """What is wrong with each process; None where nothing is."""
+    asks = _asks(env, paths)
+
+    def one(name: str) -> str | None:
+        pid = _pid(paths, name)
+        if pid is None:
+            return "DOWN"
+        if _state(pid) in "Tt":
+            return f"STOPPED: kill -CONT {pid} has it go on"
+        return None if asks[name](pid) else f"DOES NOT ANSWER: look into {paths.logs}/{'rabbitmq' if name == 'epmd' else name}.log"
+
+    with ThreadPoolExecutor(len(PROCESSES)) as pool:
+        return dict(zip(PROCESSES, pool.map(one, PROCESSES), strict=True))
+
+
+def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], bool]]:
+    def status(url: str, path: str, headers: dict[str, str] | None = None) -> int | None:
+        return http_probe.status(port_of(url), path, headers, TIMEOUT)
+
+    admin = {"Authorization": f"Bearer {env['ADMIN_TOKEN']}"}
+    return {
+        "prosody": lambda _: status(env["HOSTS_ADMIN_URL"], urllib.parse.urlsplit(env["HOSTS_ADMIN_URL"]).path, admin) == 200,
+        "epmd": _epmd_answers,
+        "rabbitmq": lambda _: rabbitmq.greets(port_of(env["AMQP_URL"]), TIMEOUT),
+        "queue": lambda _: status(env["AWS_ENDPOINT_URL"], HEALTH_PATH) == 200,
+        "functions": lambda _: status(env["API_URL"], "/sapi/xmpp/login") in (401, 404),
+        "poller": lambda _: _is_fresh(paths.poller_sign),
+        "bridge": lambda _: bridge.health(port_of(env["BRIDGE_HEALTH_URL"])) is not None,
+    }
+
+
+def _pid(paths: StackPaths, name: str) -> int | None:
+    try:
+        pid = int((paths.pids / f"{name}.pid").read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if _state(pid) not in "ZX" else None
+
+
+def _state(pid: int) -> str:
+    """As proc(5) has it; `X` for none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+
+
+def _epmd_answers(pid: int) -> bool:
+    """The port mapper's NAMES_REQ; its port is among its arguments."""
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        port = int(arguments[arguments.index("-port") + 1])
+        with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
+            connection.settimeout(TIMEOUT)
+            connection.sendall(struct.pack(">Hc", 1, b"n"))
+            return struct.unpack(">I", connection.recv(4))[0] == port
+    except (OSError, ValueError, struct.error):
+        return False
+
+
+def _is_fresh(file: Path) -> bool:
+    try:
+        return time.time() - file.stat().st_mtime < SILENCE
+    except OSError:
+        return False

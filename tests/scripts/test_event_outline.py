@@ -1,0 +1,55 @@
+"""What scripts say of an event that nobody could handle (scripts/stack/event_outline.py), as core says it in the log."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from stack.event_outline import escape_id, of_published, of_stamped
+
+
+def stamped(event: str, key: str = "domain.created", **more: str) -> str:
+    head = {"version": "3.9", "stampedAt": "2026-01-01T00:00:00Z", "routingKey": key, **more}
+    return json.dumps(head, separators=(",", ":"))[:-1] + f',"event":{event}}}'
+
+
+@pytest.mark.parametrize(("event", "more", "id"), [
+    ('{"specversion":"1.0","id":"c-1","data":{}}', {"messageId": "m-1"}, "c-1"),
+    ('{"domain":"a.test"}', {"messageId": "m-1"}, "m-1"),
+    # printf 'domain.created\0{"domain":"a.test"}' | sha256sum
+    ('{"domain":"a.test"}', {}, "5fa273c04331ed191adda8ee5fd60dab9498be28a88009448502dd66b42c52d7"),
+    ('{"domain":"a.test"}', {"messageId": ""}, "5fa273c04331ed191adda8ee5fd60dab9498be28a88009448502dd66b42c52d7"),
+    ('{"specversion":"1.0"}', {}, "3.9"),
+    (f'"{base64.b64encode(b"no JSON").decode()}"', {}, "3.9"),
+    ('{"domain":"a.test"}', {"messageId": 'of "event": fame'}, 'of "event": fame'),
+])
+def test_the_id(event: str, more: dict[str, str], id: str):
+    assert of_stamped(stamped(event, **more)).id == id
+
+
+def test_what_was_published_is_shown_to_the_letter():
+    assert of_stamped(stamped('{"n": 1.50, "n":2}')).text == '{"n": 1.50, "n":2}'
+    assert of_stamped(stamped(f'"{base64.b64encode(b"no JSON").decode()}"')).text == "no JSON"
+    assert of_stamped("nothing of ours").text == "nothing of ours"
+    assert of_published(b"\xff", "x", "1.2", None).text == "\ufffd"
+
+
+@pytest.mark.parametrize(("event", "key", "subject"), [
+    ('{"id":"g","chatId":"c","domain":"a.test"}', "usersGroup.created", "room c@conference.a.test"),
+    ('{"id":"g","chatId":"c","domain":"a.test"}', "conference.created", "room g@conference.a.test"),
+    ('{"id":"g","domain":"a.test"}', "domain.created", "domain a.test"),
+    ('{"domain":7}', "domain.created", ""),
+    ("[1]", "usersGroup.created", ""),
+])
+def test_what_it_is_about(event: str, key: str, subject: str):
+    assert of_stamped(stamped(event, key)).subject == subject
+
+
+@pytest.mark.parametrize(("id", "localpart"), [
+    ("team-7", "team-7"), ("5f2a/b c", r"5f2a\2fb\20c"), ("Team", r"\54eam"), ("é", "é"), ("01HXZ8K3VQ", r"01\48\58\5a8\4b3\56\51"),
+    ("e\u0301", r"e\cc\81"), (r"c:\5c", r"c\3a\5c5c"),
+])
+def test_a_rooms_localpart_is_cores(id: str, localpart: str):
+    assert escape_id(id) == localpart
