@@ -242,6 +242,17 @@ def test_a_private_authority_can_be_given(functions, tls_server, authority, toke
         assert ok(api.call("GET", LIST, token)).json() == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_tls_by_any_name_that_the_certificate_has(functions, tls_server, authority, token, host):
+    """By an address a client sends no server name (RFC 6066, section 3), by a name it does."""
+    url = tls_server.wss_url.replace("127.0.0.1", host)
+    hosts_url = f"https://{host}:{tls_server.settings.https_port}/quobis_virtualhosts/virtualhost"
+    with chat_list_only(functions, **tls_environment(
+            tls_server, SIPPO_TLS__CA_FILE=str(authority.ca_file), SIPPO_XMPP__XMPP_URL=url,
+            SIPPO_XMPP__HOSTS_ADMIN_URL=hosts_url)) as api:
+        assert ok(api.call("GET", LIST, token)).json() == []
+
+
 def test_an_unknown_authority_is_a_failure(functions, tls_server, token):
     with chat_list_only(functions, **tls_environment(tls_server)) as api:
         fails_once(api, token)

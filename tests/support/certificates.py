@@ -30,7 +30,7 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the tests' authority")])
         self.root = folder / "root.pem"
-        root = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, None), True)
+        root = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, 0), True)
         self.root.write_bytes(root.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -39,14 +39,14 @@ class Authority:
                 .serial_number(x509.random_serial_number())
                 .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1)))
 
-    def certificate(self, *names: str) -> tuple[Path, Path]:
+    def issue(self, *names: str) -> tuple[Path, Path]:
         """Files with a certificate for these names and addresses, and with its key."""
         key = ec.generate_private_key(ec.SECP256R1())
         alternatives = [x509.IPAddress(ipaddress.ip_address(name)) if _is_address(name) else x509.DNSName(name)
                         for name in names]
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
         signed = self._builder(subject, key).add_extension(x509.SubjectAlternativeName(alternatives), False) \
-            .sign(self._key, hashes.SHA256())
+            .add_extension(x509.BasicConstraints(False, None), True).sign(self._key, hashes.SHA256())
         number = next(_numbers)
         certificate_file, key_file = self.folder / f"certificate{number}.pem", self.folder / f"key{number}.pem"
         certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

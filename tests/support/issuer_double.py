@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
-import ipaddress
 import json
 import ssl
 import threading
@@ -14,51 +12,26 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from support import certificates
 
 CLIENT_ID, CLIENT_SECRET = "sippo xmpp", "geheim:+%/ ü-0123456789"
 """With every character that Basic credentials have to be form-encoded for (RFC 6749, section 2.3.1)."""
 
 
-class Authority:
+class Authority(certificates.Authority):
     """A private certificate authority and one server certificate for 127.0.0.1 and localhost."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.ca_file, self.certificate, self.key = folder / "ca.pem", folder / "server.pem", folder / "server.key"
-        ca_key, ca_name = ec.generate_private_key(ec.SECP256R1()), _name("Test CA")
-        key = ec.generate_private_key(ec.SECP256R1())
-        ca = _certificate(ca_name, ca_name, ca_key.public_key()).add_extension(
-            x509.BasicConstraints(ca=True, path_length=0), critical=True).sign(ca_key, hashes.SHA256())
-        names = x509.SubjectAlternativeName([
-            x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        leaf = _certificate(_name("127.0.0.1"), ca_name, key.public_key()).add_extension(
-            names, critical=False).add_extension(
-            x509.BasicConstraints(ca=False, path_length=None), critical=True).sign(ca_key, hashes.SHA256())
-        self.ca_file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-        self.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
-        self.key.write_bytes(key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        super().__init__(folder)
+        self.ca_file = self.root
+        self.certificate, self.key = self.issue("127.0.0.1", "localhost")
 
     def server_context(self) -> ssl.SSLContext:
         """For a server that shows the certificate."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.certificate, self.key)
         return context
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
-
-
-def _certificate(subject: x509.Name, issuer: x509.Name, key: Any) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key)
-            .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=7)))
 
 
 class HttpDouble:

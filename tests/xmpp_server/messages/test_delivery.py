@@ -209,6 +209,30 @@ def test_sessions_that_end_by_our_own_limits(world):
     again.close()
 
 
+MAX_AGE = 4
+
+
+def test_sessions_that_end_by_their_age(new_server):
+    server = new_server(extra={"SESSION_MAX_AGE": str(MAX_AGE)}).start()
+    domain = server.create_host("age.example")
+    jid = f"alice@{domain}"
+    for resource in ("one", "two"):
+        client = server.user(jid, resource)
+        go_online(client)
+        client.send(E("enable", SM, resume="true"))
+        client.wait(lambda e: e.tag == f"{{{SM}}}enabled")
+        client.abort()
+    until(lambda: server.log_text().count("going into hibernation") == 2, "hibernation", 10)
+    with server.user(f"bob@{domain}") as bob:
+        send_message(bob, jid, "to both")
+        settle(bob)
+        until(lambda: server.log_text().count(f"Session of {jid}/") == 2, "the end of both", MAX_AGE + 10)
+        assert_absent(bob, lambda e: e.get("type") == "error")
+    with server.user(jid, "three") as again:
+        go_online(again)
+        assert bodies(again) == ["to both"]
+
+
 def test_a_session_that_its_successor_replaces(world):
     w = world
     w.lose(w.present("phone"))

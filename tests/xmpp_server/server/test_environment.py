@@ -65,7 +65,7 @@ def test_variables_of_other_programs_and_of_other_settings_are_no_matter(new_ser
 
 @pytest.mark.parametrize("variable", ["HTTP_PORT", "HTTPS_PORT"])
 def test_a_port_that_is_taken(stopped_server, tmp_path, variable):
-    certificate, key = Authority(tmp_path).certificate("a.example")
+    certificate, key = Authority(tmp_path).issue("a.example")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -92,8 +92,8 @@ def test_the_data_folder(stopped_server, tmp_path, what):
 @pytest.mark.parametrize("wrong", ["no certificate", "no key", "no PEM", "another's key", "one too few"])
 def test_certificate_and_key(stopped_server, tmp_path, wrong):
     authority = Authority(tmp_path)
-    certificate, key = authority.certificate("a.example")
-    _, another = authority.certificate("b.example")
+    certificate, key = authority.issue("a.example")
+    _, another = authority.issue("b.example")
     if wrong == "no PEM":
         certificate.write_text("no certificate")
     given = {

@@ -25,7 +25,7 @@ def authority(tmp_path_factory):
 @pytest.fixture
 def server(new_server, authority):
     """One with two certificates."""
-    pairs = [authority.certificate(*names) for names in (FIRST, SECOND)]
+    pairs = [authority.issue(*names) for names in (FIRST, SECOND)]
     made = new_server(https_port=free_port(), certificate=",".join(str(one) for one, _ in pairs),
                       key=", ".join(str(key) for _, key in pairs))
     made.pairs = pairs
@@ -91,7 +91,7 @@ def test_renewed_certificates_are_served_after_a_reload(server, authority):
     names = (None, "localhost", "chat.second.example")
     before = [serial(server, authority, name) for name in names]
     for (certificate, key), all_names in zip(server.pairs, (FIRST, SECOND), strict=True):
-        new_certificate, new_key = authority.certificate(*all_names)
+        new_certificate, new_key = authority.issue(*all_names)
         shutil.copy(new_certificate, certificate)
         shutil.copy(new_key, key)
     server.reload()
