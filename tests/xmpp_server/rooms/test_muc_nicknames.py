@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
+from contextlib import closing
 from types import SimpleNamespace
 from xml.sax.saxutils import quoteattr
 
@@ -226,3 +228,21 @@ def test_members_read_the_lists_of_those_who_belong(team, affiliation, names):
     listed = {item.get("jid") for item in reply.iterfind(".//{*}item")}
     assert {f"{name}@{t.home}" for name in names} <= listed
     assert not any("admin" in jid for jid in listed)
+
+
+def test_a_room_of_before_is_non_anonymous_too(new_server):
+    own = new_server().start()
+    home = own.create_host("before.example")
+    room = f"group@conference.{home}"
+    with own.admin() as admin:
+        create_room(admin, room)
+        ok(affiliate(admin, room, (f"alice@{home}", "member")))
+    own.stop()
+    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as database:
+        change = "UPDATE prosody SET value = replace(value, 'anyone', 'moderators') WHERE store = 'config' AND user = 'group'"
+        database.execute(change)
+        assert database.total_changes > 0
+        database.commit()
+    own.start()
+    with own.user(f"alice@{home}") as alice:
+        assert "muc_nonanonymous" in room_features(alice, room)
