@@ -46,6 +46,19 @@ def test_preflight_of_an_allowed_origin(api, path, method, origin):
     assert "access-control-allow-credentials" not in answer.headers
 
 
+def test_tracing_headers_are_allowed_and_others_by_configuration(api, functions):
+    asked = "authorization,baggage,sentry-trace,traceparent"
+
+    def allowed(running) -> set[str]:
+        answer = ok(running.call("OPTIONS", LOGIN, headers={
+            "Origin": ORIGIN, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": asked}))
+        return {name.strip().lower() for name in answer.headers["access-control-allow-headers"].split(",")}
+
+    assert set(asked.split(",")) <= allowed(api)
+    with functions(only=["login"], SIPPO_CORS__ALLOWED_HEADERS="Authorization,X-Own") as own:
+        assert allowed(own) == {"authorization", "x-own"}
+
+
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", f"{ORIGIN}.evil.example", "http://chat.example.com"])
 def test_other_origins_are_told_nothing(api, token, origin):
     for answer in (

@@ -112,3 +112,27 @@ def test_capability_and_name_count_as_in_a_jwt(start, known, user):
     with start(only=["login", "individual-chat-list-get"]) as api:
         problem(api.call("GET", LIST, "no-chat"), 403, "capability-required")
         problem(api.call("GET", LIST, "upper"), 403, "username-not-canonical")
+
+
+@pytest.mark.parametrize("marks", [{"token_type": "refresh_token"}, {"typ": "ID"}, {"cnf": {"x5t#S256": "abc"}}], ids=str)
+def test_only_access_tokens_are_taken(start, known, user, marks):
+    known.tokens["other"] = active(user, **marks)
+    known.tokens["access"] = active(user, token_type="Bearer")
+    with start() as api:
+        assert api.login("access")["jid"] == user
+        assert api.call("GET", LOGIN, "other").headers["www-authenticate"] == INVALID
+
+
+def test_a_refusal_counts_for_seconds(start, issuer, known, user):
+    with start() as api:
+        for _ in range(5):
+            assert api.call("GET", LOGIN, "unknown").status_code == 401
+    assert len(issuer.requests) == 1
+
+
+def test_numbers_count_as_in_a_jwt(start, known, user):
+    known.tokens["exponent"] = active(user, exp=1.9e9)
+    known.tokens["text"] = active(user, exp=str(int(time.time()) + 600))
+    with start() as api:
+        assert api.login("exponent")["jid"] == user
+        assert api.call("GET", LOGIN, "text").status_code == 401

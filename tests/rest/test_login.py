@@ -63,7 +63,7 @@ def test_login_needs_no_xmpp_server(functions, token):
 
 
 def test_without_the_chat_capability_nothing_works(api, user, token_for):
-    for capabilities in ([], ["video", "Chat", "chat "], None, "chat", {"chat": True}):
+    for capabilities in ([], ["video", "Chat", "chat "], None, "chats", {"chat": True}):
         token = token_for(user, capabilities=capabilities)
         for method, path in (("GET", LOGIN), ("GET", "/sapi/xmpp/individualChatList"),
                              ("PUT", "/sapi/xmpp/individualChatList/bob@example.test"),

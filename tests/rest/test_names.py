@@ -5,6 +5,7 @@ import pytest
 from support.functions import LIST, LOGIN, problem
 from support.xmpp import Client
 
+REFUSED = "A caller with a valid access token may not use chat"
 ESCAPED = {
     "d'artagnan": r"d\27artagnan",
     "alice@mail.example": r"alice\40mail.example",
@@ -51,6 +52,15 @@ def test_usernames_that_preparation_would_change_are_refused(api, token_for, use
     token = token_for(f"{username}@example.test")
     problem(api.call("GET", LOGIN, token), 403, "username-not-canonical")
     problem(api.call("GET", LIST, token), 403, "username-not-canonical")
+
+
+@pytest.mark.parametrize("domain", ["Example.test", "EXAMPLE.TEST", "xn--bcher-kva.test", "XN--BCHER-KVA.test", "ｅxample.test"])
+def test_a_domain_has_one_spelling(api, token_for, domain):
+    mark = api.mark()
+    problem(api.call("GET", LOGIN, token_for(f"alice@{domain}")), 403, "domain-not-served")
+    [line] = api.log(mark, REFUSED)
+    assert (line["username"], line["domain"]) == ("alice", domain)
+    assert "spelling" in line["reason"]
 
 
 def test_the_longest_localpart_works(api, token_for):

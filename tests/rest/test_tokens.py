@@ -159,3 +159,71 @@ def test_base64_padding_is_no_second_form(api, keys, user):
     padded = base64.urlsafe_b64encode(base64.urlsafe_b64decode(body + "==")).decode()
     if padded != body:
         problem(api.call("GET", LOGIN, f"{head}.{padded}.{signature}"), 401)
+
+
+@pytest.mark.parametrize("marks", [
+    {"typ": "ID"}, {"typ": "Refresh"}, {"typ": "Offline"}, {"typ": "Logout"}, {"token_use": "id"},
+    {"token_type": "refresh_token"}, {"cnf": {"jkt": "abc"}}, {"at_hash": "abc"},
+    {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}},
+], ids=str)
+def test_other_tokens_of_the_issuer_are_no_access_tokens(api, keys, user, marks):
+    refused(api, keys["ES256"].sign(claims(user, **marks)))
+
+
+@pytest.mark.parametrize("typ", ["logout+jwt", "dpop+jwt", "secevent+jwt", "ID"])
+def test_the_header_may_say_that_it_is_another_token(api, keys, user, typ):
+    refused(api, keys["ES256"].sign(claims(user), typ=typ))
+
+
+@pytest.mark.parametrize("marks", [{"typ": "Bearer"}, {"token_use": "access"}, {"token_type": "Bearer"}], ids=str)
+def test_what_is_marked_as_an_access_token_is_one(api, keys, user, marks):
+    for typ in ("JWT", "at+jwt"):
+        assert api.login(keys["ES256"].sign(claims(user, **marks), typ=typ))["jid"] == user
+
+
+def test_an_issuers_own_mark_is_configured(functions, keys, user):
+    token = keys["ES256"].sign(claims(user, typ="urn:example:session"))
+    with functions(only=["login"], SIPPO_AUTH__TOKEN_TYPES="urn:example:session") as api:
+        assert api.login(token)["jid"] == user
+        refused(api, keys["ES256"].sign(claims(user, typ="ID")))
+
+
+@pytest.mark.parametrize(("claim", "value", "kind"), [
+    ("capabilities", {"chat": True}, "an object"), ("capabilities", 5, "a number"),
+    ("preferred_username", 5, "a number"), ("domain", ["example.test"], "an array"),
+])
+def test_a_claim_of_another_type_is_told(api, keys, user, claim, value, kind):
+    mark = api.mark()
+    expected = "capability-required" if claim == "capabilities" else "identity-missing"
+    problem(api.call("GET", LOGIN, keys["ES256"].sign(claims(user, **{claim: value}))), 403, expected)
+    [line] = api.log(mark, "A caller with a valid access token may not use chat")
+    assert line["level"] == "warn"
+    assert f"the claim {claim} is {kind}" in line["reason"]
+
+
+@pytest.mark.parametrize("capabilities", ["chat", "audio chat"])
+def test_capabilities_may_be_a_string_of_words(api, keys, user, capabilities):
+    assert api.login(keys["ES256"].sign(claims(user, capabilities=capabilities)))["jid"] == user
+
+
+def test_claims_may_be_nested(functions, keys, user):
+    name, _, domain = user.partition("@")
+    nested = claims(user, realm_access={"roles": ["chat"]}, person={"login": name, "org": {"domain": domain}})
+    for flat in ("preferred_username", "domain", "capabilities"):
+        del nested[flat]
+    with functions(only=["login"], SIPPO_AUTH__CAPABILITIES_CLAIM="realm_access.roles",
+                   SIPPO_AUTH__USERNAME_CLAIM="person.login", SIPPO_AUTH__DOMAIN_CLAIM="person.org.domain") as api:
+        assert api.login(keys["ES256"].sign(nested))["jid"] == user
+
+
+def test_a_time_may_have_a_fraction_and_is_no_text(api, keys, user):
+    assert api.login(keys["ES256"].sign(claims(user, exp=time.time() + 300.5)))["jid"] == user
+    refused(api, keys["ES256"].sign(claims(user, exp=str(int(time.time()) + 300))))
+
+
+def test_a_long_token_works_and_one_beyond_the_gateways_limit_is_told(api, keys, user):
+    long = keys["ES256"].sign(claims(user, filler="x" * 6_500))
+    assert len(long) > 8_800
+    assert api.login(long)["jid"] == user
+    answer = api.call("GET", LOGIN, keys["ES256"].sign(claims(user, filler="x" * 8_000)))
+    assert "longer than" in problem(answer, 401)["detail"]

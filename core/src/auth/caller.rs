@@ -1,6 +1,6 @@
 //! From a token's identity to a caller who may use chat.
 
-use super::claims::Identity;
+use super::claims::{Identity, IllTyped};
 use crate::address::{AddressError, Tenancy, UserJid};
 
 /// Someone with a valid token, the `chat` capability and an address of their own.
@@ -11,20 +11,34 @@ pub struct Caller {
 }
 
 /// Why a valid token does not open chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// `chat` is not among the capabilities.
     #[error("the capability \"chat\" is required; ask the platform's administrator to grant it")]
     CapabilityRequired,
+    /// The capabilities cannot be read.
+    #[error("the capability \"chat\" is required, and {0}")]
+    CapabilitiesIllTyped(IllTyped),
     /// The token does not say who it is for.
     #[error("the access token names no {0}; see the issuer's claims and [auth] usernameClaim, domainClaim")]
     IdentityMissing(&'static str),
+    /// What should say who it is for cannot be read.
+    #[error("the access token names nobody: {0}")]
+    IdentityIllTyped(IllTyped),
     /// The name would become another one on the XMPP server.
     #[error("the user name cannot be used for chat: {0}; choose one in lower case, without compatibility characters")]
     UsernameNotCanonical(AddressError),
+    /// The domain is another spelling of a tenant's, or none.
+    #[error(
+        "the domain is not served under that spelling; the issuer has to write it in lower case, in Unicode instead of xn--"
+    )]
+    DomainNotCanonical,
     /// The domain cannot be a tenant.
     #[error("the domain is not served: it is no tenant of the chat service")]
     DomainNotServed,
+    /// The domain is not among those of the token's issuer.
+    #[error("the domain is not served for this issuer's users; see the issuer's domains in [auth]")]
+    IssuerOfOthers,
 }
 
 impl Caller {
@@ -33,17 +47,25 @@ impl Caller {
     /// # Errors
     /// [`Denied`], which names what is missing; no retry helps with the same token.
     pub fn admit(identity: &Identity, tenancy: &Tenancy) -> Result<Self, Denied> {
-        if !identity.may_chat {
+        if !identity.may_chat.clone().map_err(Denied::CapabilitiesIllTyped)? {
             return Err(Denied::CapabilityRequired);
         }
-        let username = identity.username.as_deref().ok_or(Denied::IdentityMissing("user name"))?;
-        let domain = identity.domain.as_deref().ok_or(Denied::IdentityMissing("domain"))?;
-        let jid = UserJid::of_username(username, domain).map_err(|error| match error {
-            AddressError::DomainNotCanonical => Denied::DomainNotServed,
+        let named = |claim: &Result<Option<String>, IllTyped>, what| {
+            claim.clone().map_err(Denied::IdentityIllTyped)?.ok_or(Denied::IdentityMissing(what))
+        };
+        let (username, domain) = (named(&identity.username, "user name")?, named(&identity.domain, "domain")?);
+        let jid = UserJid::of_username(&username, &domain).map_err(|error| match error {
+            AddressError::DomainNotCanonical => Denied::DomainNotCanonical,
             error => Denied::UsernameNotCanonical(error),
         })?;
         if tenancy.is_reserved(jid.domain()) {
             return Err(Denied::DomainNotServed);
+        }
+        if jid.domain().as_str() != domain {
+            return Err(Denied::DomainNotCanonical);
+        }
+        if !identity.is_from_its_issuer {
+            return Err(Denied::IssuerOfOthers);
         }
         Ok(Self { jid })
     }
@@ -55,7 +77,12 @@ mod tests {
 
     fn admit(username: Option<&str>, domain: Option<&str>, may_chat: bool) -> Result<String, Denied> {
         let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
-        let identity = Identity { username: username.map(str::to_owned), domain: domain.map(str::to_owned), may_chat };
+        let identity = Identity {
+            username: Ok(username.map(str::to_owned)),
+            domain: Ok(domain.map(str::to_owned)),
+            may_chat: Ok(may_chat),
+            is_from_its_issuer: domain != Some("others.test"),
+        };
         Caller::admit(&identity, &tenancy).map(|caller| caller.jid.to_string())
     }
 
@@ -68,16 +95,15 @@ mod tests {
     #[test]
     fn only_tenants_are_served() {
         assert_eq!(admit(Some("alice"), Some("example.test"), true).unwrap(), "alice@example.test");
-        for domain in [
-            "sippo-admin.internal",
-            "SIPPO-ADMIN.internal",
-            "conference.example.test",
-            "Conference.example.test",
-            "a b",
-            "",
-        ] {
+        for domain in
+            ["sippo-admin.internal", "SIPPO-ADMIN.internal", "conference.example.test", "Conference.example.test"]
+        {
             assert_eq!(admit(Some("sippo"), Some(domain), true), Err(Denied::DomainNotServed), "{domain}");
         }
+        for domain in ["a b", "", "Example.test", "xn--bcher-kva.test", "ｅxample.test"] {
+            assert_eq!(admit(Some("alice"), Some(domain), true), Err(Denied::DomainNotCanonical), "{domain}");
+        }
+        assert_eq!(admit(Some("alice"), Some("others.test"), true), Err(Denied::IssuerOfOthers));
         assert_eq!(admit(None, Some("example.test"), true), Err(Denied::IdentityMissing("user name")));
         assert_eq!(admit(Some("alice"), None, true), Err(Denied::IdentityMissing("domain")));
         assert!(matches!(admit(Some("ALICE"), Some("example.test"), true), Err(Denied::UsernameNotCanonical(_))));

@@ -11,7 +11,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
-use super::claims::{Claims, TokenError, has_audience, unix_now};
+use super::{
+    claims::{Claims, TokenError, has_audience, time, unix_now},
+    token_kind::ensure_access_token,
+};
 use crate::{
     http::{self, HttpClient},
     tls::Tls,
@@ -23,7 +26,11 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_AGE: u64 = 60;
 /// A token's claims are far below this.
 const MAX_SIZE: usize = 1 << 20;
-/// Tokens remembered at a time: a few megabytes of claims at most, in a process that serves one call at a time.
+/// How long a negative answer counts, in seconds: who repeats a token that is no good does not hammer the issuer, and one
+/// that becomes good in a moment is good soon.
+const REFUSAL_AGE: u64 = 5;
+/// Tokens remembered at a time, of either kind: a few megabytes of claims at most, in a process that serves one call at a
+/// time.
 const CAPACITY: usize = 1_000;
 
 /// Asks one issuer.
@@ -33,27 +40,37 @@ pub(super) struct Introspection {
     client_id: String,
     client_secret: SecretString,
     audience: Vec<String>,
+    token_types: Vec<String>,
     http: HttpClient,
-    /// Positive answers, by the token's SHA-256: tokens themselves are not kept.
-    known: Mutex<HashMap<[u8; 32], Answer>>,
+    /// Claims of good tokens.
+    accepted: Remembered<Claims>,
+    /// Why others are none. Apart, so that made-up tokens cannot crowd out good ones.
+    refused: Remembered<String>,
 }
 
-#[derive(Debug, Clone)]
-struct Answer {
-    claims: Claims,
-    /// Unix time from which it counts no longer.
-    until: u64,
-}
+/// What was found out about tokens lately, by the token's SHA-256: tokens themselves are not kept.
+#[derive(Debug)]
+struct Remembered<T>(Mutex<HashMap<[u8; 32], (T, u64)>>);
 
 impl Introspection {
-    pub(super) fn new(url: Url, client_id: &str, client_secret: SecretString, audience: &[String], tls: Tls) -> Self {
+    /// Tokens that are marked with one of `token_types` are accepted beside those that are marked as usual.
+    pub(super) fn new(
+        url: Url,
+        client_id: &str,
+        client_secret: SecretString,
+        audience: &[String],
+        token_types: &[String],
+        tls: Tls,
+    ) -> Self {
         Self {
             url,
             client_id: client_id.to_owned(),
             client_secret,
             audience: audience.to_vec(),
+            token_types: token_types.to_vec(),
             http: HttpClient::new(tls, TIMEOUT),
-            known: Mutex::default(),
+            accepted: Remembered(Mutex::default()),
+            refused: Remembered(Mutex::default()),
         }
     }
 
@@ -63,16 +80,26 @@ impl Introspection {
     /// [`TokenError::Invalid`] when the caller needs another token, [`TokenError::Unavailable`] when the issuer was needed and
     /// did not answer.
     pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
-        let fingerprint = fingerprint(token);
-        if let Some(answer) = self.remembered(&fingerprint) {
-            return Ok(answer);
+        let (fingerprint, now) = (fingerprint(token), unix_now());
+        if let Some(claims) = self.accepted.get(&fingerprint, now) {
+            return Ok(claims);
+        }
+        if let Some(reason) = self.refused.get(&fingerprint, now) {
+            return Err(TokenError::Invalid(reason));
         }
         let claims = self.ask(token).await?;
         let now = unix_now();
-        let expires = self.check(&claims, now)?;
-        let until = now.saturating_add(MAX_AGE).min(expires.unwrap_or(u64::MAX));
-        self.remember(fingerprint, Answer { claims: claims.clone(), until }, now);
-        Ok(claims)
+        match self.check(&claims, now) {
+            Ok(expires) => {
+                let until = now.saturating_add(MAX_AGE).min(expires.unwrap_or(u64::MAX));
+                self.accepted.put(fingerprint, claims.clone(), until, now);
+                Ok(claims)
+            }
+            Err(error) => {
+                self.refused.put(fingerprint, error.to_string(), now.saturating_add(REFUSAL_AGE), now);
+                Err(error)
+            }
+        }
     }
 
     async fn ask(&self, token: &str) -> Result<Claims, TokenError> {
@@ -95,41 +122,38 @@ impl Introspection {
         if claims.get("active") != Some(&Value::Bool(true)) {
             return Err(TokenError::invalid("the issuer says that the token is not active"));
         }
-        let seconds = |name: &str| match claims.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => value
-                .as_u64()
-                .map(Some)
-                .ok_or_else(|| TokenError::invalid(format!("the issuer's {name} is not a time"))),
-        };
-        let expires = seconds("exp")?;
+        let expires = time(claims, "exp")?;
         if expires.is_some_and(|expires| expires <= now) {
             return Err(TokenError::invalid("the token has expired"));
         }
-        if seconds("nbf")?.is_some_and(|begins| begins > now.saturating_add(MAX_AGE)) {
+        if time(claims, "nbf")?.is_some_and(|begins| begins > now.saturating_add(MAX_AGE)) {
             return Err(TokenError::invalid("the token is not valid yet"));
         }
         if !self.audience.is_empty() && !has_audience(claims, &self.audience) {
             return Err(TokenError::invalid("aud is not the configured audience"));
         }
+        ensure_access_token(None, claims, &self.token_types)?;
         Ok(expires)
     }
+}
 
-    fn remembered(&self, fingerprint: &[u8; 32]) -> Option<Claims> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(fingerprint).filter(|answer| unix_now() < answer.until).map(|answer| answer.claims.clone())
+impl<T: Clone> Remembered<T> {
+    fn get(&self, fingerprint: &[u8; 32], now: u64) -> Option<T> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(fingerprint).filter(|(_, until)| now < *until).map(|(answer, _)| answer.clone())
     }
 
-    fn remember(&self, fingerprint: [u8; 32], answer: Answer, now: u64) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Keeps `answer` until that Unix time.
+    fn put(&self, fingerprint: [u8; 32], answer: T, until: u64, now: u64) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= CAPACITY {
-            known.retain(|_, answer| now < answer.until);
+            known.retain(|_, (_, until)| now < *until);
         }
         if known.len() >= CAPACITY {
             // Within a minute as many tokens as there is room for: forgetting costs a question each.
             known.clear();
         }
-        known.insert(fingerprint, answer);
+        known.insert(fingerprint, (answer, until));
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     claims::{Claims, TokenError},
     jwks::{Jwks, RefreshPolicy},
     ring_provider,
+    token_kind::ensure_access_token,
 };
 use crate::tls::Tls;
 
@@ -21,31 +22,40 @@ const LEEWAY: u64 = 30;
 pub(super) struct Jwt {
     issuer: String,
     audience: Vec<String>,
+    token_types: Vec<String>,
     keys: Jwks,
 }
 
 impl Jwt {
-    pub(super) fn new(issuer: &str, audience: &[String], jwks_url: Url, tls: Tls) -> Self {
-        Self::with_policy(issuer, audience, jwks_url, tls, RefreshPolicy::default())
+    /// Tokens that are marked with one of `token_types` are accepted beside those that are marked as usual.
+    pub(super) fn new(issuer: &str, audience: &[String], token_types: &[String], jwks_url: Url, tls: Tls) -> Self {
+        let keys = Jwks::new(jwks_url, tls, RefreshPolicy::default());
+        Self { token_types: token_types.to_vec(), ..Self::with_keys(issuer, audience, keys) }
     }
 
-    pub(super) fn with_policy(
-        issuer: &str,
-        audience: &[String],
-        jwks_url: Url,
-        tls: Tls,
-        policy: RefreshPolicy,
-    ) -> Self {
+    fn with_keys(issuer: &str, audience: &[String], keys: Jwks) -> Self {
         ring_provider::install();
-        Self { issuer: issuer.to_owned(), audience: audience.to_vec(), keys: Jwks::new(jwks_url, tls, policy) }
+        Self { issuer: issuer.to_owned(), audience: audience.to_vec(), token_types: Vec::new(), keys }
     }
 
-    /// The claims of `token`.
+    /// Who signs the tokens: the claim `iss`.
+    pub(super) fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The claims of `token`, an access token.
     ///
     /// # Errors
     /// [`TokenError::Invalid`] when the caller needs another token, [`TokenError::Unavailable`] when the issuer was needed and
     /// did not answer.
     pub(super) async fn verify(&self, token: &str) -> Result<Claims, TokenError> {
+        let (header_type, claims) = self.verify_signed(token).await?;
+        ensure_access_token(header_type.as_deref(), &claims, &self.token_types)?;
+        Ok(claims)
+    }
+
+    /// `typ` of the header and the claims of `token`, whatever kind of token it is.
+    async fn verify_signed(&self, token: &str) -> Result<(Option<String>, Claims), TokenError> {
         let header = decode_header(token).map_err(|error| TokenError::invalid(format!("not a JWT: {error}")))?;
         if !ring_provider::ALGORITHMS.contains(&header.alg) {
             return Err(TokenError::invalid(format!("algorithm {:?} is not accepted", header.alg)));
@@ -67,16 +77,17 @@ impl Jwt {
             return Err(TokenError::invalid("no key of the issuer fits the header's kid and alg"));
         }
         if let Some(claims) = check(token, keys, &validation)? {
-            return Ok(claims);
+            return Ok((header.typ, claims));
         }
         // Perhaps there are new keys: without a kid the token does not tell, nor does it if the issuer uses one again.
-        match self.keys.newer(&set).await {
+        let claims = match self.keys.newer(&set).await {
             Ok(Some(set)) => check(token, set.find(kid, header.alg), &validation)?,
             // Whose signature it is, nobody can say.
             Err(unavailable) if kid.is_none() => return Err(unavailable),
             Ok(None) | Err(_) => None,
-        }
-        .ok_or_else(|| TokenError::invalid("the signature does not verify"))
+        };
+        let claims = claims.ok_or_else(|| TokenError::invalid("the signature does not verify"))?;
+        Ok((header.typ, claims))
     }
 }
 

@@ -44,7 +44,10 @@ pub(super) const KEYS: &[Key] = &[
     key("auth", "usernameClaim", Kind::Text),
     key("auth", "domainClaim", Kind::Text),
     key("auth", "capabilitiesClaim", Kind::Text),
+    key("auth", "tokenTypes", Kind::List),
+    key("auth", "domains", Kind::List),
     key("cors", "allowedOrigins", Kind::List),
+    key("cors", "allowedHeaders", Kind::List),
     key("tls", "caFile", Kind::Text),
     key("log", "format", Kind::Text),
     key("broker", "url", Kind::Secret),
@@ -62,6 +65,9 @@ pub(super) const KEYS: &[Key] = &[
 /// Keys that stand for each other: a section's secret, and where it is kept.
 pub(super) const ALTERNATIVES: &[(&str, &str, &str)] =
     &[("xmpp", "adminToken", "adminTokenSecretArn"), ("broker", "url", "urlSecretArn")];
+
+/// Sections that may come several times, as `[[auth]]`.
+pub(super) const REPEATABLE: &[&str] = &["auth"];
 
 /// The only key of `wac.ini` that concerns this service beside the section `[xmpp]` itself.
 pub(super) const LOG_LEVEL: Key = key("log", "level", Kind::Text);

@@ -39,8 +39,8 @@ pub struct Config {
 pub struct ServiceConfig {
     /// `[xmpp]`.
     pub xmpp: Xmpp,
-    /// `[auth]`.
-    pub auth: Auth,
+    /// `[auth]`, or each `[[auth]]`: at least one.
+    pub auth: Vec<Auth>,
     /// `[cors]`.
     pub cors: Cors,
     /// `[tls]`.
@@ -74,7 +74,7 @@ impl Config {
         log.format = read_format(&source)?;
         let service = ServiceConfig {
             xmpp: Xmpp::read(&source)?,
-            auth: Auth::read(&source)?,
+            auth: Auth::read_all(&source)?,
             cors: Cors::read(&source)?,
             tls: Trust::read(&source),
             events: Events::read(&source)?,
@@ -115,8 +115,10 @@ impl ServiceConfig {
         if self.xmpp.public_url != self.xmpp.url {
             urls.push(("[xmpp] publicXmppUrl", &self.xmpp.public_url));
         }
-        if let Scheme::Introspection { url, .. } = &self.auth.scheme {
-            urls.push(("[auth] introspectionUrl", url));
+        for auth in &self.auth {
+            if let Scheme::Introspection { url, .. } = &auth.scheme {
+                urls.push(("[auth] introspectionUrl", url));
+            }
         }
         urls.retain(|(_, url)| is_exposed(url));
         urls

@@ -1,12 +1,12 @@
 //! The sections of `xmpp.toml` with their meaning: checked, defaulted, typed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::HashSet, path::PathBuf, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
 use super::{error::ConfigError, secret, source::Source};
-use crate::address::UserJid;
+use crate::address::{UserJid, canonical_domain};
 
 /// `[xmpp]`: where the XMPP server is and how the service logs in there.
 #[derive(Debug, Clone)]
@@ -48,8 +48,12 @@ pub struct Auth {
     pub username_claim: String,
     /// Name of the claim with the domain.
     pub domain_claim: String,
-    /// Name of the claim with the capabilities, an array of strings.
+    /// Name of the claim with the capabilities, an array of strings or a string of words.
     pub capabilities_claim: String,
+    /// How the issuer marks its access tokens (`typ` and the like), beside the usual ways.
+    pub token_types: Vec<String>,
+    /// The domains that the issuer may speak for; all when empty.
+    pub domains: Vec<String>,
 }
 
 /// The two kinds of access token.
@@ -144,13 +148,47 @@ impl Xmpp {
 }
 
 impl Auth {
-    pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
+    /// All issuers: `[auth]`, or each `[[auth]]`.
+    pub(super) fn read_all(source: &Source) -> Result<Vec<Self>, ConfigError> {
+        let sources = source.each("auth");
+        let (mut all, mut issuers) = (Vec::new(), HashSet::new());
+        for source in &sources {
+            let auth = Self::read(source)?;
+            if sources.len() > 1 && auth.domains.is_empty() {
+                return Err(source.bad(
+                    "auth",
+                    "domains",
+                    "is missing",
+                    "name the domains whose users this issuer knows",
+                ));
+            }
+            let (name, issuer) = match &auth.scheme {
+                Scheme::Jwt { issuer, .. } => ("issuer", Some(issuer.clone())),
+                Scheme::Introspection { .. } => ("introspectionUrl", None),
+            };
+            if !issuers.insert(issuer) {
+                let fault = "is another [[auth]]'s too, and no token tells which of them is meant";
+                return Err(source.bad(
+                    "auth",
+                    name,
+                    fault,
+                    "keep one: of opaque tokens there is one issuer, of JWTs one a name",
+                ));
+            }
+            all.push(auth);
+        }
+        Ok(all)
+    }
+
+    fn read(source: &Source) -> Result<Self, ConfigError> {
         let claim = |name, default: &str| source.text("auth", name).unwrap_or(default).to_owned();
         Ok(Self {
             scheme: Scheme::read(source)?,
             username_claim: claim("usernameClaim", "preferred_username"),
             domain_claim: claim("domainClaim", "domain"),
             capabilities_claim: claim("capabilitiesClaim", "capabilities"),
+            token_types: source.list("auth", "tokenTypes").to_vec(),
+            domains: domains(source)?,
         })
     }
 }
@@ -198,6 +236,21 @@ impl Scheme {
     }
 }
 
+/// The domains that an issuer may speak for, as tokens have to spell them.
+fn domains(source: &Source) -> Result<Vec<String>, ConfigError> {
+    let is_canonical = |text: &str| canonical_domain(text).is_ok_and(|domain| domain.as_str() == text);
+    let domains = source.list("auth", "domains");
+    match domains.iter().find(|text| !is_canonical(text)) {
+        None => Ok(domains.to_vec()),
+        Some(bad) => Err(source.bad(
+            "auth",
+            "domains",
+            format!("holds {bad:?}, which is not a domain in its canonical form"),
+            "write host names in lower case, in Unicode instead of xn--",
+        )),
+    }
+}
+
 /// Checks an admin token, wherever it came from; the fault never holds the token.
 ///
 /// # Errors
@@ -241,11 +294,41 @@ pub(super) fn is_exposed(url: &Url) -> bool {
     matches!(url.scheme(), "ws" | "http") && !loopback
 }
 
+/// What pages may send unless the configuration says otherwise: what the API needs, and what the tracing libraries of
+/// browsers add to each request (W3C Trace Context and Baggage, Sentry, Datadog, B3, AWS X-Ray, Jaeger, Elastic).
+const DEFAULT_HEADERS: &[&str] = &[
+    "authorization",
+    "content-type",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "x-datadog-tags",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-amzn-trace-id",
+    "uber-trace-id",
+    "elastic-apm-traceparent",
+    "newrelic",
+    "request-id",
+    "x-request-id",
+    "x-correlation-id",
+];
+
 /// `[cors]`: cross-origin calls of the REST API.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     /// Origins whose pages may call; `*` for any.
     pub allowed_origins: Vec<String>,
+    /// Request headers that such pages may send, in lower case.
+    pub allowed_headers: Vec<String>,
 }
 
 /// `[tls]`: whom to trust.
@@ -269,7 +352,22 @@ impl Cors {
                 ));
             }
         }
-        Ok(Self { allowed_origins })
+        let allowed_headers = match source.list("cors", "allowedHeaders") {
+            [] => DEFAULT_HEADERS.iter().map(|&name| name.to_owned()).collect(),
+            names => names.iter().map(|name| name.to_ascii_lowercase()).collect::<Vec<_>>(),
+        };
+        // A field name is a token (RFC 9110, section 5.1). With `*` browsers still ask for authorization by name.
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if let Some(bad) = allowed_headers.iter().find(|name| name.is_empty() || !name.bytes().all(is_token)) {
+            let fault = format!("holds {bad:?}, which is no name of a header");
+            return Err(source.bad(
+                "cors",
+                "allowedHeaders",
+                fault,
+                "write names such as authorization or traceparent",
+            ));
+        }
+        Ok(Self { allowed_origins, allowed_headers })
     }
 }
 

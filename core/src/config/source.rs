@@ -16,6 +16,7 @@ use super::{
 /// The variables that may override a key: those that begin with this.
 const PREFIX: &str = "SIPPO_";
 
+#[derive(Clone)]
 enum Value {
     Text(String),
     Number(i64),
@@ -23,15 +24,23 @@ enum Value {
 }
 
 /// Where a value came from, to name it in an error.
+#[derive(Clone)]
 enum Origin {
     File,
     Variable(String),
 }
 
+/// By section and name.
+type Values = BTreeMap<(&'static str, &'static str), (Value, Origin)>;
+
 /// Checked for unknown keys and ill-typed values; asked for typed values by key.
 pub(super) struct Source {
     file: PathBuf,
-    values: BTreeMap<(&'static str, &'static str), (Value, Origin)>,
+    values: Values,
+    /// Of sections that stand there as `[[section]]`: each time they do.
+    repeated: BTreeMap<&'static str, Vec<Values>>,
+    /// Which of several sections of one name this is about: its name, and its number, from 1.
+    one_of: Option<(&'static str, usize)>,
 }
 
 impl Source {
@@ -44,7 +53,7 @@ impl Source {
                 "create it from the sample config/xmpp.toml, or point CONFIG_DIR at the folder that holds it",
             )
         })?;
-        let mut source = Self { file: file.to_owned(), values: BTreeMap::new() };
+        let mut source = Self { file: file.to_owned(), values: Values::new(), repeated: BTreeMap::new(), one_of: None };
         source.take_file(&text)?;
         source.take_environment(environment)?;
         source.settle_alternatives()?;
@@ -61,19 +70,41 @@ impl Source {
             )
         })?;
         for (section, content) in table {
-            let toml::Value::Table(content) = content else {
-                return Err(self.unknown_section(&section));
-            };
-            if keys::known(&section).is_empty() {
-                return Err(self.unknown_section(&format!("[{section}]")));
+            let repeatable = keys::REPEATABLE.iter().find(|name| **name == section);
+            match (content, repeatable) {
+                (toml::Value::Table(content), _) => {
+                    if keys::known(&section).is_empty() {
+                        return Err(self.unknown_section(&format!("[{section}]")));
+                    }
+                    let values = self.section_values(&section, content)?;
+                    self.values.extend(values);
+                }
+                (toml::Value::Array(all), Some(name)) if all.iter().all(toml::Value::is_table) => {
+                    for (content, number) in all.into_iter().zip(1..) {
+                        self.one_of = Some((name, number));
+                        let toml::Value::Table(content) = content else { continue };
+                        let values = self.section_values(&section, content)?;
+                        self.repeated.entry(name).or_default().push(values);
+                    }
+                    self.one_of = None;
+                }
+                _ => return Err(self.unknown_section(&section)),
             }
-            for (name, value) in content {
-                let key = Key::find(&section, &name).ok_or_else(|| {
+        }
+        Ok(())
+    }
+
+    /// The values of one section, which is known.
+    fn section_values(&self, section: &str, content: toml::Table) -> Result<Values, ConfigError> {
+        content
+            .into_iter()
+            .map(|(name, value)| {
+                let key = Key::find(section, &name).ok_or_else(|| {
                     ConfigError::of_key(
                         &self.file,
-                        format!("[{section}] {name}"),
+                        format!("{} {name}", self.section_name(section)),
                         "is not a known key",
-                        format!("remove it or correct its name; [{section}] knows {}", keys::known(&section)),
+                        format!("remove it or correct its name; [{section}] knows {}", keys::known(section)),
                     )
                 })?;
                 let value = match (key.kind, value) {
@@ -91,10 +122,23 @@ impl Source {
                     ),
                     _ => return Err(self.ill_typed(key)),
                 };
-                self.values.insert((key.section, key.name), (value, Origin::File));
-            }
+                Ok(((key.section, key.name), (value, Origin::File)))
+            })
+            .collect()
+    }
+
+    /// Each section of this name, with all other sections: as often as the file has it, or the one and only.
+    pub(super) fn each(&self, section: &'static str) -> Vec<Self> {
+        let with = |values: &Values, one_of| Self {
+            file: self.file.clone(),
+            values: self.values.iter().chain(values).map(|(key, value)| (*key, value.clone())).collect(),
+            repeated: BTreeMap::new(),
+            one_of,
+        };
+        match self.repeated.get(section) {
+            None => vec![with(&Values::new(), None)],
+            Some(all) => all.iter().zip(1..).map(|(values, number)| with(values, Some((section, number)))).collect(),
         }
-        Ok(())
     }
 
     fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
@@ -110,6 +154,11 @@ impl Source {
                     "unset it or correct its name: SIPPO_<SECTION>__<KEY>, as in SIPPO_XMPP__XMPP_URL",
                 )
             })?;
+            if self.repeated.contains_key(key.section) {
+                let fault = format!("cannot tell which [[{}]] it overrides", key.section);
+                let place = format!("environment variable {variable}");
+                return Err(ConfigError::of_key(&self.file, place, fault, "unset it and write the key in the file"));
+            }
             let value = match key.kind {
                 Kind::Text | Kind::Secret => Value::Text(text.clone()),
                 Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
@@ -222,7 +271,15 @@ impl Source {
     fn named(&self, section: &'static str, name: &'static str) -> String {
         match self.values.get(&(section, name)) {
             Some((_, Origin::Variable(variable))) => overridden(section, name, variable),
-            _ => format!("[{section}] {name}"),
+            _ => format!("{} {name}", self.section_name(section)),
+        }
+    }
+
+    /// A section as an error names it.
+    fn section_name(&self, section: &str) -> String {
+        match self.one_of {
+            Some((name, number)) if name == section => format!("[[{section}]] no. {number}"),
+            _ => format!("[{section}]"),
         }
     }
 

@@ -48,7 +48,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(service.xmpp.admin_jid.as_str(), "sippo@sippo-admin.internal");
     assert_eq!(service.xmpp.public_url, service.xmpp.url);
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 300);
-    assert_eq!(service.auth.username_claim, "preferred_username");
+    assert_eq!(service.auth[0].username_claim, "preferred_username");
     assert!(service.cors.allowed_origins.is_empty());
     assert!(!format!("{service:?}").contains(TOKEN));
     assert!(service.exposed_urls().is_empty(), "loopback is not exposed");
@@ -238,7 +238,7 @@ fn opaque_tokens_need_their_own_keys() {
         "introspectionUrl = \"https://issuer.test/introspect\"\nintrospectionClientId = \"chat\"\nintrospectionClientSecret = \"hush-hush\"",
     );
     let service = service(&toml, &[]);
-    assert!(matches!(service.auth.scheme, Scheme::Introspection { .. }));
+    assert!(matches!(service.auth[0].scheme, Scheme::Introspection { .. }));
     assert!(!format!("{service:?}").contains("hush-hush"));
     for key in ["introspectionClientId", "introspectionClientSecret"] {
         let line = read(Some("[xmpp]"), Some(&toml.replace(key, &format!("# {key}"))), &[]).unwrap_err();
@@ -298,4 +298,66 @@ fn bad_values_of_the_events_half_are_told_without_their_secrets() {
         let line = read(Some("[xmpp]"), Some(TOML), &[prefix, ("SIPPO_QUEUES__LONGEST_RETRY_WAIT", wait)]).unwrap_err();
         assert!(line.contains("1 to 3600"), "{line}");
     }
+}
+
+const SEVERAL: &str = r#"
+[xmpp]
+xmppUrl = "ws://127.0.0.1:5280/xmpp-websocket"
+hostsAdminUrl = "http://127.0.0.1:5280/quobis_virtualhosts/virtualhost"
+adminToken = "0123456789abcdef0123456789abcdef"
+[[auth]]
+issuer = "https://one.test"
+audience = "chat-api"
+jwksUrl = "https://one.test/keys"
+domains = ["one.test", "bücher.test"]
+[[auth]]
+issuer = "https://two.test"
+audience = "chat-api"
+jwksUrl = "https://two.test/keys"
+domains = ["two.test"]
+usernameClaim = "sub"
+"#;
+
+#[test]
+fn several_issuers_have_domains_of_their_own() {
+    let service = service(SEVERAL, &[]);
+    let domains: Vec<_> = service.auth.iter().map(|auth| auth.domains.join(" ")).collect();
+    assert_eq!(domains, ["one.test bücher.test", "two.test"]);
+    assert_eq!(service.auth[1].username_claim, "sub");
+    assert_eq!(service.auth[0].username_claim, "preferred_username");
+}
+
+#[test]
+fn each_of_several_issuers_is_named_in_its_error() {
+    for (from, to, parts) in [
+        ("domains = [\"two.test\"]\n", "", ["[[auth]] no. 2 domains", "is missing"]),
+        ("[\"two.test\"]", "[\"Two.test\"]", ["[[auth]] no. 2 domains", "Two.test"]),
+        ("[\"two.test\"]", "[\"xn--bcher-kva.test\"]", ["[[auth]] no. 2 domains", "canonical"]),
+        ("usernameClaim", "usernameClaims", ["[[auth]] no. 2 usernameClaims", "not a known key"]),
+        ("https://two.test\"", "https://one.test\"", ["[[auth]] no. 2 issuer", "another"]),
+        ("[xmpp]\n", "[[xmpp]]\n", ["xmpp", "not a known section"]),
+    ] {
+        assert!(SEVERAL.contains(from), "{from}");
+        let line = read(Some("[xmpp]"), Some(&SEVERAL.replacen(from, to, 1)), &[]).unwrap_err();
+        for part in parts {
+            assert!(line.contains(part), "{line}");
+        }
+    }
+    let variables = [("SIPPO_AUTH__AUDIENCE", "other")];
+    let line = read(Some("[xmpp]"), Some(SEVERAL), &variables).unwrap_err();
+    assert!(line.contains("SIPPO_AUTH__AUDIENCE") && line.contains("[[auth]]"), "{line}");
+}
+
+#[test]
+fn the_headers_that_pages_may_send_are_names() {
+    let tracing = service(TOML, &[]).cors.allowed_headers;
+    assert!(
+        ["authorization", "traceparent", "baggage", "sentry-trace"]
+            .iter()
+            .all(|name| tracing.iter().any(|it| it == name))
+    );
+    let own = service(TOML, &[("SIPPO_CORS__ALLOWED_HEADERS", "Authorization, X-Own")]);
+    assert_eq!(own.cors.allowed_headers, ["authorization", "x-own"]);
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_CORS__ALLOWED_HEADERS", "a b")]).unwrap_err();
+    assert!(line.contains("[cors] allowedHeaders") && line.contains("\"a b\""), "{line}");
 }

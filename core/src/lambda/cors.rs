@@ -14,16 +14,22 @@ use lambda_http::{
     },
 };
 
+use crate::config;
+
 /// Which origins may call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Cors {
+    /// Origins; `*` stands for any.
     allowed: Vec<String>,
+    /// The request headers that pages may send, as the answer to a preflight lists them.
+    headers: Option<HeaderValue>,
 }
 
 impl Cors {
-    /// `*` among `allowed` stands for any origin.
-    pub(super) fn new(allowed: &[String]) -> Self {
-        Self { allowed: allowed.to_vec() }
+    /// As the configuration has it.
+    pub(super) fn new(config: &config::Cors) -> Self {
+        let headers = HeaderValue::try_from(config.allowed_headers.join(", ")).ok();
+        Self { allowed: config.allowed_origins.clone(), headers }
     }
 
     /// The answer to a preflight for a path that takes `methods`.
@@ -33,7 +39,7 @@ impl Cors {
         if self.allowed_origin(request).is_some() {
             let headers = response.headers_mut();
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("authorization, content-type"));
+            headers.extend(self.headers.clone().map(|names| (ACCESS_CONTROL_ALLOW_HEADERS, names)));
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }
         response
@@ -64,19 +70,25 @@ impl Cors {
 mod tests {
     use super::*;
 
+    fn cors(origin: &str) -> Cors {
+        let allowed_headers = ["authorization", "traceparent"].map(str::to_owned).to_vec();
+        Cors::new(&config::Cors { allowed_origins: vec![origin.to_owned()], allowed_headers })
+    }
+
     fn from(origin: &str) -> HeaderMap {
         HeaderMap::from_iter([(ORIGIN, origin.parse().unwrap())])
     }
 
     #[test]
     fn only_allowed_origins_are_told_so() {
-        let cors = Cors::new(&["https://chat.example.com".to_owned()]);
+        let cors = cors("https://chat.example.com");
         let allowed = from("https://chat.example.com");
         let mut response = cors.preflight(&allowed, "GET");
         cors.add_headers(&allowed, &mut response);
         assert_eq!(response.status(), StatusCode::NO_CONTENT);
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "https://chat.example.com");
         assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_METHODS], "GET");
+        assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_HEADERS], "authorization, traceparent");
         for other in ["https://chat.example.com.evil.test", "null", "http://chat.example.com", "*"] {
             let mut response = cors.preflight(&from(other), "GET");
             cors.add_headers(&from(other), &mut response);

@@ -7,6 +7,7 @@ mod gateway_event;
 pub mod invocation;
 mod login;
 mod problem;
+mod refusals;
 pub mod rest;
 pub mod resync;
 mod routes;

@@ -138,10 +138,14 @@ impl From<TokenError> for Problem {
 impl From<Denied> for Problem {
     fn from(denied: Denied) -> Self {
         let (name, title) = match denied {
-            Denied::CapabilityRequired => ("capability-required", "A capability is required"),
-            Denied::IdentityMissing(_) => ("identity-missing", "The access token names nobody"),
+            Denied::CapabilityRequired | Denied::CapabilitiesIllTyped(_) => {
+                ("capability-required", "A capability is required")
+            }
+            Denied::IdentityMissing(_) | Denied::IdentityIllTyped(_) => ("identity-missing", "The access token names nobody"),
             Denied::UsernameNotCanonical(_) => ("username-not-canonical", "The user name is not canonical"),
-            Denied::DomainNotServed => ("domain-not-served", "The domain is not served"),
+            Denied::DomainNotServed | Denied::DomainNotCanonical | Denied::IssuerOfOthers => {
+                ("domain-not-served", "The domain is not served")
+            }
         };
         Self::new(name, StatusCode::FORBIDDEN, title, denied.to_string())
     }

@@ -19,6 +19,7 @@ use super::{
     gateway_event::normalise,
     invocation::invocation,
     problem::Problem,
+    refusals::Refusals,
     routes::Path,
     start::{self, Dependencies},
 };
@@ -80,6 +81,7 @@ struct Function<E> {
 
 struct Enabled<E> {
     access: AccessTokens,
+    refusals: Refusals,
     tenancy: Tenancy,
     endpoint: E,
 }
@@ -90,9 +92,10 @@ impl<E: Endpoint> Function<E> {
             return Ok(Self { service: None, cors: Cors::default() });
         };
         tracing::trace!("Starting endpoints");
-        let cors = Cors::new(&dependencies.service.cors.allowed_origins);
+        let cors = Cors::new(&dependencies.service.cors);
         let enabled = Enabled {
             access: AccessTokens::new(&dependencies.service.auth, &dependencies.tls),
+            refusals: Refusals::default(),
             tenancy: dependencies.tenancy(),
             endpoint: E::build(&dependencies),
         };
@@ -141,7 +144,10 @@ impl<E> Enabled<E> {
     async fn authenticate(&self, request: &Request) -> Result<Caller, Problem> {
         let token = bearer_token(request.headers())?;
         match self.access.verify(token).await {
-            Ok(identity) => Ok(Caller::admit(&identity, &self.tenancy)?),
+            Ok(identity) => Caller::admit(&identity, &self.tenancy).map_err(|denied| {
+                self.refusals.log(&identity, &denied);
+                denied.into()
+            }),
             Err(error) => {
                 match &error {
                     TokenError::Invalid(reason) => tracing::error!(

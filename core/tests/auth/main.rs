@@ -27,12 +27,14 @@ fn auth(scheme: Scheme) -> Auth {
         username_claim: "preferred_username".into(),
         domain_claim: "domain".into(),
         capabilities_claim: "capabilities".into(),
+        token_types: Vec::new(),
+        domains: Vec::new(),
     }
 }
 
 fn jwt_tokens(url: url::Url) -> AccessTokens {
     let scheme = Scheme::Jwt { issuer: "https://issuer.test".into(), audience: vec!["chat-api".into()], jwks_url: url };
-    AccessTokens::new(&auth(scheme), &Tls::new(None))
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None))
 }
 
 fn claims() -> Value {
@@ -66,8 +68,8 @@ async fn every_accepted_algorithm_verifies_and_names_the_caller() {
         let tokens = jwt_tokens(fake.url.clone());
         let identity =
             tokens.verify(&signer.token(&json!({"alg": signer.alg(), "kid": "k1"}), &claims())).await.unwrap();
-        assert_eq!(identity.username.as_deref(), Some("alice"));
-        assert!(identity.may_chat);
+        assert_eq!(identity.username, Ok(Some("alice".to_owned())));
+        assert_eq!(identity.may_chat, Ok(true));
         let without_kid = signer.token(&json!({"alg": signer.alg()}), &claims());
         assert!(tokens.verify(&without_kid).await.is_ok());
         let array = signer.token(&json!({"alg": signer.alg()}), &claims_with("aud", json!(["other", "chat-api"])));
@@ -141,22 +143,91 @@ async fn claims_are_checked() {
 }
 
 #[tokio::test]
-async fn capabilities_are_an_array_of_strings() {
+async fn capabilities_are_an_array_of_strings_or_a_string_of_words() {
     let signer = Signer::ed25519();
     let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
     let tokens = jwt_tokens(fake.url.clone());
     for (value, may_chat) in [
-        (json!(["chat"]), true),
-        (json!(["chatter", "CHAT"]), false),
-        (json!([]), false),
-        (json!("chat"), false),
-        (json!({"chat": true}), false),
-        (json!([["chat"], 1]), false),
-        (json!(null), false),
+        (json!(["chat"]), Some(true)),
+        (json!(["chatter", "CHAT"]), Some(false)),
+        (json!([]), Some(false)),
+        (json!("chat"), Some(true)),
+        (json!("audio chat video"), Some(true)),
+        (json!("chatter"), Some(false)),
+        (json!({"chat": true}), None),
+        (json!([["chat"], 1]), None),
+        (json!(null), Some(false)),
     ] {
         let token = signer.token(&json!({"alg": "EdDSA"}), &claims_with("capabilities", value.clone()));
-        assert_eq!(tokens.verify(&token).await.unwrap().may_chat, may_chat, "{value}");
+        assert_eq!(tokens.verify(&token).await.unwrap().may_chat.ok(), may_chat, "{value}");
     }
+}
+
+/// Issuers sign ID, refresh and logout tokens with the keys of their access tokens.
+#[tokio::test]
+async fn other_tokens_than_access_tokens_are_refused() {
+    let signer = Signer::ed25519();
+    let keys = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+    let tokens = jwt_tokens(keys.url.clone());
+    let logout = signer.token(&json!({"alg": "EdDSA", "typ": "logout+jwt"}), &claims());
+    assert!(reason(tokens.verify(&logout).await).contains("typ of the header"));
+    for (claim, value) in
+        [("typ", json!("ID")), ("token_use", json!("id")), ("token_type", json!("refresh_token")), ("cnf", json!({}))]
+    {
+        let token = signer.token(&json!({"alg": "EdDSA", "typ": "JWT"}), &claims_with(claim, value.clone()));
+        assert!(reason(tokens.verify(&token).await).contains(claim), "{claim}");
+        let mut answer = claims_with(claim, value);
+        answer["active"] = json!(true);
+        let endpoint = HttpFake::start(&answer).await;
+        assert!(reason(opaque_tokens(endpoint.url.clone(), &[]).verify("opaque").await).contains(claim), "{claim}");
+    }
+    let access = signer.token(&json!({"alg": "EdDSA", "typ": "at+jwt"}), &claims_with("typ", json!("Bearer")));
+    assert!(tokens.verify(&access).await.is_ok());
+}
+
+/// Each issuer is asked about its own tokens only, and speaks for its own domains.
+#[tokio::test]
+async fn of_several_issuers_each_speaks_for_its_domains() {
+    let (one, two) = (Signer::ed25519(), Signer::p256());
+    let keys = [
+        HttpFake::start(&json!({"keys": [one.jwk("k1")]})).await,
+        HttpFake::start(&json!({"keys": [two.jwk("k1")]})).await,
+    ];
+    let mut answer = claims_with("domain", json!("opaque.test"));
+    answer["active"] = json!(true);
+    let endpoint = HttpFake::start(&answer).await;
+    let issuer = |number: usize, domain: &str| Auth {
+        domains: vec![domain.into()],
+        ..auth(Scheme::Jwt {
+            issuer: format!("https://issuer-{number}.test"),
+            audience: vec!["chat-api".into()],
+            jwks_url: keys[number].url.clone(),
+        })
+    };
+    let opaque = Scheme::Introspection {
+        url: endpoint.url.clone(),
+        client_id: "chat".into(),
+        client_secret: "secret".into(),
+        audience: Vec::new(),
+    };
+    let opaque = Auth { domains: vec!["opaque.test".into()], ..auth(opaque) };
+    let tokens = AccessTokens::new(&[issuer(0, "zero.test"), issuer(1, "one.test"), opaque], &Tls::new(None));
+    let token = |signer: &Signer, number: usize, domain: &str| {
+        let mut claims = claims_with("domain", json!(domain));
+        claims["iss"] = json!(format!("https://issuer-{number}.test"));
+        signer.token(&json!({"alg": signer.alg(), "kid": "k1"}), &claims)
+    };
+    for (signer, number, domain, is_its_own) in
+        [(&one, 0, "zero.test", true), (&two, 1, "one.test", true), (&one, 0, "one.test", false)]
+    {
+        let identity = tokens.verify(&token(signer, number, domain)).await.unwrap();
+        assert_eq!(identity.is_from_its_issuer, is_its_own, "{number} {domain}");
+    }
+    assert_eq!(endpoint.count(), 0);
+    reason(tokens.verify(&token(&two, 0, "zero.test")).await);
+    assert!(tokens.verify("opaque").await.unwrap().is_from_its_issuer);
+    assert!(tokens.verify(&token(&one, 7, "opaque.test")).await.is_ok(), "a JWT may be opaque to us");
+    assert_eq!(endpoint.count(), 2);
 }
 
 #[tokio::test]
@@ -214,7 +285,7 @@ fn opaque_tokens(url: url::Url, audience: &[&str]) -> AccessTokens {
         client_secret: "s3cr3t/+".into(),
         audience: audience.iter().map(ToString::to_string).collect(),
     };
-    AccessTokens::new(&auth(scheme), &Tls::new(None))
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None))
 }
 
 #[tokio::test]
@@ -224,7 +295,7 @@ async fn opaque_tokens_are_asked_about_and_remembered() {
     let fake = HttpFake::start(&answer).await;
     let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]);
     for _ in 0..3 {
-        assert_eq!(tokens.verify("opaque-1").await.unwrap().username.as_deref(), Some("alice"));
+        assert_eq!(tokens.verify("opaque-1").await.unwrap().username, Ok(Some("alice".to_owned())));
     }
     assert_eq!(fake.count(), 1);
     assert!(tokens.verify("opaque-2").await.is_ok());
@@ -259,7 +330,7 @@ async fn credentials_are_form_encoded() {
         client_secret: "a b~%:é".into(),
         audience: Vec::new(),
     };
-    AccessTokens::new(&auth(scheme), &Tls::new(None)).verify("opaque").await.unwrap();
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None)).verify("opaque").await.unwrap();
     let expected = BASE64_STANDARD.encode("chat-api.v1_*:a+b%7E%25%3A%C3%A9");
     let seen = fake.seen.lock().unwrap()[0].clone();
     assert!(seen.contains(&format!("Basic {expected}\r\n")), "{seen}");
@@ -302,7 +373,7 @@ async fn inactive_misdirected_and_expired_opaque_tokens_are_refused() {
             let outcome = tokens.verify("opaque").await;
             assert!(matches!(outcome, Err(TokenError::Invalid(_))), "{answer}: {outcome:?}");
         }
-        assert_eq!(fake.count(), 2, "refusals are not remembered");
+        assert_eq!(fake.count(), 1, "refusals are remembered for seconds");
     }
 }
 

@@ -21,7 +21,8 @@ impl Issuer {
         let published = tempfile::NamedTempFile::new().unwrap();
         let url = Url::from_file_path(published.path()).unwrap();
         let policy = RefreshPolicy { cool_down, ..RefreshPolicy::default() };
-        let jwt = Jwt::with_policy("https://issuer.test", &["chat-api".to_owned()], url, Tls::new(None), policy);
+        let jwt =
+            Jwt::with_keys("https://issuer.test", &["chat-api".to_owned()], Jwks::new(url, Tls::new(None), policy));
         Self { published, jwt }
     }
 
