@@ -1,4 +1,7 @@
-"""Events that the document forbids: what publishers' mistakes make of its examples, and which dead letters they are."""
+"""Events that the document forbids: what publishers' mistakes make of its examples, and what becomes of them.
+
+Most are dead letters. Of others a part is left out, and the rest is handled.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,16 @@ class Mistake:
     """The codes that its dead letter may have."""
     path: tuple = ()
     """What was changed in the example."""
+    remaining: int = 0
+    """How many participants are in order."""
+
+    @property
+    def costs_a_part(self) -> bool:
+        """Whether what is wrong is left out: a name, an owner, one of several participants."""
+        path = self.path[1:] if self.path[:1] == ("data",) else self.path
+        if path[:1] == ("participants",):
+            return len(path) > 1 and self.remaining > 0
+        return path[:1] in (("name",), ("owner",))
 
 
 def changed(payload: Any, path: tuple, *value: Any) -> Any:
@@ -71,7 +84,13 @@ def systematic(message: Message) -> Iterator[Mistake]:
         for what, payload, codes in variants(message, path):
             if not message.allows(payload):
                 what = f"{message.form} with {'.'.join(map(str, path))} {what}"
-                yield Mistake(message.routing_key, what, json.dumps(payload).encode(), codes, path)
+                yield Mistake(message.routing_key, what, json.dumps(payload).encode(), codes, path, others(message.example, path))
+
+
+def others(example: Any, path: tuple) -> int:
+    """The participants beside the one at a path."""
+    participants = example.get("data", example).get("participants") or []
+    return len(participants) - ("participants" in path)
 
 
 def no_objects(routing_key: str) -> Iterator[Mistake]:
@@ -95,8 +114,10 @@ def in_words(message: Message, service_domain: str) -> Iterator[Mistake]:
         (("participants",), ["ｅve"], "bad-address"),
         (("domain",), "ｅxample.test", "bad-address"),
         (("name",), "é" * 513, "bad-text"),
+        (("owner",), "olga@corp.test", "foreign-domain"),
+        (("participants",), ["ann@corp.test"], "foreign-domain"),
     ]:
         payload = changed(message.example, path, value)
         assert message.allows(payload), "the schema knows; this is no case of words"
         body = json.dumps(payload, ensure_ascii=False).encode()
-        yield Mistake(message.routing_key, f"{path[0]} {value!r:.60}", body, frozenset({code}))
+        yield Mistake(message.routing_key, f"{path[0]} {value!r:.60}", body, frozenset({code}), path)

@@ -119,6 +119,7 @@ def test_the_parser_takes_what_the_document_allows_and_nothing_else(all_messages
     assert len(said) == len(cases)
     allowed = sum(allows for _, _, allows in cases)
     assert allowed >= 500 and len(cases) - allowed >= 800, f"one-sided: {allowed} of {len(cases)} are allowed"
+    # Whose domain a JID has to have the document says in words.
     wrong = [(key, payload, allows, outcome) for (key, payload, allows), outcome in zip(cases, said, strict=True)
-             if allows != (outcome == "ok")]
+             if allows != (outcome in ("ok", "foreign-domain"))]
     assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(map(repr, wrong[:20]))

@@ -22,6 +22,7 @@ EVERYTHING = {
     "BrokerArn": "arn:aws:mq:eu-west-1:123456789012:broker:platform:b-00000000",
     "SubnetIds": "subnet-00000000,subnet-11111111",
     "SecurityGroupIds": "sg-00000000",
+    "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
 }
 
 

@@ -15,6 +15,6 @@ pub use self::{
     canonical::{AddressError, MAX_LOCALPART, canonical_domain},
     escape::{escape_id, escape_localpart},
     room::{MUC_LABEL, RoomJid},
-    tenancy::Tenancy,
+    tenancy::{StringNames, Tenancy},
     user::UserJid,
 };

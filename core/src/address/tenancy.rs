@@ -8,17 +8,40 @@ use super::{room::MUC_LABEL, user::UserJid};
 /// Longest host name that the XMPP server can serve, in bytes of its ASCII form.
 const MAX_DOMAIN: usize = 253;
 
-/// Which domains can be tenants.
+/// What a string is that names a user in an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StringNames {
+    /// A user name of the event's domain, or, where it has an `@`, a JID of that domain, escaped already.
+    #[default]
+    Jid,
+    /// A user name of the event's domain, unescaped, whatever it holds: for platforms whose user names are e-mail addresses.
+    Username,
+}
+
+/// Which domains can be tenants, and how events name their users.
 #[derive(Debug, Clone)]
 pub struct Tenancy {
     admin: UserJid,
+    string_names: StringNames,
 }
 
 impl Tenancy {
     /// All but the domain of `admin`, which is the service's own, and rooms' domains.
     #[must_use]
     pub fn new(admin: UserJid) -> Self {
-        Self { admin }
+        Self { admin, string_names: StringNames::default() }
+    }
+
+    /// The same, where strings in events name users as `string_names` says.
+    #[must_use]
+    pub fn with_string_names(self, string_names: StringNames) -> Self {
+        Self { string_names, ..self }
+    }
+
+    /// What a string is that names a user in an event.
+    #[must_use]
+    pub fn string_names(&self) -> StringNames {
+        self.string_names
     }
 
     /// Whether `domain` can never be a tenant: the XMPP server has it for the service or for rooms, or cannot have it at all, with

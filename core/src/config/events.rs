@@ -1,4 +1,4 @@
-//! `[broker]`, `[bridge]`, `[queues]` and `[ledger]`: what the events' half needs beside the XMPP server.
+//! `[events]`, `[broker]`, `[bridge]`, `[queues]` and `[ledger]`: what the events' half needs beside the XMPP server.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::{error::ConfigError, secret, source::Source};
+use crate::address::StringNames;
 
 /// Where the bridge tells its health unless the configuration says otherwise.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:8081";
@@ -19,6 +20,8 @@ pub struct Events {
     pub table: String,
     /// Where the bridge tells its health over HTTP.
     pub listen: SocketAddr,
+    /// What a string is that names a user in an event.
+    pub string_names: StringNames,
     file: PathBuf,
 }
 
@@ -115,6 +118,7 @@ impl Events {
             queues: Queues::read(source)?,
             table,
             listen,
+            string_names: string_names(source)?,
             file: source.file().to_owned(),
         })
     }
@@ -193,6 +197,18 @@ impl Broker {
             bindings: bindings(source)?,
             unknown_keys,
         }))
+    }
+}
+
+/// `[events] names`.
+fn string_names(source: &Source) -> Result<StringNames, ConfigError> {
+    match source.text("events", "names") {
+        None | Some("jid") => Ok(StringNames::Jid),
+        Some("username") => Ok(StringNames::Username),
+        Some(other) => {
+            let hint = "write \"jid\", or \"username\" where user names may hold an @, as e-mail addresses do";
+            Err(source.bad("events", "names", format!("is {other:?}"), hint))
+        }
     }
 }
 

@@ -50,6 +50,7 @@ pub(super) const KEYS: &[Key] = &[
     key("cors", "allowedHeaders", Kind::List),
     key("tls", "caFile", Kind::Text),
     key("log", "format", Kind::Text),
+    key("events", "names", Kind::Text),
     key("broker", "url", Kind::Secret),
     key("broker", "urlSecretArn", Kind::Text),
     key("broker", "exchange", Kind::Text),

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fs};
 
 use super::*;
+use crate::address::StringNames;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -298,6 +299,15 @@ fn bad_values_of_the_events_half_are_told_without_their_secrets() {
         let line = read(Some("[xmpp]"), Some(TOML), &[prefix, ("SIPPO_QUEUES__LONGEST_RETRY_WAIT", wait)]).unwrap_err();
         assert!(line.contains("1 to 3600"), "{line}");
     }
+}
+
+#[test]
+fn strings_in_events_may_be_user_names() {
+    assert_eq!(service(TOML, &[]).events.string_names, StringNames::Jid);
+    let own = service(TOML, &[("SIPPO_EVENTS__NAMES", "username")]);
+    assert_eq!(own.events.string_names, StringNames::Username);
+    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_EVENTS__NAMES", "email")]).unwrap_err();
+    assert!(line.contains("[events] names") && line.contains("\"email\""), "{line}");
 }
 
 const SEVERAL: &str = r#"

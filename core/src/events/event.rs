@@ -20,6 +20,8 @@ pub struct Event {
     pub event_type: EventType,
     /// What it says.
     pub payload: Payload,
+    /// Why parts of it are left out of what it says: users who cannot be named, an odd name of a room.
+    pub left_out: Vec<Poison>,
 }
 
 /// What an event says.
@@ -99,15 +101,18 @@ impl Event {
         let envelope = Envelope::open(event_type, body, message_id)?;
         let fields = Fields::of_body(envelope.payload)?;
         let domain = tenant(&fields, tenancy)?;
-        let mut users = Users::new(tenancy, &domain);
+        let (mut users, mut left_out) = (Users::new(tenancy, &domain), Vec::new());
         let payload = match event_type {
             EventType::DomainCreated => Payload::DomainCreated { domain: domain.clone() },
             EventType::DomainDeleted => Payload::DomainDeleted { domain: domain.clone() },
             EventType::UsersGroupCreated | EventType::ConferenceCreated => {
                 let room = room(event_type, &fields, &domain)?;
-                let name = name(&fields)?;
+                let name = name(&fields).unwrap_or_else(|fault| {
+                    left_out.push(fault);
+                    None
+                });
                 let owner =
-                    fields.optional("owner").map(|json| users.read(json, FieldPath::field("owner"))).transpose()?;
+                    fields.optional("owner").and_then(|json| users.read_optional(json, FieldPath::field("owner")));
                 let list = fields.optional_list("participants")?.unwrap_or_default();
                 let mut participants = users.read_list(&list, FieldPath::field("participants"))?;
                 let mut owner = owner.into_iter().collect();
@@ -128,10 +133,11 @@ impl Event {
             },
             EventType::UsersGroupParticipantsLeft | EventType::ConferenceParticipantLeft => Payload::Left {
                 room: room(event_type, &fields, &domain)?,
-                participants: participants(event_type, &fields, &mut users)?,
+                participants: participants(event_type, &fields, users.whatever_capabilities())?,
             },
         };
-        Ok(Self { id: envelope.id, event_type, payload })
+        left_out.extend(users.into_left_out());
+        Ok(Self { id: envelope.id, event_type, payload, left_out })
     }
 }
 

@@ -77,6 +77,16 @@ pub enum Poison {
         /// The domain, or the name that has it.
         value: Quoted,
     },
+    /// A string that names somebody of another domain than the event's.
+    #[error(
+        "{path} '{value}' is of another domain than the event; publish it as {{\"username\": ..., \"domain\": ...}}"
+    )]
+    ForeignDomain {
+        /// Where.
+        path: FieldPath,
+        /// The name.
+        value: Quoted,
+    },
     /// Text that cannot be put into XML (XML 1.0, section 2.2).
     #[error("{0} has control characters that XML cannot hold; publish it without them")]
     NotXml(FieldPath),
@@ -125,6 +135,7 @@ impl Poison {
             Self::SpecVersion(_) | Self::TypeMismatch(_) | Self::ContentType(_) => "bad-envelope",
             Self::Address { .. } => "bad-address",
             Self::ReservedDomain { .. } => "reserved-domain",
+            Self::ForeignDomain { .. } => "foreign-domain",
             Self::NotXml(_) | Self::TooLong(_) => "bad-text",
             Self::TooMany { .. } => "too-many",
             Self::Unstamped(_) => "unstamped",
@@ -268,6 +279,7 @@ mod tests {
             Poison::TypeMismatch(value()),
             Poison::ContentType(value()),
             Poison::ReservedDomain { path, value: value() },
+            Poison::ForeignDomain { path, value: value() },
             Poison::NotXml(path),
             Poison::TooLong(path),
             Poison::Unstamped(super::super::stamped::NOT_A_VERSION),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::address::{Tenancy, UserJid};
+use crate::address::{StringNames, Tenancy, UserJid};
 
 fn parse(key: &str, payload: &Value) -> Result<Event, Poison> {
     let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
@@ -67,11 +67,11 @@ fn a_user_can_be_written_in_several_ways() {
         "alice", "alice@example.test", {"username": "alice"}, {"username": "alice", "domain": "EXAMPLE.test"},
         {"username": "alice", "capabilities": ["chat", "x"]}, {"username": "alice", "capabilities": null, "age": 1e9},
         "d'artagnan", r"d\27artagnan@example.test",
-        "guest@other.test", {"username": "guest@other.test"}, {"username": "guest", "domain": "other.test"},
+        {"username": "guest@other.test"}, {"username": "guest", "domain": "other.test"},
     ]));
     assert_eq!(
         users,
-        ["alice@example.test", r"d\27artagnan@example.test", "guest@other.test", r"guest\40other.test@example.test"]
+        ["alice@example.test", r"d\27artagnan@example.test", r"guest\40other.test@example.test", "guest@other.test"]
     );
 }
 
@@ -145,7 +145,6 @@ fn group_with(field: &str, value: Value) -> (&'static str, Value) {
 #[test]
 fn bad_payloads_are_poison() {
     let group = group_with;
-    let long = "x".repeat(MAX_NAME + 1);
     all_are_poison([
         (("usersGroup.unheardOf", json!({})), "unknown-routing-key: routing key 'usersGroup.unheardOf'"),
         (("domain.created", json!([])), "ill-typed: data is not an object"),
@@ -173,17 +172,65 @@ fn bad_payloads_are_poison() {
         (group("chatId", json!(["c"])), "ill-typed: chatId"),
         (group("id", json!("x".repeat(201))), "bad-address: id 'xxx"),
         (group("domain", json!("conference.example.test")), "reserved-domain: domain"),
-        (group("name", json!(false)), "ill-typed: name is not a string"),
-        (group("name", json!("a\u{0}")), "bad-text: name has control characters"),
-        (group("name", json!("a\u{ffff}")), "bad-text: name has control characters"),
-        (group("name", json!(long)), "bad-text: name is longer than 1024 bytes"),
-        (group("owner", json!([])), "ill-typed: owner is not a user name"),
-        (group("owner", json!("Olga")), "bad-address: owner 'Olga'"),
         (group("participants", json!("p")), "ill-typed: participants is not an array"),
         (group("participants", json!({})), "ill-typed: participants is not an array"),
-        (group("participants", json!(["p", null])), "ill-typed: participants[1] is not a user name"),
         (group("participants", json!(vec!["p"; 20_001])), "too-many: participants has 20001 users, more than 20000"),
     ]);
+}
+
+/// What is odd in an event costs only itself: `(field, value, what it says instead, how the complaint begins)`.
+#[test]
+fn a_part_that_is_odd_is_left_out_and_told() {
+    let long = "x".repeat(MAX_NAME + 1);
+    for (field, value, complaint) in [
+        ("name", json!(false), "ill-typed: name is not a string"),
+        ("name", json!("a\u{0}"), "bad-text: name has control characters"),
+        ("name", json!("a\u{ffff}"), "bad-text: name has control characters"),
+        ("name", json!(long), "bad-text: name is longer than 1024 bytes"),
+        ("owner", json!([]), "ill-typed: owner is not a user name"),
+        ("owner", json!("Olga"), "bad-address: owner 'Olga'"),
+        ("owner", json!("olga@corp.test"), "foreign-domain: owner 'olga@corp.test'"),
+        ("participants", json!(["p", null]), "ill-typed: participants[1] is not a user name"),
+        ("participants", json!(["p", 7]), "ill-typed: participants[1]"),
+        ("participants", json!(["Zoe", "p"]), "bad-address: participants[0] 'Zoe'"),
+        ("participants", json!(["p", "ann@corp.test"]), "foreign-domain: participants[1] 'ann@corp.test'"),
+        ("participants", json!(["p", {"username": "a", "capabilities": 7}]), "ill-typed: participants[1].capabilities"),
+        ("participants", json!(["p", "x".repeat(201)]), "bad-address: participants[1]"),
+    ] {
+        let (key, payload) = group_with(field, value.clone());
+        let event = good(key, &payload);
+        let [fault] = &event.left_out[..] else { panic!("{payload}: {:?}", event.left_out) };
+        assert!(fault.reason().starts_with(complaint), "{value}: {}", fault.reason());
+        let Payload::RoomCreated { name, owner, participants, .. } = event.payload else { panic!("{payload}") };
+        assert_eq!(name, None);
+        assert_eq!(owner.is_some(), field != "owner");
+        assert_eq!(text(&participants), ["p@example.test"]);
+    }
+}
+
+#[test]
+fn who_leaves_leaves_whatever_the_neighbours_are() {
+    let odd = json!({"username": "carol", "capabilities": 7});
+    let payload = json!({"id": "g", "domain": "example.test", "participants": ["bob", "Zoe", null, odd]});
+    let event = good("usersGroup.participants.left", &payload);
+    let Payload::Left { participants, .. } = &event.payload else { panic!("{event:?}") };
+    assert_eq!(text(participants), ["bob@example.test", "carol@example.test"]);
+    assert_eq!(event.left_out.len(), 2);
+}
+
+/// `ann@corp.test` may be somebody's user name, an e-mail address: the user ann of a tenant corp.test is somebody else.
+#[test]
+fn nobody_becomes_somebody_else_by_an_at_sign() {
+    let (key, payload) = group_with("participants", json!(["ann@corp.test"]));
+    let poison = parse(key, &payload).unwrap_err();
+    assert!(poison.reason().starts_with("foreign-domain: participants[0] 'ann@corp.test'"), "{}", poison.reason());
+    assert!(poison.reason().contains(r#"{"username""#), "{}", poison.reason());
+
+    let tenancy = Tenancy::new(UserJid::canonical("sippo@sippo-admin.internal").unwrap());
+    let tenancy = tenancy.with_string_names(StringNames::Username);
+    let event = Event::parse(key, payload.to_string().as_bytes(), Some("e-1"), &tenancy).unwrap();
+    let Payload::RoomCreated { participants, .. } = event.payload else { panic!("no room") };
+    assert_eq!(text(&participants), [r"ann\40corp.test@example.test"]);
 }
 
 #[test]

@@ -141,7 +141,9 @@ impl From<Denied> for Problem {
             Denied::CapabilityRequired | Denied::CapabilitiesIllTyped(_) => {
                 ("capability-required", "A capability is required")
             }
-            Denied::IdentityMissing(_) | Denied::IdentityIllTyped(_) => ("identity-missing", "The access token names nobody"),
+            Denied::IdentityMissing(_) | Denied::IdentityIllTyped(_) => {
+                ("identity-missing", "The access token names nobody")
+            }
             Denied::UsernameNotCanonical(_) => ("username-not-canonical", "The user name is not canonical"),
             Denied::DomainNotServed | Denied::DomainNotCanonical | Denied::IssuerOfOthers => {
                 ("domain-not-served", "The domain is not served")

@@ -57,10 +57,10 @@ impl Dependencies {
         XmppClient::new(connector, account, Timeouts::default())
     }
 
-    /// Which domains can be tenants.
+    /// Which domains can be tenants, and how events name their users.
     #[must_use]
     pub(crate) fn tenancy(&self) -> Tenancy {
-        Tenancy::new(self.service.xmpp.admin_jid.clone())
+        Tenancy::new(self.service.xmpp.admin_jid.clone()).with_string_names(self.service.events.string_names)
     }
 }
 

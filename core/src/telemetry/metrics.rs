@@ -61,6 +61,8 @@ metrics! {
     EventsStale: "events_stale", Count;
     /// Events given back to their queue.
     EventsFailed: "events_failed", Count;
+    /// Parts of events that could not be read and were left out.
+    EventPartsLeftOut: "event_parts_left_out", Count;
     /// Events sent to the dead letters.
     EventsDead: "events_dead", Count;
     /// From the bridge's stamp to the effect, in milliseconds.

@@ -113,6 +113,7 @@ where
         let at = Ordinal::new(stamped.version(), &event.id);
         let meta = MessageMeta { index, at, stamped_at: stamped.stamped_at(), trace: trace_of(message) };
         log_receipt(&event, &stamped, &meta)?;
+        log_left_out(&event, &meta);
         groups.add(meta, event);
         Ok(())
     }
@@ -279,6 +280,20 @@ fn log_receipt(event: &Event, stamped: &StampedEvent, meta: &MessageMeta) -> Res
         tracing::trace!(event.id = id, trace_id, "ConferenceCreated payload {}", stamped.payload_json()?);
     }
     Ok(())
+}
+
+/// Most parts of one event that are logged one by one.
+const MAX_LEFT_OUT_LINES: usize = 10;
+
+/// Logs who and what of the event is left out, and why.
+fn log_left_out(event: &Event, meta: &MessageMeta) {
+    let (id, version, trace_id) = (event.id.as_str(), meta.at.version, meta.trace.map(TraceContext::trace_id));
+    let room = event.payload.room().map(tracing::field::display);
+    Metric::EventPartsLeftOut.add(event.left_out.len());
+    let unlogged = event.left_out.len().saturating_sub(MAX_LEFT_OUT_LINES);
+    for fault in event.left_out.iter().take(MAX_LEFT_OUT_LINES) {
+        tracing::warn!(event.id = id, %version, room, trace_id, code = fault.code(), reason = %fault, unlogged, "A part of an event is left out");
+    }
 }
 
 fn log_failure(meta: &MessageMeta, failure: &HandlingError) {
