@@ -240,7 +240,7 @@ def test_deletion_that_a_crash_cut_short_is_finished(new_server, unique_domain):
 
 
 @pytest.mark.provokes("mod_cloud_notify")
-def test_storage_in_postgresql(new_server, unique_domain, postgresql):
+def test_storage_in_postgresql(postgresql, new_server, unique_domain):
     server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     domain = server.create_host(unique_domain())
     filled = fill(server, domain)
