@@ -268,7 +268,7 @@ local tenant_options = {
 		"sippo_push_services", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
-		"sippo_blocklist",
+		"sippo_blocklist", "sippo_pep_payloads",
 		"sippo_c2s_limits", "sippo_fair_share",
 	},
 };
@@ -277,7 +277,7 @@ local room_options = {
 	modules_enabled = {
 		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
-		"sippo_errors",
+		"sippo_errors", "sippo_muc_voice",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
 		"sippo_muc_invitations",
 	},

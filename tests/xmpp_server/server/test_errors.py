@@ -35,7 +35,6 @@ def room(server, domain, alice):
 # What throws --------------------------------------------------------------------------
 
 
-@pytest.mark.provokes("a module failed")
 def test_a_request_for_voice_from_outside_is_answered(server, domain, room):
     form = ("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>"
             f"{MUC}#request</value></field><field var='muc#role'><value>participant</value></field></x>")
@@ -54,16 +53,32 @@ def test_a_request_for_the_bookmarks_of_an_occupant_is_answered(server, domain, 
         settle(bob)
 
 
-@pytest.mark.provokes("a module failed")
-def test_private_storage_of_bookmarks_is_answered_whatever_pep_holds(alice):
+def test_a_bookmark_that_is_none_spoils_no_private_storage(alice):
     item = "<item id='c@d.example'><no-conference xmlns='urn:example:none'/></item>"
-    ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{item}</publish></pubsub>")
+    publish = f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{item}</publish></pubsub>"
     storage = "<storage xmlns='storage:bookmarks'><conference jid='c@d.example' name='x'/></storage>"
-    assert ask(alice, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>").get("type") in ("result", "error")
+    assert condition(ask(alice, "set", publish)) == "bad-request"
+    ok(ask(alice, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>"))
+    ok(ask(alice, "set", publish.replace("<no-conference xmlns='urn:example:none'/>",
+                                         f"<conference xmlns='{BOOKMARKS}' name='y'/>")))
+    ok(ask(alice, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>"))
     settle(alice)
 
 
 @pytest.mark.provokes("a module failed")
+def test_what_was_stored_before_is_answered_with_an_error(server, domain, alice):
+    """A bookmark that is none, put into the store before it was refused."""
+    good = f"<item id='c@d.example'><conference xmlns='{BOOKMARKS}'/></item>"
+    ok(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{good}</publish></pubsub>"))
+    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db, db:
+        changed = db.execute("UPDATE prosodyarchive SET value=REPLACE(value, 'conference', 'none') "
+                             "WHERE host=? AND store LIKE 'pep%'", (domain,)).rowcount
+    assert changed
+    storage = "<storage xmlns='storage:bookmarks'><conference jid='c@d.example' name='x'/></storage>"
+    assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:private'>{storage}</query>")) == "internal-server-error"
+    settle(alice)
+
+
 def test_a_photo_that_is_no_base64_is_answered(alice):
     photo = "<PHOTO><TYPE>image/png</TYPE><BINVAL>no base64: %%%</BINVAL></PHOTO>"
     assert condition(ask(alice, "set", f"<vCard xmlns='vcard-temp'><FN>A</FN>{photo}</vCard>"))
