@@ -94,10 +94,7 @@ mod tests {
         Client, Config,
         config::{Credentials, Region},
     };
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::{TcpListener, TcpStream},
-    };
+    use sippo_xmpp_doubles::{HttpAnswer, HttpFake};
 
     use super::*;
     use crate::cause::root_cause;
@@ -108,37 +105,28 @@ mod tests {
         Client::from_conf(config.credentials_provider(Credentials::new("id", "key", None, None, "test")).build())
     }
 
-    async fn request(listener: &TcpListener) -> (TcpStream, String) {
-        let (mut tcp, _) = listener.accept().await.unwrap();
-        let (mut text, mut part) = (String::new(), [0; 4096]);
-        while !text.contains("the body") {
-            let read = tcp.read(&mut part).await.unwrap();
-            assert_ne!(read, 0, "it ended: {text}");
-            text.push_str(std::str::from_utf8(&part[..read]).unwrap());
-        }
-        (tcp, text)
-    }
-
     #[tokio::test]
     async fn a_connection_that_breaks_is_replaced_and_the_operation_repeated() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(async move {
-            drop(request(&listener).await);
-            let (mut tcp, text) = request(&listener).await;
-            let answer = r#"{"MessageId":"m"}"#;
-            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
-            tcp.write_all((head + answer).as_bytes()).await.unwrap();
-            text
-        });
-        let sent = client(address).send_message().queue_url("http://q/a").message_body("the body").send().await;
+        let mut is_first = true;
+        let fake = HttpFake::answering(move |request| {
+            assert!(request.text.contains("the body"), "{}", request.text);
+            if std::mem::replace(&mut is_first, false) {
+                HttpAnswer::HangUp
+            } else {
+                HttpAnswer::Close(200, r#"{"MessageId":"m"}"#.to_owned())
+            }
+        })
+        .await;
+        let sent = client(fake.address).send_message().queue_url("http://q/a").message_body("the body").send().await;
         assert_eq!(sent.unwrap().message_id(), Some("m"));
-        assert!(server.await.unwrap().to_ascii_lowercase().contains("x-amz-target: amazonsqs.sendmessage"));
+        let seen = fake.seen.lock().unwrap();
+        assert_eq!(seen.len(), 2);
+        assert!(seen[1].to_ascii_lowercase().contains("x-amz-target: amazonsqs.sendmessage"));
     }
 
     #[tokio::test]
     async fn an_endpoint_that_is_not_there_is_named_as_that() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
         let sent = client(address).send_message().queue_url("http://q/a").message_body("the body").send().await;

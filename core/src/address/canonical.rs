@@ -2,6 +2,33 @@
 
 use jid::{DomainPart, NodePart};
 
+/// What the types of bare JIDs have in common: text, and what the XMPP libraries want.
+macro_rules! bare_jid {
+    ($type:ident) => {
+        impl $type {
+            /// The JID as a string.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                self.0.as_str()
+            }
+
+            /// As the XMPP libraries want it.
+            #[must_use]
+            pub fn as_bare(&self) -> &jid::BareJid {
+                &self.0
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+pub(super) use bare_jid;
+
 /// Longest escaped localpart, in bytes. RFC 7622 allows 1,023, but a key of the ledger (1,024) has to hold a localpart
 /// with its domain, and more.
 pub const MAX_LOCALPART: usize = 200;

@@ -1,11 +1,9 @@
 //! The addresses of rooms.
 
-use std::fmt;
-
 use jid::{BareJid, DomainPart};
 
 use super::{
-    canonical::{AddressError, canonical_domain, canonical_localpart},
+    canonical::{AddressError, bare_jid, canonical_domain, canonical_localpart},
     escape::escape_id,
 };
 
@@ -60,25 +58,9 @@ impl RoomJid {
     pub fn tenant(&self) -> &str {
         self.0.domain().as_str().strip_prefix(MUC_LABEL).unwrap_or_default()
     }
-
-    /// The JID as a string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// As the XMPP libraries want it.
-    #[must_use]
-    pub fn as_bare(&self) -> &BareJid {
-        &self.0
-    }
 }
 
-impl fmt::Display for RoomJid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+bare_jid!(RoomJid);
 
 #[cfg(test)]
 mod tests {

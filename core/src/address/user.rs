@@ -1,11 +1,9 @@
 //! The addresses of users.
 
-use std::fmt;
-
 use jid::{BareJid, DomainRef};
 
 use super::{
-    canonical::{AddressError, canonical_domain, canonical_localpart},
+    canonical::{AddressError, bare_jid, canonical_domain, canonical_localpart},
     escape::escape_localpart,
 };
 
@@ -63,25 +61,9 @@ impl UserJid {
     pub fn localpart(&self) -> &str {
         self.0.node().map_or("", |node| node.as_str())
     }
-
-    /// The JID as a string.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    /// As the XMPP libraries want it.
-    #[must_use]
-    pub fn as_bare(&self) -> &BareJid {
-        &self.0
-    }
 }
 
-impl fmt::Display for UserJid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+bare_jid!(UserJid);
 
 #[cfg(test)]
 mod tests {

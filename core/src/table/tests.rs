@@ -7,10 +7,7 @@ use std::{
 
 use aws_sdk_dynamodb::config::{Credentials, Region, retry::RetryConfig};
 use serde_json::{Map, Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use sippo_xmpp_doubles::{HttpAnswer, HttpFake};
 
 use super::*;
 
@@ -71,57 +68,22 @@ impl Throttled {
     }
 }
 
-async fn serve(mut tcp: TcpStream, state: Arc<Mutex<Throttled>>) -> Option<()> {
-    let mut received = Vec::new();
-    loop {
-        let mut part = [0; 4096];
-        let head_end = loop {
-            match received.windows(4).position(|four| four == b"\r\n\r\n") {
-                Some(end) => break end + 4,
-                None => match tcp.read(&mut part).await.ok()? {
-                    0 => return None,
-                    read => received.extend_from_slice(&part[..read]),
-                },
-            }
-        };
-        let head = String::from_utf8(received.drain(..head_end).collect()).unwrap().to_lowercase();
-        let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name).map(str::trim)).unwrap();
-        let length: usize = header("content-length:").parse().unwrap();
-        while received.len() < length {
-            let read = tcp.read(&mut part).await.ok()?;
-            received.extend_from_slice(&part[..read]);
-        }
-        let body: Value = serde_json::from_slice(&received.drain(..length).collect::<Vec<_>>()).unwrap();
-        let operation = match header("x-amz-target:").rsplit('.').next().unwrap() {
-            "updateitem" => "UpdateItem",
-            "batchwriteitem" => "BatchWriteItem",
-            "batchgetitem" => "BatchGetItem",
-            other => panic!("{other}"),
-        };
-        let (status, answer) = state.lock().unwrap().answer(operation, &body);
-        let answer = answer.to_string();
-        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", answer.len());
-        tcp.write_all((head + &answer).as_bytes()).await.ok()?;
-    }
-}
-
 /// A table that is throttled, reached by a client that repeats nothing itself.
-async fn throttled(gives_up: bool) -> (Table, Arc<Mutex<Throttled>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+async fn throttled(gives_up: bool) -> (Table, Arc<Mutex<Throttled>>, HttpFake) {
     let state = Arc::new(Mutex::new(Throttled { gives_up, ..Throttled::default() }));
     let served = state.clone();
-    tokio::spawn(async move {
-        while let Ok((tcp, _)) = listener.accept().await {
-            tokio::spawn(serve(tcp, served.clone()));
-        }
-    });
+    let fake = HttpFake::answering(move |request| {
+        let operation = request.header("x-amz-target").unwrap().rsplit('.').next().unwrap();
+        let (status, answer) = served.lock().unwrap().answer(operation, &serde_json::from_str(request.body()).unwrap());
+        HttpAnswer::Keep(status, answer.to_string())
+    })
+    .await;
     let config = crate::aws::sdk_config(Duration::from_secs(20)).await.into_builder();
-    let config = config.endpoint_url(endpoint).region(Region::from_static("eu-west-1"));
+    let config = config.endpoint_url(format!("http://{}", fake.address)).region(Region::from_static("eu-west-1"));
     let config = config.retry_config(RetryConfig::disabled());
     let credentials = Credentials::new("id", "key", None, None, "test");
     let config = config.credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(credentials));
-    (Table::new(&config.build(), "table"), state)
+    (Table::new(&config.build(), "table"), state, fake)
 }
 
 fn keys(count: usize) -> Vec<Key> {
@@ -134,7 +96,7 @@ fn update(key: Key) -> Update {
 
 #[tokio::test]
 async fn what_is_throttled_is_asked_for_again_until_all_is_done() {
-    let (table, state) = throttled(false).await;
+    let (table, state, _fake) = throttled(false).await;
     table.update_all(keys(70).into_iter().map(update).collect()).await.unwrap();
     assert!(state.lock().unwrap().updates.values().all(|tries| *tries == 3));
     assert_eq!(table.get_many(&keys(70)).await.unwrap().len(), 70);
@@ -147,7 +109,7 @@ async fn what_is_throttled_is_asked_for_again_until_all_is_done() {
 
 #[tokio::test]
 async fn a_table_that_stays_throttled_is_named_as_that() {
-    let (table, state) = throttled(true).await;
+    let (table, state, _fake) = throttled(true).await;
     let key = keys(1).remove(0);
     let updated = table.update_all(vec![update(key.clone())]);
     let put = table.put_many(vec![key.attributes()]);

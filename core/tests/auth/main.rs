@@ -1,20 +1,18 @@
 //! Access tokens against issuers of every mood.
 
-#[path = "../support/http_fake.rs"]
-mod http_fake;
-mod issuer;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use futures::future::join_all;
-use http_fake::HttpFake;
-use issuer::{Signer, hs256, unsigned};
 use serde_json::{Value, json};
 use sippo_xmpp_core::{
     auth::{AccessTokens, Identity, TokenError},
     config::{Auth, Scheme},
     tls::Tls,
+};
+use sippo_xmpp_doubles::{
+    HttpFake,
+    issuer::{Signer, hs256, unsigned},
 };
 
 fn now() -> u64 {

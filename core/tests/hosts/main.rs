@@ -1,18 +1,12 @@
 //! The hosts API's client, against a fake that answers to order and against the real thing.
 
-#[path = "../support/http_fake.rs"]
-mod http_fake;
-#[path = "../support/log_lines.rs"]
-mod log_lines;
-
-use http_fake::HttpFake;
-use log_lines::LogLines;
 use serde_json::json;
 use sippo_xmpp_core::{
     hosts::{Hosts, HostsError},
     telemetry::{self, trace},
     tls::Tls,
 };
+use sippo_xmpp_doubles::{HttpFake, LogLines, log_lines};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},

@@ -2,14 +2,11 @@
 //! surfaces as its own error, soon, and what can be mended by a reconnect is.
 
 mod fake;
-#[path = "../support/log_lines.rs"]
-mod log_lines;
 
 use std::{sync::Arc, time::Duration};
 
 use fake::{Fake, Fault};
 use futures::future::join_all;
-use log_lines::LogLines;
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     rooms::{Grant, MucRooms, RoomServer as _, ServerError},
@@ -21,6 +18,7 @@ use sippo_xmpp_core::{
         Request, RequestError, Timeouts, WsConnector, XmppClient,
     },
 };
+use sippo_xmpp_doubles::{LogLines, log_lines};
 use tokio::{net::TcpListener, time::Instant};
 use tracing::{Instrument as _, Level};
 use xmpp_parsers::{

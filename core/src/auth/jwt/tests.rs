@@ -1,12 +1,9 @@
 //! An issuer that changes its keys, and one that is down meanwhile.
 
-#[path = "../../../tests/auth/issuer.rs"]
-mod issuer;
-
 use std::time::Duration;
 
-use issuer::{Signer, hs256};
 use serde_json::{Value, json};
+use sippo_xmpp_doubles::issuer::{Signer, hs256};
 
 use super::*;
 

@@ -16,26 +16,30 @@ static INSTALLED: OnceLock<()> = OnceLock::new();
 
 /// Begins to note what is logged. Every test of a binary that counts lines calls it first: an event's place in the
 /// code that is reached before there is a subscriber may count as unwanted for good.
-pub(crate) fn install() {
+pub fn install() {
     INSTALLED.get_or_init(|| {
         tracing::subscriber::set_global_default(registry().with(Notes)).expect("nobody else installs one");
     });
 }
 
 /// The lines of one level with exactly one message that this thread, and so this test, logs from now on.
-pub(crate) struct LogLines {
+pub struct LogLines {
     level: Level,
     message: &'static str,
     before: usize,
 }
 
 impl LogLines {
-    pub(crate) fn of(level: Level, message: &'static str) -> Self {
+    /// Begins to count.
+    #[must_use]
+    pub fn of(level: Level, message: &'static str) -> Self {
         install();
         Self { level, message, before: all(level, message) }
     }
 
-    pub(crate) fn count(&self) -> usize {
+    /// How many there are by now.
+    #[must_use]
+    pub fn count(&self) -> usize {
         all(self.level, self.message) - self.before
     }
 }
