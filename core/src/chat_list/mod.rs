@@ -61,7 +61,7 @@ impl<R: Rosters> ChatLists<R> {
     /// Puts `contact` into `user`'s list, or leaves it there.
     ///
     /// # Errors
-    /// [`ChatListError`].
+    /// Each of [`ChatListError`]; only [`ChatListError::Unavailable`] may have had its effect all the same.
     pub async fn add(&self, user: &UserJid, contact: &UserJid, deadline: Instant) -> Result<(), ChatListError> {
         let change = GroupChange::Add { contact, max: MAX_ENTRIES };
         self.rosters.change_group(user, GROUP, change, deadline).await.map_err(|error| failure(user, error))

@@ -130,7 +130,7 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
     /// was handled has taken it away, so someone has made it by hand since.
     ///
     /// # Errors
-    /// [`DomainError`].
+    /// [`DomainError`]; the next resync tries again.
     pub async fn repair(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
         let repair = async {
             if should_exist(&self.reconciler.ledger().domain(domain).await?) {

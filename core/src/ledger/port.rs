@@ -47,7 +47,7 @@ pub trait Ledger {
     /// What is recorded of `room`, as far as `scope` goes.
     ///
     /// # Errors
-    /// [`LedgerError`].
+    /// [`LedgerError`], also if an item cannot be read; nothing was changed.
     fn read(&self, room: &RoomJid, scope: &Scope) -> impl Future<Output = Result<RoomState, LedgerError>> + Send;
 
     /// Raises a register of `domain` to `at`, if that is newer. Idempotent.
@@ -64,7 +64,7 @@ pub trait Ledger {
     /// The registers of `domain`.
     ///
     /// # Errors
-    /// [`LedgerError`].
+    /// [`LedgerError`], also if the item cannot be read; nothing was changed.
     fn domain(&self, domain: &str) -> impl Future<Output = Result<DomainState, LedgerError>> + Send;
 
     /// Claims the invitations of `target` until `until`; whether that succeeded. One conditional write: it

@@ -41,9 +41,9 @@ impl ServerError {
 /// One of several was not done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whose.
+    /// The user whom it was about.
     pub user: UserJid,
-    /// Why.
+    /// Why it was not done, and whether a retry helps.
     pub error: ServerError,
 }
 
@@ -67,7 +67,7 @@ pub trait RoomServer {
     /// messages. A room with a newer life keeps it; one without a life is given this one.
     ///
     /// # Errors
-    /// [`ServerError`].
+    /// [`ServerError`]; the room may have been made all the same.
     fn ensure(
         &self,
         room: &RoomJid,

@@ -104,7 +104,8 @@ impl XmppClient {
     /// sent.
     ///
     /// # Errors
-    /// [`RequestError`].
+    /// [`RequestError::Connect`] if nothing was sent; after any other but [`RequestError::Stanza`] the request may have had its
+    /// effect.
     pub async fn request(&self, request: &Request, deadline: Instant) -> Result<Option<Element>, RequestError> {
         Ok(self.exchange(request.clone().into(), deadline).await?.payload)
     }

@@ -99,6 +99,6 @@ pub(super) struct Answer {
 pub struct Bounce {
     /// Which of the messages, counted from 0.
     pub message: usize,
-    /// Why.
+    /// The error that came back in its place.
     pub error: Arc<StanzaError>,
 }

@@ -34,7 +34,7 @@ impl Session {
     /// Connects and logs in, pipelined or stepwise. No deadline is kept for the whole: the caller does.
     ///
     /// # Errors
-    /// [`ConnectError`].
+    /// [`ConnectError`], for whatever keeps the session from being there; no retry is made here.
     pub async fn open(connector: &WsConnector, account: &Account, mode: LoginMode) -> Result<Self, ConnectError> {
         let begun = FreezeSafeInstant::now();
         let (_, stream) = log_in(connector, account, TIMEOUTS, mode).await?;
