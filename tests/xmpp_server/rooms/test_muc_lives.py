@@ -273,10 +273,10 @@ def test_rooms_survive_a_restart(program, new_server, server_folder):
         side.close()
 
 
-def test_who_is_not_the_servers_admin_is_told_so_and_tries_again(program, server, server_folder, group):
+def test_who_is_not_the_servers_admin_is_told_so_and_tries_again(program, server, server_folder, group, other_domain):
     g = group
-    alice = f"alice@{g.domain}"
-    mistaken = SimpleNamespace(ws_url=server.ws_url, admin_jid=alice, admin_token=server.login_token(alice))
+    nobody = f"sippo@{other_domain}"
+    mistaken = SimpleNamespace(ws_url=server.ws_url, admin_jid=nobody, admin_token=server.login_token(nobody))
     side = muc_rooms.MucRooms(program, mistaken, server_folder())
     try:
         for do, request in (
