@@ -279,7 +279,7 @@ local room_options = {
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 		"sippo_errors", "sippo_muc_voice",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
-		"sippo_muc_invitations",
+		"sippo_muc_invitations", "sippo_muc_archive_purge",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,

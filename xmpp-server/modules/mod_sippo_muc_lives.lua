@@ -20,12 +20,12 @@ local st = require "util.stanza";
 local jid_node = require "util.jid".node;
 
 local muc = module:depends "muc";
+local archives = module:depends "sippo_muc_archive_purge";
 local service = module:require "sippo_service";
 
 local lives = module:require "sippo_lives";
 
 local xmlns = "urn:quobis:sippo:room:0";
-local archive = module:open_store("muc_log", "archive");
 local configs = module:open_store("config");
 
 module:add_feature(xmlns);
@@ -41,7 +41,7 @@ end
 local function destroy(room)
 	local node = jid_node(room.jid);
 	module:fire_event("sippo-room-ends", { room = room });
-	if not archive:delete(node) then return failed("empty the archive of", room.jid); end
+	if not archives.purge(node) then return failed("empty the archive of", room.jid); end
 	if not configs:set(node, nil) then return failed("delete", room.jid); end
 	local done, err = room:destroy(nil, "This room has ended");
 	if done == false then
@@ -97,7 +97,11 @@ end
 
 local function make(room_jid, life, name)
 	-- What a lost room may have left behind is nobody's to read.
-	if not archive:delete(jid_node(room_jid)) then return failed("empty the archive of", room_jid); end
+	local node = jid_node(room_jid);
+	if not archives.purge(node) then return failed("empty the archive of", room_jid); end
+	if archives.is_purging(node) then
+		return nil, "wait", "resource-constraint", "What was said in the room's earlier life is still being removed";
+	end
 	local room = muc.create_room(room_jid);
 	if not room then return failed("make", room_jid); end
 	local ok, kind, condition, text = configure(room, life, name);

@@ -7,10 +7,12 @@ local configmanager = require "core.configmanager";
 local hostmanager = require "core.hostmanager";
 local jid_host = require "util.jid".host;
 
+local async = require "util.async";
 local st = require "util.stanza";
 
 local purge = module:require "sippo_purge";
 local sessions = module:require "sippo_sessions";
+local slices = module:require "sippo_slices";
 local transaction = module:require "sippo_transaction";
 
 local store = module:open_store("virtualhosts"); -- user: the domain
@@ -140,7 +142,7 @@ local function stop(domain)
 	started[domain] = nil;
 end
 
---- Starts a new tenant and remembers it.
+--- Starts a new tenant and remembers it. To be called in a runner of util.async.
 function lib.create(domain)
 	local ok, err;
 	if (entry(domain) or {}).deleted then
@@ -160,7 +162,7 @@ function lib.create(domain)
 end
 
 --- Closes a tenant, removes all its data and forgets it.
-function lib.delete(domain)
+local function delete(domain)
 	local ok, err = store:set(domain, { deleted = os.time() });
 	if not ok then return nil, err; end
 	ok, err = transaction(function () stop(domain); end); -- many sessions and rooms may have something to store
@@ -181,12 +183,44 @@ function lib.delete(domain)
 	return true;
 end
 
-local function replay_one(domain)
-	local unfinished = entry(domain).deleted;
-	local ok, err = (unfinished and lib.delete or start)(domain);
-	if not ok then
-		module:log("error", "Host %s could not be %s: %s", domain, unfinished and "deleted" or "started", err);
+local deleting = {}; -- domain: { over = boolean, ok, err = what `delete` returned, waiters = { function, … } }
+
+--- The same, for any number of callers at once. It lasts; to be called in a runner of util.async.
+-- @return true, or nil and what went wrong
+function lib.delete(domain)
+	local deletion = deleting[domain];
+	if not deletion then
+		deletion = { waiters = {} };
+		deleting[domain] = deletion;
+		slices.run(function ()
+			local called, ok, err = xpcall(delete, debug.traceback, domain);
+			deletion.over, deletion.ok, deletion.err = true, called and ok, called and err or ok;
+			deleting[domain] = nil;
+			for _, go_on in ipairs(deletion.waiters) do go_on(); end
+		end);
 	end
+	if not deletion.over then
+		local wait, go_on = async.waiter();
+		table.insert(deletion.waiters, go_on);
+		wait();
+	end
+	return deletion.ok or nil, deletion.err;
+end
+
+local function report(domain, what, err)
+	module:log("error", "Host %s could not be %s: %s", domain, what, err);
+end
+
+local function replay_one(domain)
+	if not entry(domain).deleted then
+		local ok, err = start(domain);
+		if not ok then report(domain, "started", err); end
+		return;
+	end
+	slices.run(function ()
+		local ok, err = lib.delete(domain);
+		if not ok then report(domain, "deleted", err); end
+	end);
 end
 
 local retry_after = 10; -- seconds
