@@ -22,6 +22,7 @@ DEFAULT_BASE = 5280
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 TAKEN = Path(f"/tmp/sippo-xmpp-ports-{os.geteuid()}")
 """A byte for each port: whoever has taken it keeps that byte locked for as long as the program runs."""
+UNSEEN = 0
 LISTENING = "0A"
 """The state in /proc/net/tcp."""
 
@@ -103,7 +104,10 @@ def is_free(port: int) -> bool:
 
 
 def holder(port: int) -> int | None:
-    """The process that listens on `port`; None when there is none, or it is another user's."""
+    """The process that listens on `port`; `UNSEEN` when it is another user's, None when there is none.
+
+    Unlike `is_free` it takes no notice of whoever only looks whether the port is free.
+    """
     inodes = {f"socket:[{row[9]}]" for name in ("tcp", "tcp6") for line in Path("/proc/net", name).read_text().splitlines()[1:]
               if (row := line.split())[3] == LISTENING and row[1].endswith(f":{port:04X}")}
     if not inodes:
@@ -114,7 +118,7 @@ def holder(port: int) -> int | None:
                 return int(process.name)
         except OSError:
             continue  # it is gone, or another user's
-    return None
+    return UNSEEN
 
 
 @dataclass(frozen=True)

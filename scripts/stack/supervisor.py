@@ -16,7 +16,7 @@ from pathlib import Path
 from stack.command_line import in_words
 from stack.orphans import MARK, kill_orphans
 from stack.paths import StackPaths
-from stack.ports import holder, is_free
+from stack.ports import UNSEEN, holder
 from stack.process import Process, StackError
 
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
@@ -39,6 +39,10 @@ class _Child:
     restart_at: float | None = None
     starts: int = 0
     is_ready: bool = field(default=False)
+    looked_at: float = 0.0
+    """When it was looked who has its ports."""
+    displaced: str | None = None
+    """Who has its port, if it is being ended for that."""
 
 
 class Supervisor:
@@ -81,7 +85,12 @@ class Supervisor:
     def _restart_without_port(self, child: _Child) -> None:
         """Ends a process that goes on without its port, which somebody else has: it is started again."""
         popen = child.popen
-        if popen is not None and time.monotonic() - child.started > PATIENCE and taken_port(child.process, popen.pid):
+        now = time.monotonic()
+        if popen is None or now < max(child.started + PATIENCE, child.looked_at + RETRY):
+            return
+        child.looked_at = now
+        child.displaced = taken_port(child.process, popen.pid)
+        if child.displaced:
             popen.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 popen.wait(STOP_TIMEOUT)
@@ -164,7 +173,9 @@ class Supervisor:
         code = child.popen.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         self._pid_file(child.process).unlink(missing_ok=True)
-        taken = taken_port(child.process)
+        # Who had the port when the process was ended for that may be gone by now.
+        taken = child.displaced or taken_port(child.process)
+        child.displaced = None
         # Before `popen`: `start` gives up when neither is there.
         child.restart_at = time.monotonic() + RETRY if taken and not child.is_ready else None
         child.popen = None
@@ -241,11 +252,11 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
 def taken_port(process: Process, group: int | None = None) -> str | None:
     """Which of its ports somebody outside of its process `group` has, and who; None when nobody has any."""
     for port in process.ports:
-        if is_free(port):
-            continue
         pid = holder(port)
+        if pid == UNSEEN:
+            return f"port {port} is taken by another user's process"
         if pid is None:
-            return f"port {port} is taken by another user's process, or a connection"
+            continue
         with contextlib.suppress(OSError):
             if group is None or os.getpgid(pid) != group:
                 return f"port {port} is taken by process {pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"

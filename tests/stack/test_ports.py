@@ -11,8 +11,9 @@ import pytest
 
 from stack import ports
 from stack.paths import ROOT
-from stack.ports import Ports, free_port, holder
-from stack.process import StackError
+from stack.ports import Ports, free_port, holder, is_free
+from stack.process import Process, StackError
+from stack.supervisor import taken_port
 
 ALLOCATE = """
 import sys
@@ -60,3 +61,15 @@ def test_a_base_that_is_taken_is_refused():
         with pytest.raises(StackError, match=f"port {base} is taken"):
             Ports.choose(base)
         assert holder(base) is not None
+
+
+def test_whoever_only_looks_at_a_port_does_not_have_it():
+    """As other runs do that look for a free one: a process that is slow to start was ended for that."""
+    with socket.socket() as looking:
+        looking.bind(("127.0.0.1", free_port()))
+        port = looking.getsockname()[1]
+        assert not is_free(port) and holder(port) is None
+        process = Process("slow", [], ready=lambda: False, ports=(port,))
+        assert taken_port(process) is None
+        looking.listen()
+        assert f"port {port} is taken by process" in taken_port(process)
