@@ -32,10 +32,17 @@ local function is_out_of_bounds(room, room_jid, stanza)
 	return not enters and (not room or room:get_members_only() and not room:get_public());
 end
 
+--- Whether it is a request of the service's own kinds. They are answered before anybody looks for the room, and a
+-- service that is not taken for the admin has to be told so, not that there is no room.
+local function is_of_the_service(stanza)
+	local payload = stanza.name == "iq" and stanza.tags[1];
+	return payload and (payload.attr.xmlns or ""):find("urn:quobis:sippo:", 1, true) == 1;
+end
+
 local function guard(event)
 	local origin, stanza = event.origin, event.stanza;
 	local room_jid = jid_bare(stanza.attr.to);
-	if not jid_node(room_jid) or is_service(stanza.attr.from) then return; end
+	if not jid_node(room_jid) or is_service(stanza.attr.from) or is_of_the_service(stanza) then return; end
 	if not is_out_of_bounds(muc.get_room_from_jid(room_jid), room_jid, stanza) then return; end
 	if not unanswered[stanza.attr.type] then
 		origin.send(st.error_reply(stanza, "cancel", "item-not-found", text, module.host));

@@ -10,6 +10,7 @@ import pytest
 
 from support.stanzas import (
     CLIENT,
+    MESSAGES,
     MUC,
     MUC_ADMIN,
     MUC_OWNER,
@@ -52,7 +53,6 @@ QUESTIONS = {
     "archive": ("set", "<query xmlns='urn:xmpp:mam:2'/>"),
     "archive form": ("get", "<query xmlns='urn:xmpp:mam:2'/>"),
     "vCard": ("get", "<vCard xmlns='vcard-temp'/>"),
-    "a life": ("set", f"<destroy xmlns='{LIVES}' ended='9.9/ff'/>"),
     "unknown": ("get", "<query xmlns='urn:example:unknown'/>"),
 }
 
@@ -104,6 +104,16 @@ def test_questions_have_the_same_answer(house):
             assert len(answers) == 1, (what, to, answers)
             assert "item-not-found" in answers.pop(), (what, to)
     assert "muc_membersonly" in room_features(h.alice, h.there)
+
+
+def test_requests_of_the_services_own_kinds_have_the_same_answer(house):
+    """Not `item-not-found`: a service that is not taken for the admin has to be told so."""
+    h = house
+    for payload in (f"<ensure xmlns='{LIVES}' life='9.9/ff'/>", f"<destroy xmlns='{LIVES}' ended='9.9/ff'/>",
+                    "<affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0'/>", f"<messages xmlns='{MESSAGES}'/>"):
+        answers = {whole(ask(h.bob, "set", payload, room), room) for room in (h.there, h.never, h.ended)}
+        assert len(answers) == 1, answers
+        assert "forbidden" in answers.pop(), payload
 
 
 def test_stanzas_have_the_same_answer(house):
