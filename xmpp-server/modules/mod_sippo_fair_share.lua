@@ -95,7 +95,8 @@ end
 -- Before everybody else: what waits has not been looked at.
 module:hook("pre-stanza", function (event)
 	local session, stanza = event.origin, event.stanza;
-	if session.type ~= "c2s" or not async.ready() then return; end
+	-- What comes of one that has ended is its farewell.
+	if session.type ~= "c2s" or session.destroyed or not async.ready() then return; end
 	while not session.destroyed do
 		local left = budget(session.username, 0);
 		if left < 0 then

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.stanzas import answer, ask, go_online, has_body, new_id, ok, request, send_message, settle
+from support.stanzas import answer, ask, configure, go_online, has_body, join, new_id, ok, request, send_message, settle
 
 QUERIES = 60
 LARGE = 120_000
@@ -92,3 +92,15 @@ def test_who_has_had_their_share_waits_for_others(start):
             settle(bob)
         answered_in_turn = len(one.received()) + len(two.received())
         assert 0 < answered_in_turn < 2 * WRITES
+
+
+@pytest.mark.parametrize("end", ["close", "abort"])
+def test_whoever_has_gone_has_left_their_rooms_and_is_offline(server, domain, end):
+    """The farewell is sent for a session that has ended already: it waits for nothing, and is not lost."""
+    room = f"adhoc-{end}@conference.{domain}"
+    with server.user(f"alice@{domain}") as alice, server.user(f"bob@{domain}") as bob:
+        join(alice, room, "alice")
+        ok(configure(alice, room, {}))
+        join(bob, room, "bob")
+        getattr(bob, end)()
+        alice.wait(lambda e: e.get("from") == f"{room}/bob" and e.get("type") == "unavailable", 10)
