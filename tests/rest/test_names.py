@@ -56,11 +56,19 @@ def test_usernames_that_preparation_would_change_are_refused(api, token_for, use
 
 @pytest.mark.parametrize("domain", ["Example.test", "EXAMPLE.TEST", "xn--bcher-kva.test", "XN--BCHER-KVA.test", "ｅxample.test"])
 def test_a_domain_has_one_spelling(api, token_for, domain):
-    mark = api.mark()
     problem(api.call("GET", LOGIN, token_for(f"alice@{domain}")), 403, "domain-not-served")
-    [line] = api.log(mark, REFUSED)
-    assert (line["username"], line["domain"]) == ("alice", domain)
-    assert "spelling" in line["reason"]
+
+
+def test_who_is_refused_is_told_in_the_log(functions, token_for):
+    with functions(only=["login"]) as api:
+        mark = api.mark()
+        problem(api.call("GET", LOGIN, token_for("alice@Example.test")), 403)
+        [line] = api.log(mark, REFUSED)
+        assert (line["level"], line["username"], line["domain"]) == ("warn", "alice", "Example.test")
+        assert "spelling" in line["reason"]
+        for _ in range(60):
+            problem(api.call("GET", LOGIN, token_for("alice@Example.test")), 403)
+        assert len(api.log(mark, REFUSED)) < 60, "nobody can fill the log: 30 lines a minute from one process"
 
 
 def test_the_longest_localpart_works(api, token_for):
