@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use futures::{FutureExt as _, future::BoxFuture};
 use lapin::{
     Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, types::ShortString, uri::AMQPUri,
 };
@@ -61,16 +62,20 @@ impl BrokerConfig {
     }
 
     /// A new connection. If the broker refuses user and password, they are read anew, and tried if they are others.
-    pub(crate) async fn connect(&self) -> Result<Connection, BrokerError> {
-        let url = self.url.current().await;
-        let refused = match self.open(&url).await {
-            Err(error) if error.refusal().is_some() => error,
-            outcome => return outcome,
+    /// Boxed, for what it holds is large and would be moved about.
+    pub(crate) fn connect(&self) -> BoxFuture<'_, Result<Connection, BrokerError>> {
+        let connecting = async {
+            let url = self.url.current().await;
+            let refused = match self.open(&url).await {
+                Err(error) if error.refusal().is_some() => error,
+                outcome => return outcome,
+            };
+            match self.url.changed_since(&url).await {
+                Some(url) => self.open(&url).await,
+                None => Err(refused),
+            }
         };
-        match self.url.changed_since(&url).await {
-            Some(url) => self.open(&url).await,
-            None => Err(refused),
-        }
+        connecting.boxed()
     }
 
     async fn open(&self, url: &SecretString) -> Result<Connection, BrokerError> {

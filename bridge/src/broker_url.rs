@@ -139,8 +139,7 @@ mod tests {
             secret.value.store(1, Relaxed);
         };
         tokio::join!(url.changed(), change);
-        let late = began.elapsed() - Duration::from_mins(61);
-        assert!(late < Duration::from_mins(5), "{late:?}");
+        assert!(began.elapsed() < Duration::from_mins(61 + 5), "{:?}", began.elapsed());
         assert!(secret.asked.load(Relaxed) < 20, "not asked for all the time");
         assert!(url.current().await.expose_secret().contains(":1@"));
     }

@@ -154,7 +154,7 @@ impl Publishing {
         let mut confirmed = pin!(async {
             let published =
                 self.channel.basic_publish(exchange, self.queue.clone(), options, body, properties(letter)).await?;
-            Ok::<_, lapin::Error>(published.await?)
+            published.await
         });
         let mut waited = Duration::ZERO;
         let confirmation = loop {

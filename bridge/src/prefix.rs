@@ -218,11 +218,15 @@ mod tests {
         let mut prefix = AckPrefix::default();
         (1..=4).for_each(|tag| prefix.arrived(tag).unwrap());
         prefix.set_aside(2);
-        [1, 3].into_iter().for_each(|tag| prefix.accepted(tag));
+        for tag in [1, 3] {
+            prefix.accepted(tag);
+        }
         let acks = vec![Ack { tag: 1, multiple: true }, Ack { tag: 3, multiple: false }];
         assert_eq!(prefix.acknowledge(prefix.ready().unwrap()), (acks, 2));
         assert_eq!((prefix.ready(), prefix.open()), (None, 2));
-        [2, 4].into_iter().for_each(|tag| prefix.accepted(tag));
+        for tag in [2, 4] {
+            prefix.accepted(tag);
+        }
         assert_eq!(prefix.acknowledge(prefix.ready().unwrap()), (vec![Ack { tag: 4, multiple: true }], 2));
     }
 

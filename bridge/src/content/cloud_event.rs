@@ -1,5 +1,7 @@
 //! `CloudEvents` in binary mode: attributes in headers, data in the body (AMQP protocol binding 1.0, section 3.1).
 
+use std::fmt::Write as _;
+
 use serde_json::value::RawValue;
 
 use crate::route::Published;
@@ -32,9 +34,9 @@ pub(super) fn structured(message: &Published<'_>, data: &[u8]) -> Option<Vec<u8>
     let mut event = String::from("{");
     for (name, value) in attributes.filter(|(name, _)| *name != "datacontenttype").chain(content_type) {
         let value = serde_json::to_string(value).expect("a string is JSON");
-        event.push_str(&format!("\"{name}\":{value},"));
+        let _ = write!(event, "\"{name}\":{value},");
     }
-    event.push_str(&format!("\"data\":{data}}}"));
+    let _ = write!(event, "\"data\":{data}}}");
     Some(event.into_bytes())
 }
 
@@ -47,7 +49,7 @@ mod tests {
     fn message(content_type: Option<&str>) -> Published<'_> {
         let attributes = [("specversion", "1.0"), ("id", "e\"1"), ("source", "/p"), ("type", "domain.created")];
         let attributes = attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Published { attributes, content_type, ..Published::default() }
+        Published { content_type, attributes, ..Published::default() }
     }
 
     #[test]
