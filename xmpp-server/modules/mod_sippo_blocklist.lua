@@ -21,9 +21,10 @@ module:hook("message/full", function (event) event.sippo_before_blocklist = nil;
 
 module:wrap_event("message/full", function (handlers, event_name, event)
 	local origin, stanza = event.origin, event.stanza;
-	local to, from, kind = stanza.attr.to, stanza.attr.from, stanza.attr.type or "normal";
+	if not answered_types[stanza.attr.type or "normal"] then return handlers(event_name, event); end
+	local to, from = stanza.attr.to, stanza.attr.from;
 	local result = handlers(event_name, event);
-	if result and event.sippo_before_blocklist and answered_types[kind] and full_sessions[to] and not is_room(from) then
+	if result and event.sippo_before_blocklist and full_sessions[to] and not is_room(from) then
 		event.sippo_before_blocklist = nil;
 		origin.send(st.error_reply(stanza, "cancel", "service-unavailable"));
 	end
