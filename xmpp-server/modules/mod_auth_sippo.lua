@@ -4,7 +4,7 @@
 --   * On every other host a login token for exactly that user logs in, the admin token does not.
 --
 -- There are no accounts: the platform knows its users, so every canonical localpart of a tenant counts as an existing
--- user, and messages to someone who never logged in are stored for her.
+-- user, and messages to someone who never logged in are stored for them.
 
 local st = require "util.stanza";
 local jid_prep = require "util.jid".prep;
@@ -47,7 +47,7 @@ local function check(user, secret)
 end
 
 -- RFC 4616, section 2: [authzid] NUL authcid NUL passwd, and nothing after it. The user comes back prepared, also
--- from a message without a password, so that the log can name her.
+-- from a message without a password, so that the log can name them.
 local function parse_plain(message)
 	local authzid, authcid, secret = (message or ""):match("^([^\0]*)\0([^\0]+)\0([^\0]*)$");
 	local user = authcid and stringprep.nodeprep(stringprep.saslprep(authcid) or "");

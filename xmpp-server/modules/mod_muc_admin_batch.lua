@@ -15,7 +15,7 @@
 --   </affiliations>
 --
 -- `ended` is optional: a room whose life (see sippo_lives) is not newer counts as absent. So nobody is let into a room
--- that has ended, and into its archive, because its end is handled later than her joining the next one.
+-- that has ended, and into its archive, because its end is handled later than their joining the next one.
 -- It may carry `expires` (see sippo_expiry). `member` leaves owners and admins what they are. `none` also takes out an
 -- occupant who has no affiliation to lose.
 -- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):

@@ -1,6 +1,6 @@
 --- Several messages of the server admin in one request, stored in one transaction.
 --
--- A message to someone offline is stored twice, in the archive and for her first presence, each with a commit that
+-- A message to someone offline is stored twice, in the archive and for their first presence, each with a commit that
 -- waits for the disk. A group of a thousand is a thousand invitations. To a room's bare JID, or its component:
 --
 --   <messages xmlns='urn:quobis:sippo:messages:0'>
@@ -13,7 +13,7 @@
 --
 --   <messages xmlns='…'><refused id='…' type='modify'><jid-malformed xmlns='…'/></refused> …</messages>
 --
--- After an error of the store nothing is stored, but who is online may have got hers: repeat it with the same ids.
+-- After an error of the store nothing is stored, but who is online may have got theirs: repeat it with the same ids.
 
 local st = require "util.stanza";
 

@@ -41,7 +41,7 @@ local function count(rooms)
 	return n;
 end
 
---- Whether `user` has made as many as she may. If the store fails nobody is refused: rooms need it anyway.
+--- Whether `user` has made as many as they may. If the store fails nobody is refused: rooms need it anyway.
 local function has_enough(user)
 	local rooms = made_by:get(user) or {};
 	if count(rooms) < limit then return false; end

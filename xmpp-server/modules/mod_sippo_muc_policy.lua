@@ -14,7 +14,7 @@
 -- In `adhoc-…` rooms only the server admin makes members of other tenants' users
 -- (mod_sippo_tenant_isolation lets members in).
 --
--- A server admin never becomes an owner by entry in the list: she owns every room anyway, and owners would see her.
+-- A server admin never becomes an owner by entry in the list: it owns every room anyway, and owners would see it.
 --
 -- A room carries its life: the configuration field `urn:quobis:sippo:room#life`, for server admins only. Setting
 -- another life than the stored one empties the archive, so that nobody reads what was said in an earlier life.

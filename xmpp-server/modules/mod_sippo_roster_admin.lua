@@ -2,7 +2,7 @@
 --
 -- Two operations, both for a session of one of the configured `admins` only and both addressed to the
 -- user's bare JID:
---   * `jabber:iq:roster` get and set, as the user herself could do them;
+--   * `jabber:iq:roster` get and set, as the user could do them;
 --   * `urn:quobis:sippo:roster-group:0`: put one contact into, or take it out of, one roster group in a single
 --     step, so that a concurrent change of the item's name, subscription or other groups is never lost:
 --
@@ -10,7 +10,7 @@
 --         <group xmlns='urn:quobis:sippo:roster-group:0' name='friends' max='5000'><add jid='bob@a.example'/></group>
 --       </iq>
 --
--- Everybody else gets what she would get without this module.
+-- Everybody else gets what they would get without this module.
 -- A user's own bare JID is no roster item (RFC 6121 lets a server refuse it, and Prosody removes such items
 -- when it loads a roster): adding it is `not-allowed`, removing it changes nothing.
 
@@ -25,7 +25,7 @@ local is_service = module:require "sippo_service".is_service;
 
 local xmlns_roster = "jabber:iq:roster";
 local xmlns_group = "urn:quobis:sippo:roster-group:0";
-local own_jid_text = "Nobody is her own contact; leave the user's own JID out";
+local own_jid_text = "Nobody is their own contact; leave the user's own JID out";
 
 module:add_feature(xmlns_group);
 
@@ -38,7 +38,7 @@ local function addressed_user(event)
 	return user_exists(username, module.host) and username or nil;
 end
 
---- The user's roster, the very table that her sessions see; nil when the store cannot be read.
+--- The user's roster, the very table that their sessions see; nil when the store cannot be read.
 local function load_roster(username)
 	local roster = rostermanager.load_roster(username, module.host);
 	if not roster[false].broken then return roster; end

@@ -1,6 +1,6 @@
 --- Ends each session a fixed time after its login, so that what was taken from a user since then takes effect.
 --
--- The client logs in again with a fresh login token, if the platform still gives her one. Resuming a session
+-- The client logs in again with a fresh login token, if the platform still gives them one. Resuming a session
 -- (XEP-0198) does not lengthen it, and a session that waits to be resumed ends as well.
 
 local timer = require "util.timer";

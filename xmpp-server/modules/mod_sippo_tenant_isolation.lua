@@ -138,7 +138,7 @@ local function foreigner_may_send(stanza)
 	local room = room_of(to);
 	if not room then return false; end
 	if is_member(room, stanza.attr.from) then return true; end
-	-- Somebody whose membership ended while she was inside still has to get out.
+	-- Somebody whose membership ended while they were inside still has to get out.
 	local kind = stanza.attr.type;
 	return (kind == "error" or kind == "unavailable") and room:get_occupant_by_real_jid(stanza.attr.from) ~= nil;
 end
@@ -179,7 +179,7 @@ if is_component then
 	end
 
 	--- XEP-0045, 7.8.2: the room relays what the inviter wrote, so both must be of one tenant; and an invitation may
-	--- make a member, so the invitee must be of the room's tenant unless she is a member already.
+	--- make a member, so the invitee must be of the room's tenant unless they are a member already.
 	local function guard_relayed(payload_name)
 		return function (event)
 			local room, origin, stanza = event.room, event.origin, event.stanza;
@@ -214,7 +214,7 @@ if is_component then
 		if occupant and tenant_of(occupant.bare_jid) ~= tenant_of(stanza.attr.from) then return refuse(event); end
 	end, 900);
 
-	-- In a room that is not members-only, one who loses her affiliation stays inside. A foreigner must not.
+	-- In a room that is not members-only, one who loses their affiliation stays inside. A foreigner must not.
 	module:hook("muc-set-affiliation", function (event)
 		local room, jid = event.room, event.jid;
 		if not event.in_room or member_ranks[event.affiliation] or not jid_split(jid)

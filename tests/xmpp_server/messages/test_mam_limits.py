@@ -17,7 +17,7 @@ SIZES = [LARGE, LARGE, 10, LARGE, 240_000, 10, 10, LARGE, LARGE, 10, LARGE, 10, 
 
 @pytest.fixture(scope="module")
 def archives(server, two_tenants):
-    """Alice with messages in her archive and in that of a room; both addresses."""
+    """Alice with messages in their own archive and in that of a room; both addresses."""
     home, _ = two_tenants
     room = f"adhoc-pages@conference.{home}"
     with server.user(f"pages@{home}") as alice:

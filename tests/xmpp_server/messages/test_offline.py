@@ -1,4 +1,4 @@
-"""mod_sippo_offline_quota: messages for users who are not there (contract, section 5; XEP-0160)."""
+"""mod_sippo_offline_quota: messages for users who are not there (xmpp-server/README.md; XEP-0160)."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_one_who_is_there_is_not_bound_by_the_quota(world):
         send_message(w.alice, w.bob, f"waits {n}")
     settle(w.alice)
     with w.come() as bob:
-        # Without a presence she has a session, but only its full JID reaches it.
+        # Without a presence there is a session, but only its full JID reaches it.
         ident = send_message(w.alice, bob.jid, "straight to the session")
         bob.wait(has_body("straight to the session"), 10)
         assert_absent(w.alice, lambda e: e.get("id") == ident)

@@ -92,7 +92,7 @@ def test_a_user_makes_so_many_rooms(narrow):
         for n in range(LIMIT):
             assert not refused(alice, f"alice-{n}")
         assert refused(alice, "one-more")
-        assert not refused(bob, "bobs")  # another's count is her own
+        assert not refused(bob, "bobs")  # another's count is their own
     narrow.restart()
     with narrow.user("alice@narrow.example") as alice, narrow.admin() as admin:
         assert refused(alice, "one-more")
@@ -135,7 +135,7 @@ def test_nor_does_one_whose_occupant_waits_to_be_resumed_at_the_servers_end(narr
         alice.send(E("enable", SM, resume="true"))
         alice.wait(lambda e: e.tag == f"{{{SM}}}enabled")
         alice.abort()
-        until(lambda: "going into hibernation" in narrow.log_text(), "her session to wait", 10)
+        until(lambda: "going into hibernation" in narrow.log_text(), "the session to wait", 10)
     if trouble:
         with database(narrow) as db, db:
             db.execute("CREATE TRIGGER broken BEFORE INSERT ON prosody WHEN NEW.store='state' AND NEW.user='adhoc-kept' "

@@ -92,7 +92,7 @@ def invitation(room: str):
 # Made and unmade -----------------------------------------------------------------------------------
 
 
-def test_a_room_is_as_the_contract_says(server, core, group):
+def test_a_room_is_as_documented(server, core, group):
     g = group
     assert {"muc_persistent", "muc_membersonly", "muc_hidden", "urn:xmpp:mam:2"} <= room_features(g.admin, g.room)
     form = configuration(g.admin, g.room)
@@ -192,7 +192,7 @@ def test_a_new_life_is_a_new_room(server, core, group):
 
 
 def test_nobody_is_let_into_a_room_that_has_ended(server, core, group):
-    """Her joining the next life is handled before the end of this one: its archive is not hers to read."""
+    """The joining of the next life is handled before the end of this one, whose archive is not theirs to read."""
     g = group
     refused = core.ask("grant", **g.at, users=members(g, "late"), ended="1.9/e9")
     assert refused["error"] == "room-missing"

@@ -1,4 +1,4 @@
-"""mod_sippo_muc_nicknames: nobody goes by another member's name (contract, section 5, "Rooms")."""
+"""mod_sippo_muc_nicknames: nobody goes by another member's name (xmpp-server/README.md)."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_who_speaks_first_as_a_new_member_is_told_why_not(team):
 
 
 def test_a_nickname_that_somebody_left_with_reaches_nobody_else(team):
-    """Alice still has the window open in which she wrote to Robert."""
+    """Alice still has the window open in which they wrote to Robert."""
     t = team
     entered(t.alice, t.room, "alice")
     entered(t.bob, t.room, "Robert")

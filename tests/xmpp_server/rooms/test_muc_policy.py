@@ -1,4 +1,4 @@
-"""mod_sippo_muc_policy: who makes a room and who decides about it (contract, section 5, "Rooms")."""
+"""mod_sippo_muc_policy: who makes a room and who decides about it (xmpp-server/README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rooms with guests of another tenant: what a membership opens, and what it does not (contract, section 5).
+"""Rooms with guests of another tenant: what a membership opens, and what it does not (xmpp-server/README.md).
 
 Guest is a member by the service's hand, Mallory of the same tenant is not; both have clients of their own making.
 """
@@ -148,7 +148,7 @@ def test_membership_of_a_room_opens_neither_its_neighbour_nor_the_users(hall):
     ],
 )
 def test_accounts_are_not_read_through_the_room(hall, payload):
-    """MUC hands IQs for an occupant to her client, and those for vCard and PEP to her account, which answers."""
+    """MUC hands IQs for an occupant to their client, and those for vCard and PEP to their account, which answers."""
     h = hall
     enter(h, "alice", "guest")
     assert condition(ask(h.guest, "get", payload, f"{h.room}/alice")) == "forbidden"
@@ -287,13 +287,13 @@ def test_an_open_room_of_users_is_open_to_their_own_tenant_only(hall):
     assert join(h.olivia, room, "olivia").get("type") is None
     assert condition(join(h.guest, room, "guest")) == "forbidden"
     assert condition(ask(h.guest, "set", "<query xmlns='urn:xmpp:mam:2'/>", room)) == "forbidden"
-    # The service makes a guest, and ends it: in a room that is open she would otherwise stay inside.
+    # The service makes a guest, and ends it: in a room that is open the guest would otherwise stay inside.
     ok(affiliate(h.admin, room, (f"guest@{h.away}", "member")))
     assert join(h.guest, room, "guest").get("type") is None
     ok(affiliate(h.admin, room, (f"guest@{h.away}", "none")))
     h.guest.wait(lambda e: e.get("type") == "unavailable" and "110" in statuses(e), 10)
-    groupchat(h.alice, room, "she is gone")
-    assert_absent(h.guest, has_body("she is gone"))
+    groupchat(h.alice, room, "the guest is gone")
+    assert_absent(h.guest, has_body("the guest is gone"))
 
 
 def test_a_guest_cannot_bring_friends_into_a_room_where_members_may_invite(hall):

@@ -1,4 +1,4 @@
-"""What chat clients need of the server, and what it must not offer (contract, section 5)."""
+"""What chat clients need of the server, and what it must not offer (xmpp-server/README.md)."""
 
 from __future__ import annotations
 

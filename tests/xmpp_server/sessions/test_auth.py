@@ -1,4 +1,4 @@
-"""mod_auth_sippo: who logs in, and who does not (contract, section 5)."""
+"""mod_auth_sippo: who logs in, and who does not (xmpp-server/README.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""mod_sippo_session_age: a session ends at most so long after its login (contract, section 5)."""
+"""mod_sippo_session_age: a session ends at most so long after its login (xmpp-server/README.md)."""
 
 from __future__ import annotations
 

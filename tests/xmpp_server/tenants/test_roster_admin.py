@@ -1,4 +1,4 @@
-"""mod_sippo_roster_admin: the server admin's hand on the users' rosters (contract, section 5; RFC 6121, section 2)."""
+"""mod_sippo_roster_admin: the server admin's hand on the users' rosters (xmpp-server/README.md; RFC 6121, section 2)."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_list_has_an_end(server, admin, domain):
     assert full.find(f".//{{{ROSTER_GROUP}}}list-full") is not None
     ok(change_group(admin, alice, "add", f"a@{domain}", limit=3))
     ok(change_group(admin, alice, "add", f"d@{domain}", "another list", limit=3))
-    # The user takes an entry out herself, and puts one in: the count follows.
+    # The user takes an entry out by a client, and puts one in: the count follows.
     with server.user(alice) as client:
         ok(set_item(client, f"a@{domain}", subscription="remove"))
         ok(change_group(admin, alice, "add", f"e@{domain}", limit=3))

@@ -1,6 +1,6 @@
-"""mod_sippo_tenant_isolation: users of one domain cannot reach users of another (contract, section 5, "Tenants are islands").
+"""mod_sippo_tenant_isolation: users of one domain cannot reach users of another (xmpp-server/README.md).
 
-Mallory is a user of another tenant with a client of her own making; Alice and Bob are the victims.
+Mallory is a user of another tenant with a client of their own making; Alice and Bob are the victims.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def domains(server, two_tenants):
 
 @pytest.fixture
 def tenants(server, domains):
-    """A user of each tenant who is online and asked for her roster, and the service."""
+    """A user of each tenant who is online and asked for their roster, and the service."""
     home, away, room = domains
     alice, mallory = server.user(f"alice@{home}"), server.user(f"mallory@{away}")
     for client in (alice, mallory):

@@ -1,4 +1,4 @@
-"""mod_quobis_virtualhosts: tenants go, with all that was theirs (contract, section 5)."""
+"""mod_quobis_virtualhosts: tenants go, with all that was theirs (xmpp-server/README.md)."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_delete_purges_everything_in_sql(server, domain, other_domain):
     assert files(server, domain) == []
     server.create_host(domain)
     assert_empty(server, domain, filled)
-    assert httpx.get(kept["get_url"], trust_env=False).content == b"hello"  # the neighbour keeps hers
+    assert httpx.get(kept["get_url"], trust_env=False).content == b"hello"  # the neighbour keeps theirs
     with server.user(f"alice@{other_domain}") as neighbour:
         assert archive_size(neighbour) == 1
     fill_again = fill(server, f"{domain}")  # in the directories of its predecessor

@@ -1,4 +1,4 @@
-"""mod_quobis_virtualhosts: tenants come and survive (contract, section 5)."""
+"""mod_quobis_virtualhosts: tenants come and survive (xmpp-server/README.md)."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ async fn apply_chunk(
 /// Of one among many the room cannot be what is missing.
 fn refusal_of(error: ServerError) -> ServerError {
     match error {
-        ServerError::RoomMissing => ServerError::Refused("she is not there".to_owned()),
+        ServerError::RoomMissing => ServerError::Refused("they are not there".to_owned()),
         other => other,
     }
 }
