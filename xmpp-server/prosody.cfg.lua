@@ -239,6 +239,15 @@ local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
 bounce_blocked_messages = true; -- as XEP-0191 has it, so that the service knows who refuses it; 13 would be silent
 sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
+sippo_roster_quota = number("ROSTER_QUOTA", 1024 * 1024, 1024, 1024 * 1024 * 1024);
+sippo_private_quota = number("PRIVATE_XML_QUOTA", 256 * 1024, 1024, 1024 * 1024 * 1024);
+sippo_blocklist_quota = number("BLOCK_LIST_QUOTA", 64 * 1024, 1024, 1024 * 1024 * 1024);
+sippo_pep_quota = number("PEP_QUOTA", 1024 * 1024, 1024, 1024 * 1024 * 1024);
+sippo_pep_node_limit = number("PEP_NODE_LIMIT", 100, 1, 100000);
+sippo_vcard_quota = number("VCARD_QUOTA", 128 * 1024, 1024, 1024 * 1024 * 1024);
+local bookmark_limit = number("BOOKMARK_LIMIT", 500, 1, 100000);
+sippo_bookmark_limit, pep_max_items = bookmark_limit, 2 * bookmark_limit; -- room for the service's beside the user's
+sippo_push_limit = number("PUSH_LIMIT", 20, 0, 1000);
 sippo_session_limit = number("SESSION_LIMIT", 20, 1, 1000);
 sippo_user_time_share = number("USER_TIME_SHARE", 50, 1, 100) / 100;
 sippo_send_buffer_limit = number("SEND_BUFFER_LIMIT", 3 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
@@ -269,7 +278,7 @@ local tenant_options = {
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
 		"sippo_blocklist", "sippo_pep_payloads",
-		"sippo_c2s_limits", "sippo_fair_share",
+		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas",
 	},
 };
 local room_options = {

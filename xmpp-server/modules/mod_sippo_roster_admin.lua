@@ -10,6 +10,13 @@
 --         <group xmlns='urn:quobis:sippo:roster-group:0' name='friends' max='5000'><add jid='bob@a.example'/></group>
 --       </iq>
 --
+--     or read the JIDs of one group, whatever else is in the roster:
+--
+--       <iq type='get' to='alice@a.example'><group xmlns='urn:quobis:sippo:roster-group:0' name='friends'/></iq>
+--       <iq type='result' from='alice@a.example'>
+--         <group xmlns='urn:quobis:sippo:roster-group:0' name='friends'><item jid='bob@a.example'/> …</group>
+--       </iq>
+--
 -- Everybody else gets what they would get without this module.
 -- A user's own bare JID is no roster item (RFC 6121 lets a server refuse it, and Prosody removes such items
 -- when it loads a roster): adding it is `not-allowed`, removing it changes nothing.
@@ -22,6 +29,9 @@ local user_exists = require "core.usermanager".user_exists;
 local rostermanager = require "core.rostermanager";
 
 local is_service = module:require "sippo_service".is_service;
+local rosters = module:require "sippo_roster_size";
+
+local quota = module:get_option_number("sippo_roster_quota", 1024 * 1024); -- bytes
 
 local xmlns_roster = "jabber:iq:roster";
 local xmlns_group = "urn:quobis:sippo:roster-group:0";
@@ -130,6 +140,7 @@ local function add_to_group(username, contact, group, max)
 	if max and size >= max then return "wait", "resource-constraint"; end
 	local changed = copy_item(item);
 	changed.groups[group] = true;
+	if rosters.size(roster) + rosters.size_of_item(contact, changed) > quota then return "wait", "resource-constraint"; end
 	if not replace_item(username, roster, contact, changed) then return "wait"; end
 	group_resized(roster, group, 1);
 	return nil;
@@ -182,6 +193,29 @@ module:hook("iq-set/bare/"..xmlns_group..":group", function (event)
 	else
 		origin.send(st.error_reply(stanza, err_type, condition, text));
 	end
+	return true;
+end);
+
+module:hook("iq-get/bare/"..xmlns_group..":group", function (event)
+	local origin, stanza = event.origin, event.stanza;
+	local username = addressed_user(event);
+	if not username then return; end
+
+	local group = stanza.tags[1].attr.name;
+	if not group or group == "" then
+		origin.send(st.error_reply(stanza, "modify", "bad-request", "Give the name of a group"));
+		return true;
+	end
+	local roster = load_roster(username);
+	if not roster then
+		origin.send(storage_error(stanza));
+		return true;
+	end
+	local reply = st.reply(stanza):tag("group", { xmlns = xmlns_group, name = group });
+	for jid, item in pairs(roster) do
+		if jid and item.groups[group] then reply:tag("item", { jid = jid }):up(); end
+	end
+	origin.send(reply);
 	return true;
 end);
 
@@ -253,6 +287,11 @@ module:hook("iq-set/bare/"..xmlns_roster..":query", function (event)
 
 	local old, new = roster[contact], nil;
 	if request.attr.subscription ~= "remove" then
+		local problem = rosters.problem(request);
+		if problem then
+			origin.send(st.error_reply(stanza, "modify", "not-acceptable", problem));
+			return true;
+		end
 		new = updated_item(old, request);
 	elseif not old then
 		origin.send(st.error_reply(stanza, "cancel", "item-not-found", "No such contact; nothing needs to be removed"));
