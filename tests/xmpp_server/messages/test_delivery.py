@@ -4,6 +4,7 @@ nobody got it."""
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from contextlib import closing
 from types import SimpleNamespace
@@ -209,7 +210,7 @@ def test_sessions_that_end_by_our_own_limits(world):
     again.close()
 
 
-MAX_AGE = 4
+MAX_AGE = 8
 
 
 def test_sessions_that_end_by_their_age(new_server):
@@ -222,7 +223,9 @@ def test_sessions_that_end_by_their_age(new_server):
         client.send(E("enable", SM, resume="true"))
         client.wait(lambda e: e.tag == f"{{{SM}}}enabled")
         client.abort()
+    begun = time.monotonic()
     until(lambda: server.log_text().count("going into hibernation") == 2, "hibernation", 10)
+    until(lambda: time.monotonic() - begun > MAX_AGE / 2, "a session that ends well after these", MAX_AGE)
     with server.user(f"bob@{domain}") as bob:
         send_message(bob, jid, "to both")
         settle(bob)
