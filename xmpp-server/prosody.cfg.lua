@@ -229,6 +229,7 @@ end
 authentication = "sippo";
 sippo_session_max_age = number("SESSION_MAX_AGE", 12 * 60 * 60, 1, 12 * 60 * 60);
 sippo_offline_quota = number("OFFLINE_QUOTA", 1000, 0, 1000000);
+sippo_offline_byte_quota = number("OFFLINE_BYTE_QUOTA", 2 * 1024 * 1024, 0, 1024 * 1024 * 1024);
 local retention = env("ARCHIVE_RETENTION", "never");
 if retention ~= "never" and not retention:match("^%d+[dwmy]$") then
 	mend("SIPPO_XMPP_ARCHIVE_RETENTION is neither never nor like 30d, 4w, 6m, 1y: set it to one of them");

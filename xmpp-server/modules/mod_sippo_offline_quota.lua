@@ -1,7 +1,8 @@
 --- A quota for offline messages (XEP-0160), and their delivery at the first presence that may have them.
 --
 -- mod_offline stores what comes for a user without an available resource, in order and without a limit. This module
---   * refuses a message beyond `sippo_offline_quota` messages a user (default 1000) with `resource-constraint`;
+--   * refuses a message beyond `sippo_offline_quota` messages a user (default 1000), or when they have
+--     `sippo_offline_byte_quota` bytes (default 2 MiB: all are delivered at once), with `resource-constraint`;
 --   * does not store what is only a chat state (XEP-0160, section 3), also when mod_smacks hands it in with a delay;
 --   * delivers when a client raises its priority from below zero, where mod_presence only looks at the first presence;
 --   * clears the store for a client that reads its archive instead (mod_mam leaves such messages lying, so the quota
@@ -17,7 +18,11 @@ local hook_global = module:require "sippo_global_hook";
 
 module:depends "offline";
 
+local size_of = module:require "sippo_stanza_size";
+local usage = module:require "sippo_usage";
+
 local quota = module:get_option_number("sippo_offline_quota", 1000);
+local byte_quota = module:get_option_number("sippo_offline_byte_quota", 2 * 1024 * 1024);
 local store = module:open_store("offline", "archive");
 
 local bare_sessions, full_sessions = prosody.bare_sessions, prosody.full_sessions;
@@ -28,7 +33,7 @@ local xmlns_stanza_id = "urn:xmpp:sid:0";
 local xmlns_delay = "urn:xmpp:delay";
 
 -- How many messages wait for a user, so that the store is asked once and not for every message.
--- { count = number, full = whether that was logged }
+-- { count = number, bytes = of all of them, full = whether that was logged }
 local fills = new_cache(module:get_option_number("sippo_offline_count_cache_size", 10000));
 
 local function fill_of(username)
@@ -37,7 +42,8 @@ local function fill_of(username)
 	-- With a start, or else mod_storage_sql answers with a count of its own, which outlives a rollback.
 	local found, total = store:find(username, { total = true, limit = 0, start = 0 });
 	if not found then return nil; end -- the store fails; mod_offline will say so
-	fill = { count = total, full = false };
+	local _, bytes = usage.of_archives("offline", username);
+	fill = { count = total, bytes = bytes, full = false };
 	fills:set(username, fill);
 	return fill;
 end
@@ -70,11 +76,12 @@ end
 --- Refuses the event's message and answers true if the store of `username` is full.
 local function refuse_if_full(event, username)
 	local fill = fill_of(username);
-	if not fill or fill.count < quota then return nil; end
+	if not fill or fill.count < quota and fill.bytes < byte_quota then return nil; end
 	if not fill.full then
 		fill.full = true;
 		module:log("warn", "The offline messages of %s@%s have reached the quota of %d; further ones are refused until"
-			.." the user has been online (sippo_offline_quota)", username, module.host, quota);
+			.." the user has been online (sippo_offline_quota, or sippo_offline_byte_quota of %d bytes)", username, module.host,
+			quota, byte_quota);
 	end
 	refuse(event);
 	return true;
@@ -100,16 +107,17 @@ module:hook("message/offline/handle", function (event)
 	if is_chat_state_only(event.stanza) or refuse_if_full(event, event.username) then return true; end
 end, 10);
 
-local function count(username, change)
-	local fill = fills:get(username);
-	if fill then fill.count = fill.count + change; end
+local function count(event, change)
+	local fill = fills:get(event.username);
+	if not fill then return; end
+	fill.count, fill.bytes = fill.count + change, fill.bytes + change * size_of(event.stanza);
 end
 
 -- Just before mod_offline, when no other module can throw any more.
-module:hook("message/offline/handle", function (event) count(event.username, 1); end, -0.5);
+module:hook("message/offline/handle", function (event) count(event, 1); end, -0.5);
 
 -- Only reached when mod_offline could not store.
-module:hook("message/offline/handle", function (event) count(event.username, -1); end, -1.5);
+module:hook("message/offline/handle", function (event) count(event, -1); end, -1.5);
 
 local function forget(username)
 	fills:set(username, nil);

@@ -25,7 +25,7 @@ DOMAINS = Domains(steady=DOMAIN, fickle="tenant.test", guests="partner.test")
 SETTLE = 300.0
 """Seconds until all must have been handled: a claim on an invitation outlives who died with it by two minutes."""
 BURST = (1, 40)
-OPTIONS = {"OFFLINE_QUOTA": "1000000", "LOG_LEVEL": "info"}
+OPTIONS = {"OFFLINE_QUOTA": "1000000", "OFFLINE_BYTE_QUOTA": "1000000000", "LOG_LEVEL": "info"}
 """Of the XMPP server: nobody reads their messages before the end, and at debug it would say too much."""
 
 

@@ -145,6 +145,24 @@ def test_the_quota(world):
     assert w.server.log_text().count(f"The offline messages of {w.bob} have reached") == 2
 
 
+def test_the_quota_in_bytes(new_server, unique_domain):
+    server = new_server(extra={"OFFLINE_BYTE_QUOTA": "3000"}).start()
+    home = server.create_host(unique_domain())
+    with server.user(f"alice@{home}") as alice:
+        sent = [send_message(alice, f"bob@{home}", f"{n}" + "x" * 1000) for n in range(3)]
+        refused = send_message(alice, f"bob@{home}", "one more")
+        assert condition(answer(alice, refused)) == "resource-constraint"
+    server.restart()  # what is counted is what the store has
+    with server.user(f"alice@{home}") as alice:
+        assert condition(answer(alice, send_message(alice, f"bob@{home}", "and more"))) == "resource-constraint"
+        with server.user(f"bob@{home}") as bob:
+            go_online(bob)
+            assert [bob.wait(has_body(f"{n}" + "x" * 1000), 10).get("id") for n in range(3)] == sent
+        settle(alice)
+        send_message(alice, f"bob@{home}", "room again")
+        assert_absent(alice, lambda e: e.get("type") == "error")
+
+
 def test_the_count_is_the_stores_after_a_restart(world):
     w = world
     for n in range(QUOTA - 1):
