@@ -3,7 +3,7 @@
 -- Prosody is one thread, and a small stanza may be a lot of work: a page of an archive, a presence in a room of a
 -- thousand. So the next stanza of a user's session waits
 --   * while all sessions of the user together have taken more than their share: `sippo_user_time_share` (default 0.5)
---     seconds of each second, and `sippo_user_time_burst` (default 0.5) seconds at once;
+--     seconds of each second, and `sippo_user_time_burst` (default 0.25) seconds at once;
 --   * while more than `sippo_unsent_limit` bytes (default 256 KiB) of what the session was sent before are not on
 --     their way. So there is one long answer at a time, however many a client asks for. Messages do not wait for this:
 --     they bring their sender nothing that is longer than themselves.
@@ -18,7 +18,7 @@ local new_cache = require "util.cache".new;
 local unsent = module:require "sippo_send_buffer";
 
 local share = module:get_option_number("sippo_user_time_share", 0.5);
-local burst = module:get_option_number("sippo_user_time_burst", 0.5);
+local burst = module:get_option_number("sippo_user_time_burst", 0.25);
 local unsent_limit = module:get_option_number("sippo_unsent_limit", 256 * 1024);
 
 -- Time -------------------------------------------------------------------------
