@@ -248,6 +248,7 @@ sippo_pep_node_limit = number("PEP_NODE_LIMIT", 100, 1, 100000);
 sippo_vcard_quota = number("VCARD_QUOTA", 128 * 1024, 1024, 1024 * 1024 * 1024);
 local bookmark_limit = number("BOOKMARK_LIMIT", 500, 1, 100000);
 sippo_bookmark_limit, pep_max_items = bookmark_limit, 2 * bookmark_limit; -- room for the service's beside the user's
+sippo_fan_out_limit = number("FAN_OUT_LIMIT", 16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
 sippo_nickname_limit = number("NICKNAME_LIMIT", 100, 1, 100000);
 sippo_push_limit = number("PUSH_LIMIT", 20, 0, 1000);
 sippo_session_limit = number("SESSION_LIMIT", 20, 1, 1000);
@@ -290,7 +291,7 @@ local room_options = {
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 		"sippo_errors", "sippo_muc_voice",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
-		"sippo_muc_invitations", "sippo_muc_archive_purge", "sippo_muc_nickname_limit",
+		"sippo_muc_invitations", "sippo_muc_archive_purge", "sippo_muc_nickname_limit", "sippo_muc_fan_out",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,
