@@ -6,7 +6,8 @@
 //!
 //! What makes the versions sound (`docs/CONVERGENCE.md`): only the active
 //! consumer gets deliveries; its epoch is taken at the first of them ([`session`]); acknowledged is only
-//! the unbroken run of what was accepted ([`prefix`]), and only while the epoch is still the newest.
+//! the unbroken run of what was accepted ([`prefix`]), and only while the epoch is still the newest. What no queue will
+//! ever get may wait for the dead letters meanwhile: its version orders nothing.
 
 pub mod amazon_mq;
 mod backoff;

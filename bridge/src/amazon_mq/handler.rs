@@ -92,6 +92,8 @@ pub async fn handle(
             unreadable: None,
             body: &body,
         };
+        // The event source hands on no routing key: of one that says no type nobody knows whose it is.
+        let unknown_keys = if published.routing_key.is_empty() { UnknownKeys::DeadLetter } else { unknown_keys };
         match route(version, now, &published, unknown_keys) {
             Route::Ignored => Metric::BridgeIgnored.add(1),
             Route::Queue(event_type, entry) => work.extend(batches.push(event_type, entry)),

@@ -72,6 +72,33 @@ async fn each_invocation_has_an_epoch_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn others_events_are_ignored_but_not_those_that_say_no_type() {
+    let (sent, register, dead_letters) = (Sent::new(1, 0), Register::default(), DeadLetters::default());
+    let event = r#"{"rmqMessagesByQueue":{"a::/":[
+        {"data":"e30=","basicProperties":{"type":"user.created"}},
+        {"data":"e30=","basicProperties":{"type":"domain.created"}},
+        {"data":"e30="}]}}"#;
+    let event = serde_json::from_str(event).unwrap();
+    let deadline = Instant::now() + TIME;
+    assert_eq!(handle(event, &sent, &register, &dead_letters, UnknownKeys::Ignore, deadline).await.unwrap(), 3);
+    let dead = dead_letters.0.lock().unwrap();
+    assert_eq!((sent.accepted().len(), dead.len(), dead[0].tag), (1, 1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn binary_mode_and_packed_bodies_are_read() {
+    let (sent, register, dead_letters) = (Sent::new(1, 0), Register::default(), DeadLetters::default());
+    let header = |text: &str| serde_json::json!({"bytes": text.as_bytes()});
+    let event = serde_json::json!({"rmqMessagesByQueue": {"a::/": [{"data": "77u/e30=", "basicProperties": {
+        "contentType": "application/json",
+        "headers": {"cloudEvents:specversion": header("1.0"), "cloudEvents:type": header("domain.created")}}}]}});
+    invoke(serde_json::from_value(event).unwrap(), &sent, &register, &dead_letters).await.unwrap();
+    let accepted = sent.accepted();
+    let body = r#"{"specversion":"1.0","type":"domain.created","datacontenttype":"application/json","data":{}}"#;
+    assert_eq!(StampedEvent::parse(&accepted[0].1).unwrap().body(), body.as_bytes());
+}
+
+#[tokio::test(start_paused = true)]
 async fn several_queues_have_no_order() {
     let (sent, register, dead_letters) = (Sent::new(1, 0), Register::default(), DeadLetters::default());
     let event = r#"{"rmqMessagesByQueue":{"a::/":[{"data":"e30="}],"b::/":[{"data":"e30="}]}}"#;
