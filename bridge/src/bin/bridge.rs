@@ -45,7 +45,9 @@ async fn bridge(service: &ServiceConfig, stop: watch::Receiver<bool>) -> Result<
     listen(events.listen, &health).await?;
     tokio::spawn(metrics::report(health.clone()));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), listen = %events.listen, "Bridge started");
-    Daemon { broker: &broker, queues: &queues, register: &register, health: &health, unknown_keys }.run(stop).await;
+    let daemon = Daemon { broker: &broker, queues: &queues, register: &register, health: &health, unknown_keys };
+    // Boxed: with all that a session holds it is large for the stack.
+    Box::pin(daemon.run(stop)).await;
     Ok(())
 }
 

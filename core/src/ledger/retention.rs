@@ -111,6 +111,7 @@ impl TimestampedRoom {
     }
 
     /// Forgets `part`.
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn forget(&mut self, part: &RecordKey) {
         self.written.remove(part);
         match part {
