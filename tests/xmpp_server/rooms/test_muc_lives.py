@@ -11,24 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from support.stanzas import (
-    CLIENT,
-    LIFE,
-    affiliate,
-    affiliated,
-    archived_bodies,
-    ask,
-    assert_absent,
-    condition,
-    configuration,
-    configure,
-    create_room,
-    go_online,
-    has_body,
-    join,
-    ok,
-    room_features,
-    send_message,
-    statuses,
+    CLIENT, LIFE, affiliate, affiliated, archived_bodies, ask, assert_absent, condition, configuration,
+    configure, create_room, go_online, has_body, join, ok, room_features, send_message, statuses,
 )
 from stack import prosody
 from support import muc_rooms
