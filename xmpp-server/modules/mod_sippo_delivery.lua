@@ -106,87 +106,93 @@ module:hook("websocket-session", function (event)
 	add_filter(event.session, "stanzas/out", strip, -1001); -- the copy that mod_websocket (-1000) has made
 end);
 
+local function sessions_of(session)
+	local user = prosody.hosts[session.host].sessions[session.username];
+	return user and user.sessions or {};
+end
+
+--- Whether what is sent to a session arrives, now or when it is resumed.
+local function takes(session)
+	return session.presence and session.priority >= 0
+		and (session.conn or session.hibernating and session.smacks and session.outgoing_stanza_queue);
+end
+
+--- Sends a message that `session` did not get to the available others of highest priority. Whether there are any.
+local function send_to_others(session, stanza)
+	local best, recipients = 0, {};
+	for _, other in pairs(sessions_of(session)) do
+		if other ~= session and takes(other) and other.priority >= best then
+			if other.priority > best then best, recipients = other.priority, {}; end
+			recipients[#recipients + 1] = other;
+		end
+	end
+	local sent = false;
+	for _, other in ipairs(recipients) do sent = other.send(stanza) or sent; end
+	return sent;
+end
+
+local function deliver_otherwise(host_module, session, stanza)
+	if send_to_others(session, stanza) then return; end
+	local event = { origin = session, username = session.username, stanza = stanza };
+	if host_module:fire_event("message/offline/handle", event) then return; end
+	if stanza.attr.from ~= session.full_jid then
+		host_module:send(st.error_reply(stanza, "cancel", "recipient-unavailable"));
+	end
+end
+
+local function handle_failure(host_module, session, stanza)
+	if not session.username or not is_deliverable(stanza) then return; end
+	local delivery = deliveries[stanza.attr[attribute]];
+	strip(stanza);
+	if delivery then
+		delivery.failed = delivery.failed + 1;
+		if delivery.failed < delivery.sent then return true; end -- another has it
+	end
+	if stanza:get_child("result", xmlns_mam) or stanza:get_child("sent", xmlns_carbons) then return true; end
+	local message = stanza;
+	if stanza:get_child("received", xmlns_carbons) then
+		message = carbon_of(stanza);
+		if not message or not delivery then return true; end
+		message = st.clone(message);
+		message.attr.xmlns = nil;
+	end
+	deliver_otherwise(host_module, session, message);
+	return true;
+end
+
+--- A message to the full JID of a session that waits to be resumed.
+local function handle_full(stanza)
+	local session = prosody.full_sessions[stanza.attr.to];
+	if not session or not session.hibernating or not is_deliverable(stanza) then return; end
+	if stanza:get_child("x", xmlns_muc_user) then return; end -- a private message of a room is for its occupant
+	local copied = key_of(stanza) == carbon_key;
+	local sent = false;
+	for _, other in ipairs(prosody.hosts[session.host].sessions[session.username].top_resources or {}) do
+		if other ~= session and other.conn and not (copied and other.want_carbons) then
+			sent = other.send(stanza) or sent;
+		end
+	end
+	if not sent then return; end
+	session.send(stanza);
+	return true;
+end
+
+local function forget_acknowledged(session, stanza)
+	local queue, kept, count = session.outgoing_stanza_queue, session.sippo_deliveries, tonumber(stanza.attr.h);
+	if session.smacks and queue and kept and count then
+		forget(kept, math.max(queue:count_acked() + queue:count_unacked() - count, 0));
+	end
+end
+
 function module.add_host(host_module)
-	local sessions = prosody.hosts[host_module.host].sessions;
-
-	--- Whether what is sent to a session arrives, now or when it is resumed.
-	local function takes(session)
-		return session.presence and session.priority >= 0
-			and (session.conn or session.hibernating and session.smacks and session.outgoing_stanza_queue);
-	end
-
-	--- Sends a message that `session` did not get to the available others of highest priority. Whether there are any.
-	local function send_to_others(session, stanza)
-		local user = sessions[session.username];
-		local best, recipients = 0, {};
-		for _, other in pairs(user and user.sessions or {}) do
-			if other ~= session and takes(other) and other.priority >= best then
-				if other.priority > best then best, recipients = other.priority, {}; end
-				recipients[#recipients + 1] = other;
-			end
-		end
-		local sent = false;
-		for _, other in ipairs(recipients) do sent = other.send(stanza) or sent; end
-		return sent;
-	end
-
-	local function deliver_otherwise(session, stanza)
-		if send_to_others(session, stanza) then return; end
-		local event = { origin = session, username = session.username, stanza = stanza };
-		if host_module:fire_event("message/offline/handle", event) then return; end
-		if stanza.attr.from ~= session.full_jid then
-			host_module:send(st.error_reply(stanza, "cancel", "recipient-unavailable"));
-		end
-	end
-
 	-- Before mod_smacks (0)
 	host_module:hook("delivery/failure", function (event)
-		local session, stanza = event.session, event.stanza;
-		if not session.username or not is_deliverable(stanza) then return; end
-		local delivery = deliveries[stanza.attr[attribute]];
-		strip(stanza);
-		if delivery then
-			delivery.failed = delivery.failed + 1;
-			if delivery.failed < delivery.sent then return true; end -- another has it
-		end
-		if stanza:get_child("result", xmlns_mam) or stanza:get_child("sent", xmlns_carbons) then return true; end
-		local message = stanza;
-		if stanza:get_child("received", xmlns_carbons) then
-			message = carbon_of(stanza);
-			if not message or not delivery then return true; end
-			message = st.clone(message);
-			message.attr.xmlns = nil;
-		end
-		deliver_otherwise(session, message);
-		return true;
+		return handle_failure(host_module, event.session, event.stanza);
 	end, 10);
-
 	host_module:hook("message/offline/handle", function (event) strip(event.stanza); end, 1000);
-
 	-- After archive (0) and carbons (-0.5), before mod_message (-1)
-	host_module:hook("message/full", function (event)
-		local stanza = event.stanza;
-		local session = prosody.full_sessions[stanza.attr.to];
-		if not session or not session.hibernating or not is_deliverable(stanza) then return; end
-		if stanza:get_child("x", xmlns_muc_user) then return; end -- a private message of a room is for its occupant
-		local copied = key_of(stanza) == carbon_key;
-		local sent = false;
-		for _, other in ipairs(sessions[session.username].top_resources or {}) do
-			if other ~= session and other.conn and not (copied and other.want_carbons) then
-				sent = other.send(stanza) or sent;
-			end
-		end
-		if not sent then return; end
-		session.send(stanza);
-		return true;
-	end, -0.9);
-
+	host_module:hook("message/full", function (event) return handle_full(event.stanza); end, -0.9);
 	for _, xmlns in ipairs { "urn:xmpp:sm:2", "urn:xmpp:sm:3" } do
-		host_module:hook_tag(xmlns, "a", function (session, stanza) -- after mod_sippo_smacks_counts (10)
-			local queue, kept, count = session.outgoing_stanza_queue, session.sippo_deliveries, tonumber(stanza.attr.h);
-			if session.smacks and queue and kept and count then
-				forget(kept, math.max(queue:count_acked() + queue:count_unacked() - count, 0));
-			end
-		end, 5);
+		host_module:hook_tag(xmlns, "a", forget_acknowledged, 5); -- after mod_sippo_smacks_counts (10)
 	end
 end
