@@ -1,12 +1,12 @@
 //! The port to the XMPP server's rosters.
 //!
 //! Groups are changed by an operation of our own (`mod_sippo_roster_admin`), not by reading and setting an
-//! item: between the two another change would be lost, and it would take two round trips.
+//! item: between the two another change would be lost, and it would take two round trips. They are read by one, too:
+//! the whole roster is its user's, and as long as they make it.
 
 use jid::BareJid;
 use tokio::time::Instant;
-use tokio_xmpp::minidom::Element;
-use xmpp_parsers::{iq::IqSetPayload, ns, roster::Roster};
+use xmpp_parsers::iq::{IqGetPayload, IqSetPayload};
 use xso::{AsXml, FromXml};
 
 use crate::{
@@ -82,16 +82,24 @@ enum AddOrRemove {
 
 impl IqSetPayload for GroupElement {}
 
+/// `<group xmlns='urn:quobis:sippo:roster-group:0' name='…'/>`: asks for the group alone, for a roster may be long.
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = NS, name = "group")]
+struct GroupQuery {
+    #[xml(attribute)]
+    name: String,
+}
+
+impl IqGetPayload for GroupQuery {}
+
 impl Rosters for XmppClient {
     async fn in_group(&self, user: &UserJid, group: &str, deadline: Instant) -> Result<Vec<String>, RequestError> {
-        let all = Roster { ver: None, items: Vec::new() };
-        let answer = self.request(&Request::get(user.as_bare().clone(), all), deadline).await?;
+        let query = GroupQuery { name: group.to_owned() };
+        let answer = self.request(&Request::get(user.as_bare().clone(), query), deadline).await?;
         let Some(answer) = answer else { return Ok(Vec::new()) };
-        // Not as a typed roster: the server takes names of newer Unicode than our JIDs do, and one such
-        // contact, in whatever group, must not cost the user their whole list.
-        let in_group =
-            |item: &&Element| item.children().any(|child| child.is("group", ns::ROSTER) && child.text() == group);
-        let items = answer.children().filter(|child| child.is("item", ns::ROSTER)).filter(in_group);
+        // Not as typed JIDs: the server takes names of newer Unicode than our JIDs do, and one such contact must not
+        // cost the user their whole list.
+        let items = answer.children().filter(|child| child.is("item", NS));
         Ok(items.filter_map(|item| item.attr("jid")).map(str::to_owned).collect())
     }
 
