@@ -48,7 +48,7 @@ impl<S: UrlSource> BrokerUrl<S> {
     /// # Errors
     /// [`ConfigError`] when there is no usable URL.
     pub async fn new(source: S) -> Result<Self, ConfigError> {
-        let url = source.read().await?;
+        let url = Box::pin(source.read()).await?;
         Ok(Self { source, last: Mutex::new(Last { url, asked: Instant::now() }) })
     }
 
@@ -66,7 +66,8 @@ impl<S: UrlSource> BrokerUrl<S> {
         if !self.source.may_change() {
             return None;
         }
-        match self.source.read().await {
+        // Boxed, for what it holds is large and would be moved about.
+        match Box::pin(self.source.read()).await {
             Ok(url) => *self.lock() = Last { url, asked: Instant::now() },
             Err(error) => {
                 self.lock().asked = Instant::now();
