@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{StampedEvent, envelope::fingerprint};
+use super::{envelope::fingerprint, stamped::StampedEvent};
 use crate::address::RoomJid;
 
 /// Characters of an event's body that a log line shows.
