@@ -7,9 +7,12 @@ use lapin::{
     Connection, ConnectionProperties, runtime::default_runtime, tcp::OwnedTLSConfig, types::ShortString, uri::AMQPUri,
 };
 use secrecy::{ExposeSecret, SecretString};
-use sippo_xmpp_core::config::{Broker, ConfigError, ServiceConfig};
+use sippo_xmpp_core::{
+    config::{ConfigError, ServiceConfig},
+    secret::RotatingSecret,
+};
 
-use crate::{broker::BrokerError, broker_url::BrokerUrl};
+use crate::broker::BrokerError;
 
 /// Seconds; the connection counts as dead after twice as many without a sign of the broker.
 const HEARTBEAT: u16 = 10;
@@ -25,7 +28,7 @@ pub(crate) const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct BrokerConfig {
     /// URL, with the password.
-    pub(crate) url: BrokerUrl<Broker>,
+    pub(crate) url: RotatingSecret,
     /// The certificates of a private authority, PEM.
     authority: Option<String>,
     /// The topic exchange.
@@ -48,7 +51,7 @@ impl BrokerConfig {
             std::fs::read_to_string(file).map_err(|error| BrokerConfigError::Authority { file: file.clone(), error })
         });
         Ok(Self {
-            url: BrokerUrl::new(broker.clone()).await?,
+            url: broker.url.resolve().await?,
             authority: authority.transpose()?,
             exchange: broker.exchange.clone(),
             queue: broker.queue.clone(),
@@ -64,21 +67,11 @@ impl BrokerConfig {
     /// A new connection. If the broker refuses user and password, they are read anew, and tried if they are others.
     /// Boxed, for what it holds is large and would be moved about.
     pub(crate) fn connect(&self) -> BoxFuture<'_, Result<Connection, BrokerError>> {
-        let connecting = async {
-            let url = self.url.current().await;
-            let refused = match self.open(&url).await {
-                Err(error) if error.refusal().is_some() => error,
-                outcome => return outcome,
-            };
-            match self.url.changed_since(&url).await {
-                Some(url) => self.open(&url).await,
-                None => Err(refused),
-            }
-        };
-        connecting.boxed()
+        let is_refusal = |outcome: &Result<_, BrokerError>| matches!(outcome, Err(error) if error.refusal().is_some());
+        self.url.attempt(|url| self.open(url), is_refusal).boxed()
     }
 
-    async fn open(&self, url: &SecretString) -> Result<Connection, BrokerError> {
+    async fn open(&self, url: SecretString) -> Result<Connection, BrokerError> {
         // The parser's own words could quote the password.
         let mut uri: AMQPUri = url.expose_secret().parse().map_err(|_| BrokerError::Url)?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);

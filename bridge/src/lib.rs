@@ -14,7 +14,6 @@ mod backoff;
 pub mod batches;
 pub mod broker;
 pub mod broker_config;
-pub mod broker_url;
 pub mod content;
 pub mod daemon;
 pub mod dead_letters;

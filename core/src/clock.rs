@@ -1,6 +1,8 @@
 //! How long ago something was, in a process that Lambda may freeze at any moment.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
 
 /// A moment in a process that may be frozen, by two clocks: the monotonic one may stand still while a Lambda sandbox is frozen, the
 /// wall clock may be set back.

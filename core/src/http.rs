@@ -84,8 +84,15 @@ pub(crate) async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<re
 /// # Errors
 /// What kept it from coming.
 pub(crate) async fn fetch(request: reqwest::RequestBuilder, max: usize) -> Result<Vec<u8>, String> {
-    let answer = send(request).await.and_then(reqwest::Response::error_for_status);
-    body(answer.map_err(|error| root_cause(&error))?, max).await
+    success(send(request).await.map_err(|error| root_cause(&error))?, max).await
+}
+
+/// The body, of at most so many bytes, of an answer that is no error.
+///
+/// # Errors
+/// The error that it is, or what kept the body from being read.
+pub(crate) async fn success(answer: reqwest::Response, max: usize) -> Result<Vec<u8>, String> {
+    body(answer.error_for_status().map_err(|error| root_cause(&error))?, max).await
 }
 
 /// The body of `answer`, of at most so many bytes: whoever answers could go on for ever.

@@ -19,6 +19,7 @@ pub mod lambda;
 pub mod ledger;
 pub mod resync;
 pub mod rooms;
+pub mod secret;
 pub mod table;
 pub mod telemetry;
 #[cfg(any(test, feature = "testing"))]

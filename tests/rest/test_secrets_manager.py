@@ -1,12 +1,21 @@
-"""The admin token from AWS Secrets Manager, asked once at cold start (an HTTP double at AWS's edge)."""
+"""Secrets in AWS Secrets Manager: read at cold start, and again when they may have changed (an HTTP double at AWS's edge)."""
 
 import json
+import secrets
+from dataclasses import replace
 
 import pytest
 
-from support.functions import run_alone
-from support.issuer_double import HttpDouble
+from support.functions import LOGIN, problem, run_alone
+from support.issuer_double import CLIENT_ID, CLIENT_SECRET, HttpDouble, Introspection
+from support.prosody import Server
+from support.wait import until
+from test_introspection import active
 
+DOMAIN = "example.test"
+CHANGED = "A secret has changed; the new one is used"
+CANNOT = "A secret cannot be read again; the one from before is used, and reading it is tried again and again"
+FAILED = "Failed to obtain [admin] XMPP client"
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:sippo-xmpp-AbCdEf"
 
 
@@ -66,3 +75,93 @@ def test_something_that_is_no_arn(environment_of):
         assert code > 0
         assert "ADMIN_TOKEN_SECRET_ARN" in output and len(output.strip().splitlines()) == 1
         assert double.requests == []
+
+
+@pytest.fixture
+def rotating(tmp_path):
+    """An XMPP server whose token stands in a file."""
+    server = Server(tmp_path / "prosody")
+    path = server.folder / "token"
+    path.write_text(server.admin_token)
+    server.settings = replace(server.settings, extra={"ADMIN_TOKEN": "", "ADMIN_TOKEN_FILE": str(path)})
+    server.start()
+    server.create_host(DOMAIN)
+    yield server
+    server.stop()
+
+
+def change_token(server: Server, api) -> str:
+    """Gives the XMPP server another token, takes the old one away, and ends the functions' sessions."""
+    new = secrets.token_hex(32)
+    (server.folder / "token").write_text(new)
+    api.secrets.add(new)
+    server.restart(admin_token=new)
+    return new
+
+
+@pytest.fixture
+def start(functions, environment_of, rotating):
+    """Makes functions that reach that server, with the secrets of a double."""
+    def make(double: HttpDouble, *only: str, **changes: str | None):
+        return functions(only=["login", *(name for name in only if name != "login")], **{
+            **environment_of(double), "SIPPO_XMPP__ADMIN_TOKEN": None, "SIPPO_XMPP__XMPP_URL": rotating.ws_url,
+            "SIPPO_XMPP__HOSTS_ADMIN_URL": rotating.hosts_url, **changes})
+    return make
+
+
+def test_warm_functions_take_a_changed_token_at_the_first_refusal(start, rotating, token):
+    manager = SecretsManager(rotating.admin_token)
+    with HttpDouble(manager) as double, start(double, "individual-chat-list-put", "individual-chat-list-get") as api:
+        assert (api.put(token, f"bob@{DOMAIN}").status_code, api.list(token)) == (204, [f"bob@{DOMAIN}"])
+        mark, asked = api.mark(), len(double.requests)
+        manager.value = change_token(rotating, api)
+        assert api.put(token, f"carol@{DOMAIN}").status_code == 204, "the call that is refused goes on with the new one"
+        assert api.list(token) == [f"bob@{DOMAIN}", f"carol@{DOMAIN}"]
+        assert len(double.requests) == asked + 2, "once a function"
+        assert len(api.log(mark, CHANGED)) == 2
+        assert not [line for line in api.log(mark) if line["level"] in ("error", "warn")]
+
+
+def test_a_token_that_is_changed_at_the_xmpp_server_first_is_taken_when_the_secret_has_it(start, rotating, token):
+    manager = SecretsManager(rotating.admin_token)
+    with HttpDouble(manager) as double, start(double, "individual-chat-list-put") as api:
+        assert api.put(token, f"bob@{DOMAIN}").status_code == 204
+        mark = api.mark()
+        new = change_token(rotating, api)
+        for _ in range(5):
+            problem(api.put(token, f"bob@{DOMAIN}"), 503)
+        assert api.log(mark, FAILED)
+        manager.value = new
+        until(lambda: api.put(token, f"bob@{DOMAIN}").status_code == 204, "a call that succeeds", 20)
+
+
+def test_a_secret_that_cannot_be_read_again_is_told_and_asked_for_now_and_then(start, rotating, token):
+    manager = SecretsManager(rotating.admin_token)
+    with HttpDouble(manager) as double, start(double, "individual-chat-list-put") as api:
+        assert api.put(token, f"bob@{DOMAIN}").status_code == 204
+        mark, asked = api.mark(), len(double.requests)
+        manager.value, manager.status = change_token(rotating, api), 400
+        for _ in range(20):
+            problem(api.put(token, f"bob@{DOMAIN}"), 503)
+        assert len(api.log(mark, CANNOT)) == 1 and ARN in api.log(mark, CANNOT)[0]["cause"]
+        assert len(double.requests) < asked + 10, "not at each refusal"
+        manager.status = 200
+        until(lambda: api.put(token, f"bob@{DOMAIN}").status_code == 204, "a call that succeeds", 20)
+
+
+def test_a_client_secret_that_was_changed_is_taken_at_the_first_refusal(functions, authority, environment_of, user):
+    arn, known = ARN.replace("sippo", "issuer"), Introspection()
+    known.tokens = {"opaque-token-1": active(user), "opaque-token-2": active(user)}
+    manager = SecretsManager(CLIENT_SECRET + "\n")
+    with HttpDouble(manager) as double, HttpDouble(known, authority.server_context()) as issuer:
+        aws = {name: value for name, value in environment_of(double).items() if name.startswith("AWS_")}
+        opaque = {"SIPPO_AUTH__JWKS_URL": None, "SIPPO_AUTH__ISSUER": None, "SIPPO_TLS__CA_FILE": str(authority.ca_file),
+                  "SIPPO_AUTH__INTROSPECTION_URL": issuer.url, "SIPPO_AUTH__INTROSPECTION_CLIENT_ID": CLIENT_ID,
+                  "SIPPO_AUTH__INTROSPECTION_CLIENT_SECRET_ARN": arn}
+        with functions(only=["login"], **aws, **opaque) as api:
+            api.secrets |= {CLIENT_SECRET, "another-client-secret"}
+            assert api.login("opaque-token-1")["jid"] == user
+            manager.value = known.secret = "another-client-secret"
+            assert api.login("opaque-token-2")["jid"] == user
+            problem(api.call("GET", LOGIN, "never-issued"), 401)
+        assert [json.loads(body)["SecretId"] for *_, body in double.requests] == [arn, arn]

@@ -101,16 +101,17 @@ class HttpDouble:
 
 
 class Introspection:
-    """Answers about opaque tokens (RFC 7662); `tokens` maps a token to what is said of it."""
+    """Answers about opaque tokens (RFC 7662) to whoever knows `secret`; `tokens` maps a token to what is said of it."""
 
     def __init__(self) -> None:
         self.tokens: dict[str, dict[str, Any]] = {}
         self.status = 200
+        self.secret = CLIENT_SECRET
 
     def __call__(self, method: str, path: str, headers: dict[str, str], body: str) -> tuple[int, Any]:
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         given = [urllib.parse.unquote_plus(part) for part in base64.b64decode(credentials).decode().split(":")]
-        if scheme != "Basic" or given != [CLIENT_ID, CLIENT_SECRET]:
+        if scheme != "Basic" or given != [CLIENT_ID, self.secret]:
             return 401, {"error": "invalid_client"}
         if method != "POST" or headers.get("content-type") != "application/x-www-form-urlencoded":
             return 400, {"error": "invalid_request"}

@@ -15,6 +15,7 @@ CHECKOV = ROOT / "target" / "venv-checkov" / "bin" / "checkov"
 QUIET = os.environ | {"SAM_CLI_TELEMETRY": "0", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
 EVERYTHING = {
     "AdminTokenSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:admin-token-AbCdEf",
+    "IntrospectionSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:introspection-AbCdEf",
     "BrokerUrlSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:broker-url-AbCdEf",
     "BrokerSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:broker-user-AbCdEf",
     "SecretKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000",

@@ -138,14 +138,17 @@ def test_an_event_function_touches_its_own_queues_and_the_ledger_only(full, func
     assert {action for action in rights if action.startswith("dynamodb:")} == ledger
     for action in ledger:
         assert set(map(str, rights.pop(action))) == {str({"Fn::GetAtt": ["LedgerTable", "Arn"]})}
+    assert rights["secretsmanager:GetSecretValue"] == [EVERYTHING["AdminTokenSecretArn"]]
     assert set(rights) == {"logs:CreateLogStream", "logs:PutLogEvents", "secretsmanager:GetSecretValue", "kms:Decrypt"}
 
 
-def test_the_rest_functions_read_the_secret_only(full):
+def test_the_rest_functions_read_the_secrets_only(full):
+    readable = [EVERYTHING["AdminTokenSecretArn"], EVERYTHING["IntrospectionSecretArn"]]
     for function in REST:
         rights = allowed(full, functions(full)[function])
         assert set(rights) == {"secretsmanager:GetSecretValue", "kms:Decrypt"}, function
         assert "*" not in str(rights["secretsmanager:GetSecretValue"])
+        assert rights["secretsmanager:GetSecretValue"] == readable, function
         assert setting(full, functions(full)[function], "Timeout") == 10
 
 

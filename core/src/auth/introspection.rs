@@ -16,7 +16,9 @@ use super::{
     token_kind::ensure_access_token,
 };
 use crate::{
-    http::{self, HttpClient},
+    cause::root_cause,
+    http::{self, HttpClient, Response, StatusCode},
+    secret::RotatingSecret,
     tls::Tls,
 };
 
@@ -38,7 +40,7 @@ const CAPACITY: usize = 1_000;
 pub(super) struct Introspection {
     url: Url,
     client_id: String,
-    client_secret: SecretString,
+    client_secret: RotatingSecret,
     audience: Vec<String>,
     token_types: Vec<String>,
     http: HttpClient,
@@ -57,7 +59,7 @@ impl Introspection {
     pub(super) fn new(
         url: Url,
         client_id: &str,
-        client_secret: SecretString,
+        client_secret: RotatingSecret,
         audience: &[String],
         token_types: &[String],
         tls: Tls,
@@ -103,18 +105,29 @@ impl Introspection {
     }
 
     async fn ask(&self, token: &str) -> Result<Claims, TokenError> {
+        let exchange = async {
+            let attempt = |secret| self.send(token, secret);
+            http::success(self.client_secret.attempt(attempt, is_refusal).await?, MAX_SIZE).await
+        };
+        // All together: a second attempt must not take time that the call needs for its own work.
+        let body = tokio::time::timeout(TIMEOUT, exchange).await;
+        let body = body.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
+        serde_json::from_slice(&body.map_err(TokenError::Unavailable)?)
+            .map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))
+    }
+
+    async fn send(&self, token: &str, client_secret: SecretString) -> Result<Response, String> {
         // RFC 6749, section 2.3.1 and appendix B: id and secret are form-encoded before they go into Basic.
         let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
         let request = self
             .http
             .get()
-            .map_err(|error| TokenError::Unavailable(error.to_string()))?
+            .map_err(|error| error.to_string())?
             .post(self.url.clone())
-            .basic_auth(encode(&self.client_id), Some(encode(self.client_secret.expose_secret())))
+            .basic_auth(encode(&self.client_id), Some(encode(client_secret.expose_secret())))
             .header(http::header::ACCEPT, "application/json")
             .form(&[("token", token), ("token_type_hint", "access_token")]);
-        let body = http::fetch(request, MAX_SIZE).await.map_err(TokenError::Unavailable)?;
-        serde_json::from_slice(&body).map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))
+        http::send(request).await.map_err(|error| root_cause(&error))
     }
 
     /// Checks an answer; `exp` when it has one.
@@ -157,8 +170,46 @@ impl<T: Clone> Remembered<T> {
     }
 }
 
+/// Whether the issuer may have refused the client: an error `invalid_client` comes with 401 or 400 (RFC 6749, section 5.2), from
+/// some with 403.
+fn is_refusal(answer: &Result<Response, String>) -> bool {
+    let statuses = [StatusCode::UNAUTHORIZED, StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN];
+    answer.as_ref().is_ok_and(|answer| statuses.contains(&answer.status()))
+}
+
 fn fingerprint(token: &str) -> [u8; 32] {
     let mut fingerprint = [0; 32];
     fingerprint.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
     fingerprint
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use sippo_xmpp_doubles::{HttpAnswer, HttpFake};
+
+    use super::*;
+    use crate::testing::SecretKeeper;
+
+    /// What an issuer brings that has given the client a new secret, and refuses others with `status`.
+    async fn verify_after_a_change(status: u16) -> Result<Claims, TokenError> {
+        let expected = format!("Basic {}", BASE64_STANDARD.encode("chat:new"));
+        let issuer = HttpFake::answering(move |request| {
+            let is_right = request.header("authorization") == Some(expected.as_str());
+            HttpAnswer::Close(if is_right { 200 } else { status }, r#"{"active":true}"#.to_owned())
+        })
+        .await;
+        let keeper = SecretKeeper::of("old");
+        let secret = keeper.secret().await.unwrap();
+        keeper.change("new");
+        Introspection::new(issuer.url.clone(), "chat", secret, &[], &[], Tls::new(None)).verify("opaque").await
+    }
+
+    #[tokio::test]
+    async fn a_client_secret_that_was_changed_is_taken_at_the_first_refusal() {
+        for status in [401, 400, 403] {
+            assert!(verify_after_a_change(status).await.is_ok(), "{status}");
+        }
+        assert!(verify_after_a_change(500).await.is_err(), "that is no refusal");
+    }
 }

@@ -20,7 +20,7 @@ use self::{
     jwt::Jwt,
 };
 use crate::{
-    config::{Auth, Scheme},
+    config::{Auth, ConfigError, Scheme},
     tls::Tls,
 };
 
@@ -49,22 +49,24 @@ enum Verifier {
 }
 
 impl Issuer {
-    fn new(auth: &Auth, tls: &Tls) -> Self {
+    async fn new(auth: &Auth, tls: &Tls) -> Result<Self, ConfigError> {
         let (types, tls) = (&auth.token_types, tls.clone());
         let verifier = match &auth.scheme {
             Scheme::Jwt { issuer, audience, jwks_url } => {
                 Verifier::Jwt(Jwt::new(issuer, audience, types, jwks_url.clone(), tls))
             }
-            Scheme::Introspection { url, client_id, client_secret, audience } => Verifier::Introspection(
-                Introspection::new(url.clone(), client_id, client_secret.clone(), audience, types, tls),
-            ),
+            Scheme::Introspection { url, client_id, client_secret, audience } => {
+                let client_secret = client_secret.resolve().await?;
+                let introspection = Introspection::new(url.clone(), client_id, client_secret, audience, types, tls);
+                Verifier::Introspection(introspection)
+            }
         };
         let names = ClaimNames {
             username: auth.username_claim.clone(),
             domain: auth.domain_claim.clone(),
             capabilities: auth.capabilities_claim.clone(),
         };
-        Self { verifier, names, domains: auth.domains.clone() }
+        Ok(Self { verifier, names, domains: auth.domains.clone() })
     }
 
     async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
@@ -82,9 +84,12 @@ impl Issuer {
 
 impl AccessTokens {
     /// For the configured issuers, which are asked for the first time when a token comes.
-    #[must_use]
-    pub fn new(issuers: &[Auth], tls: &Tls) -> Self {
-        Self { issuers: issuers.iter().map(|auth| Issuer::new(auth, tls)).collect() }
+    ///
+    /// # Errors
+    /// [`ConfigError`] when Secrets Manager does not hand out what is kept there; a new start may help.
+    pub async fn new(issuers: &[Auth], tls: &Tls) -> Result<Self, ConfigError> {
+        let issuers = futures::future::try_join_all(issuers.iter().map(|auth| Issuer::new(auth, tls))).await?;
+        Ok(Self { issuers })
     }
 
     /// The identity that a valid token speaks for.

@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{error::ConfigError, secret, source::Source};
+use super::{
+    error::ConfigError,
+    secret::{Secret, SecretKind},
+    source::Source,
+};
 use crate::address::StringNames;
 
 /// Where the bridge tells its health unless the configuration says otherwise.
@@ -28,7 +32,8 @@ pub struct Events {
 /// `[broker]`: where the platform publishes.
 #[derive(Debug, Clone)]
 pub struct Broker {
-    url: BrokerUrl,
+    /// RabbitMQ, with user and password.
+    pub url: Secret,
     /// The topic exchange.
     pub exchange: String,
     /// The bridge's queue there.
@@ -47,12 +52,6 @@ pub enum UnknownKeys {
     Ignore,
     /// They are ours, misspelt.
     DeadLetter,
-}
-
-#[derive(Debug, Clone)]
-enum BrokerUrl {
-    Given(SecretString),
-    Secret { arn: String, file: PathBuf },
 }
 
 /// `[queues]`: one for each event type, and its dead letters'.
@@ -74,32 +73,6 @@ impl Queues {
     #[must_use]
     pub fn dead_letters_url(&self, function: &str) -> String {
         format!("{}-dead", self.url(function))
-    }
-}
-
-impl Broker {
-    /// Whether the URL is kept in Secrets Manager, where it may change.
-    #[must_use]
-    pub fn has_url_secret(&self) -> bool {
-        matches!(self.url, BrokerUrl::Secret { .. })
-    }
-
-    /// The broker's URL, with the password: the one given, or the one that Secrets Manager keeps.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when Secrets Manager does not hand out a usable URL; a new start may help.
-    pub async fn resolve_url(&self) -> Result<SecretString, ConfigError> {
-        match &self.url {
-            BrokerUrl::Given(url) => Ok(url.clone()),
-            BrokerUrl::Secret { arn, file } => {
-                const KEY: &str = "[broker] urlSecretArn";
-                let url = secret::read(arn, file, KEY).await?;
-                check_broker_url(&url).map_err(|fault| {
-                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), BROKER_HINT)
-                })?;
-                Ok(url)
-            }
-        }
     }
 }
 
@@ -144,8 +117,13 @@ impl Events {
     }
 }
 
-const BROKER_HINT: &str =
-    "write amqp:// or amqps:// with user, password, host and, if it is not the default, the virtual host";
+static BROKER_URL: SecretKind = SecretKind {
+    section: "broker",
+    name: "url",
+    arn_name: "urlSecretArn",
+    check: check_broker_url,
+    hint: "write amqp:// or amqps:// with user, password, host and, if it is not the default, the virtual host",
+};
 
 fn check_broker_url(url: &SecretString) -> Result<(), &'static str> {
     // The parser's own words could quote the password.
@@ -159,17 +137,7 @@ fn check_broker_url(url: &SecretString) -> Result<(), &'static str> {
 
 impl Broker {
     fn read(source: &Source) -> Result<Option<Self>, ConfigError> {
-        let url = match (source.secret("broker", "url"), source.text("broker", "urlSecretArn")) {
-            (Some(url), _) => {
-                check_broker_url(&url).map_err(|fault| source.bad("broker", "url", fault, BROKER_HINT))?;
-                BrokerUrl::Given(url)
-            }
-            (None, Some(arn)) => {
-                secret::check_arn(source, "broker", "urlSecretArn", arn)?;
-                BrokerUrl::Secret { arn: arn.to_owned(), file: source.file().to_owned() }
-            }
-            (None, None) => return Ok(None),
-        };
+        let Some(url) = Secret::read(source, &BROKER_URL)? else { return Ok(None) };
         let name = |key, default: &str| {
             let name = source.text("broker", key).unwrap_or(default);
             if name.is_empty() || name.len() > 255 {

@@ -41,6 +41,7 @@ pub(super) const KEYS: &[Key] = &[
     key("auth", "introspectionUrl", Kind::Text),
     key("auth", "introspectionClientId", Kind::Text),
     key("auth", "introspectionClientSecret", Kind::Secret),
+    key("auth", "introspectionClientSecretArn", Kind::Text),
     key("auth", "usernameClaim", Kind::Text),
     key("auth", "domainClaim", Kind::Text),
     key("auth", "capabilitiesClaim", Kind::Text),
@@ -64,8 +65,11 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// Keys that stand for each other: a section's secret, and where it is kept.
-pub(super) const ALTERNATIVES: &[(&str, &str, &str)] =
-    &[("xmpp", "adminToken", "adminTokenSecretArn"), ("broker", "url", "urlSecretArn")];
+pub(super) const ALTERNATIVES: &[(&str, &str, &str)] = &[
+    ("xmpp", "adminToken", "adminTokenSecretArn"),
+    ("auth", "introspectionClientSecret", "introspectionClientSecretArn"),
+    ("broker", "url", "urlSecretArn"),
+];
 
 /// Sections that may come several times, as `[[auth]]`.
 pub(super) const REPEATABLE: &[&str] = &["auth"];

@@ -1,4 +1,4 @@
-//! Configuration: `wac.ini`, `xmpp.toml`, the environment, and the secret that may live elsewhere.
+//! Configuration: `wac.ini`, `xmpp.toml`, the environment, and the secrets that may live elsewhere.
 //!
 //! `wac.ini` is the whole platform's file: its section `[xmpp]` switches the service on, `[log] level`
 //! sets the level, all else belongs to other services. `xmpp.toml` is this service's own: every key
@@ -20,7 +20,8 @@ use std::{
 pub use self::{
     error::ConfigError,
     events::{Broker, DEFAULT_LISTEN, Events, Queues, UnknownKeys},
-    sections::{AdminToken, Auth, Cors, Scheme, Trust, Xmpp},
+    secret::{KeptSecret, Secret},
+    sections::{Auth, Cors, Scheme, Trust, Xmpp},
 };
 use self::{sections::is_exposed, source::Source};
 use crate::telemetry::{Format, Level, Log};

@@ -5,7 +5,11 @@ use std::{collections::HashSet, path::PathBuf, time::Duration};
 use secrecy::{ExposeSecret, SecretString};
 use url::{Host, Url};
 
-use super::{error::ConfigError, secret, source::Source};
+use super::{
+    error::ConfigError,
+    secret::{Secret, SecretKind},
+    source::Source,
+};
 use crate::address::{UserJid, canonical_domain};
 
 /// `[xmpp]`: where the XMPP server is and how the service logs in there.
@@ -20,23 +24,9 @@ pub struct Xmpp {
     /// The service's own account on the XMPP server.
     pub admin_jid: UserJid,
     /// How the service proves itself, and the root of the login tokens' key.
-    pub admin_token: AdminToken,
+    pub admin_token: Secret,
     /// How long a login token is good for.
     pub login_token_ttl: Duration,
-}
-
-/// Where the admin token is to be found.
-#[derive(Debug, Clone)]
-pub enum AdminToken {
-    /// Given in the file or the environment.
-    Given(SecretString),
-    /// To be read at cold start from AWS Secrets Manager.
-    Secret {
-        /// The secret's ARN.
-        arn: String,
-        /// The file that names it, for error messages.
-        file: PathBuf,
-    },
 }
 
 /// `[auth]`: how access tokens are checked.
@@ -75,7 +65,7 @@ pub enum Scheme {
         /// The service's client id there.
         client_id: String,
         /// The service's client secret there.
-        client_secret: SecretString,
+        client_secret: Secret,
         /// Accepted values of `aud`; not checked when empty.
         audience: Vec<String>,
     },
@@ -99,19 +89,10 @@ impl Xmpp {
                 "write it as localpart@domain, in lower case; it must be the one that the XMPP server knows",
             )
         })?;
-        let admin_token = match (source.secret("xmpp", "adminToken"), source.text("xmpp", "adminTokenSecretArn")) {
-            (Some(token), _) => {
-                check_token(&token).map_err(|fault| bad_token(source, "adminToken", fault))?;
-                AdminToken::Given(token)
-            }
-            (None, Some(arn)) => {
-                secret::check_arn(source, "xmpp", "adminTokenSecretArn", arn)?;
-                AdminToken::Secret { arn: arn.to_owned(), file: source.file().to_owned() }
-            }
-            (None, None) => return Err(source.missing("xmpp", "adminToken")),
-        };
+        let admin_token = Secret::read(source, &ADMIN_TOKEN)?.ok_or_else(|| source.missing("xmpp", "adminToken"))?;
         if let Some(previous) = source.secret("xmpp", "adminTokenPrevious") {
-            check_token(&previous).map_err(|fault| bad_token(source, "adminTokenPrevious", fault))?;
+            check_token(&previous)
+                .map_err(|fault| source.bad("xmpp", "adminTokenPrevious", fault, ADMIN_TOKEN.hint))?;
         }
         let ttl = source.number("xmpp", "loginTokenTtl").unwrap_or(300);
         let login_token_ttl =
@@ -127,30 +108,12 @@ impl Xmpp {
             )?;
         Ok(Self { url, public_url, hosts_admin_url, admin_jid, admin_token, login_token_ttl })
     }
-
-    /// The admin token: the one given, or the one that Secrets Manager keeps.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when Secrets Manager does not hand out a usable token; a new start may help.
-    pub async fn resolve_admin_token(&self) -> Result<SecretString, ConfigError> {
-        match &self.admin_token {
-            AdminToken::Given(token) => Ok(token.clone()),
-            AdminToken::Secret { arn, file } => {
-                const KEY: &str = "[xmpp] adminTokenSecretArn";
-                let token = secret::read(arn, file, KEY).await?;
-                check_token(&token).map_err(|fault| {
-                    ConfigError::of_key(file, KEY, format!("names {arn}, whose value {fault}"), TOKEN_HINT)
-                })?;
-                Ok(token)
-            }
-        }
-    }
 }
 
 impl Auth {
     /// All issuers: `[auth]`, or each `[[auth]]`.
     pub(super) fn read_all(source: &Source) -> Result<Vec<Self>, ConfigError> {
-        let sources = source.each("auth");
+        let sources = source.each("auth")?;
         let (mut all, mut issuers) = (Vec::new(), HashSet::new());
         for source in &sources {
             let auth = Self::read(source)?;
@@ -217,7 +180,8 @@ impl Scheme {
             (None, Some(url)) => Ok(Self::Introspection {
                 url,
                 client_id: source.mandatory("auth", "introspectionClientId")?.to_owned(),
-                client_secret: source.mandatory("auth", "introspectionClientSecret")?.into(),
+                client_secret: Secret::read(source, &CLIENT_SECRET)?
+                    .ok_or_else(|| source.missing("auth", "introspectionClientSecret"))?,
                 audience,
             }),
             (Some(_), Some(_)) => Err(source.bad(
@@ -270,12 +234,21 @@ fn check_token(token: &SecretString) -> Result<(), &'static str> {
     }
 }
 
-/// How to correct a token that [`check_token`] refused.
-const TOKEN_HINT: &str = "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32";
+static ADMIN_TOKEN: SecretKind = SecretKind {
+    section: "xmpp",
+    name: "adminToken",
+    arn_name: "adminTokenSecretArn",
+    check: check_token,
+    hint: "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32",
+};
 
-fn bad_token(source: &Source, name: &'static str, fault: &str) -> ConfigError {
-    source.bad("xmpp", name, fault, TOKEN_HINT)
-}
+static CLIENT_SECRET: SecretKind = SecretKind {
+    section: "auth",
+    name: "introspectionClientSecret",
+    arn_name: "introspectionClientSecretArn",
+    check: |secret| if secret.expose_secret().is_empty() { Err("is empty") } else { Ok(()) },
+    hint: "write the secret that the issuer has given this service as a client",
+};
 
 fn url_without_trailing_slash(mut url: Url) -> Url {
     let path = url.path().trim_end_matches('/').to_owned();

@@ -128,17 +128,21 @@ impl Source {
     }
 
     /// Each section of this name, with all other sections: as often as the file has it, or the one and only.
-    pub(super) fn each(&self, section: &'static str) -> Vec<Self> {
+    ///
+    /// # Errors
+    /// When one of several has two keys that stand for each other.
+    pub(super) fn each(&self, section: &'static str) -> Result<Vec<Self>, ConfigError> {
         let with = |values: &Values, one_of| Self {
             file: self.file.clone(),
             values: self.values.iter().chain(values).map(|(key, value)| (*key, value.clone())).collect(),
             repeated: BTreeMap::new(),
             one_of,
         };
-        match self.repeated.get(section) {
-            None => vec![with(&Values::new(), None)],
-            Some(all) => all.iter().zip(1..).map(|(values, number)| with(values, Some((section, number)))).collect(),
-        }
+        let Some(all) = self.repeated.get(section) else { return Ok(vec![with(&Values::new(), None)]) };
+        let mut each: Vec<Self> =
+            all.iter().zip(1..).map(|(values, number)| with(values, Some((section, number)))).collect();
+        each.iter_mut().try_for_each(Self::settle_alternatives)?;
+        Ok(each)
     }
 
     fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
@@ -154,11 +158,6 @@ impl Source {
                     "unset it or correct its name: SIPPO_<SECTION>__<KEY>, as in SIPPO_XMPP__XMPP_URL",
                 )
             })?;
-            if self.repeated.contains_key(key.section) {
-                let fault = format!("cannot tell which [[{}]] it overrides", key.section);
-                let place = format!("environment variable {variable}");
-                return Err(ConfigError::of_key(&self.file, place, fault, "unset it and write the key in the file"));
-            }
             let value = match key.kind {
                 Kind::Text | Kind::Secret => Value::Text(text.clone()),
                 Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
@@ -173,7 +172,15 @@ impl Source {
                     text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect(),
                 ),
             };
-            self.values.insert((key.section, key.name), (value, Origin::Variable(variable.clone())));
+            let values = match self.repeated.get_mut(key.section) {
+                None => &mut self.values,
+                Some(all) => only_one_meant(key, all).ok_or_else(|| {
+                    let fault = format!("cannot tell which [[{}]] it overrides", key.section);
+                    let place = format!("environment variable {variable}");
+                    ConfigError::of_key(&self.file, place, fault, "unset it and write the key in the file")
+                })?,
+            };
+            values.insert((key.section, key.name), (value, Origin::Variable(variable.clone())));
         }
         Ok(())
     }
@@ -268,7 +275,7 @@ impl Source {
     }
 
     /// A key as an error names it.
-    fn named(&self, section: &'static str, name: &'static str) -> String {
+    pub(super) fn named(&self, section: &'static str, name: &'static str) -> String {
         match self.values.get(&(section, name)) {
             Some((_, Origin::Variable(variable))) => overridden(section, name, variable),
             _ => format!("{} {name}", self.section_name(section)),
@@ -305,6 +312,16 @@ impl Source {
             "is not a known section",
             format!("remove it or correct its name; the sections are {}", keys::sections()),
         )
+    }
+}
+
+/// Of several sections of one name the one that a key from the environment is for: of opaque tokens there is one issuer, which
+/// alone is asked with a secret.
+fn only_one_meant<'a>(key: &Key, all: &'a mut [Values]) -> Option<&'a mut Values> {
+    let mut opaque = all.iter_mut().filter(|values| values.contains_key(&("auth", "introspectionUrl")));
+    match (opaque.next(), opaque.next()) {
+        (only, None) if key.name.starts_with("introspection") => only,
+        _ => None,
     }
 }
 

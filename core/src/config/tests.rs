@@ -177,7 +177,7 @@ fn the_environment_overrides_the_file() {
     assert_eq!(service.xmpp.url.as_str(), "wss://chat.example.com/ws");
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 60);
     assert_eq!(service.cors.allowed_origins, ["https://a.test", "https://b.test"]);
-    assert!(matches!(&service.xmpp.admin_token, AdminToken::Given(token)
+    assert!(matches!(&service.xmpp.admin_token, Secret::Given(token)
         if secrecy::ExposeSecret::expose_secret(token).starts_with('f')));
 
     let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__XMPP_URL", "x")]).unwrap_err();
@@ -208,9 +208,9 @@ fn of_a_secret_and_its_arn_the_environments_counts() {
     let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
     let named = TOML.replace(&format!("adminToken = \"{TOKEN}\""), &format!("adminTokenSecretArn = \"{arn}\""));
     let token = service(&named, &[("SIPPO_XMPP__ADMIN_TOKEN", TOKEN)]).xmpp.admin_token;
-    assert!(matches!(token, AdminToken::Given(_)), "{token:?}");
+    assert!(matches!(token, Secret::Given(_)), "{token:?}");
     let token = service(TOML, &[("SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", arn)]).xmpp.admin_token;
-    assert!(matches!(token, AdminToken::Secret { .. }), "{token:?}");
+    assert!(matches!(token, Secret::Kept(_)), "{token:?}");
 
     let broker = format!("{TOML}[broker]\nurl = \"amqp://mq.test\"\n");
     let events = service(&broker, &[("SIPPO_BROKER__URL_SECRET_ARN", arn)]).events;
@@ -241,6 +241,20 @@ fn opaque_tokens_need_their_own_keys() {
     let service = service(&toml, &[]);
     assert!(matches!(service.auth[0].scheme, Scheme::Introspection { .. }));
     assert!(!format!("{service:?}").contains("hush-hush"));
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
+    let variables = [("SIPPO_AUTH__INTROSPECTION_CLIENT_SECRET_ARN", arn)];
+    let service = self::service(&toml, &variables);
+    let Scheme::Introspection { client_secret, .. } = &service.auth[0].scheme else { panic!("{service:?}") };
+    assert!(matches!(client_secret, Secret::Kept(_)), "{client_secret:?}");
+    let both = toml.replace("hush-hush\"", &format!("hush-hush\"\nintrospectionClientSecretArn = \"{arn}\""));
+    let empty = toml.replace("hush-hush", "");
+    for (toml, parts) in [
+        (both, ["[auth] introspectionClientSecretArn", "beside [auth] introspectionClientSecret;"]),
+        (empty, ["[auth] introspectionClientSecret", "is empty"]),
+    ] {
+        let line = read(Some("[xmpp]"), Some(&toml), &[]).unwrap_err();
+        assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+    }
     for key in ["introspectionClientId", "introspectionClientSecret"] {
         let line = read(Some("[xmpp]"), Some(&toml.replace(key, &format!("# {key}"))), &[]).unwrap_err();
         assert!(line.contains(key), "{line}");
@@ -356,6 +370,28 @@ fn each_of_several_issuers_is_named_in_its_error() {
     let variables = [("SIPPO_AUTH__AUDIENCE", "other")];
     let line = read(Some("[xmpp]"), Some(SEVERAL), &variables).unwrap_err();
     assert!(line.contains("SIPPO_AUTH__AUDIENCE") && line.contains("[[auth]]"), "{line}");
+}
+
+#[test]
+fn of_several_issuers_the_one_of_opaque_tokens_gets_its_secret_from_the_environment() {
+    let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
+    let opaque = "\n[[auth]]\nintrospectionUrl = \"https://three.test/\"\nintrospectionClientId = \"chat\"\ndomains = [\"three.test\"]\n";
+    let several = format!("{SEVERAL}{opaque}");
+    let variables = [("SIPPO_AUTH__INTROSPECTION_CLIENT_SECRET_ARN", arn)];
+    for toml in [several.clone(), format!("{several}introspectionClientSecret = \"hush-hush\"\n")] {
+        let service = service(&toml, &variables);
+        let Scheme::Introspection { client_secret, .. } = &service.auth[2].scheme else { panic!("{service:?}") };
+        assert!(matches!(client_secret, Secret::Kept(_)), "{client_secret:?}");
+    }
+    let line = read(Some("[xmpp]"), Some(SEVERAL), &variables).unwrap_err();
+    assert!(line.contains("INTROSPECTION_CLIENT_SECRET_ARN") && line.contains("[[auth]]"), "{line}");
+    let both =
+        format!("{several}introspectionClientSecret = \"hush-hush\"\nintrospectionClientSecretArn = \"{arn}\"\n");
+    let line = read(Some("[xmpp]"), Some(&both), &[]).unwrap_err();
+    assert!(line.contains("[[auth]] no. 3 introspectionClientSecretArn") && line.contains("remove one"), "{line}");
+    let bad = format!("{several}introspectionClientSecretArn = \"secret\"\n");
+    let line = read(Some("[xmpp]"), Some(&bad), &[]).unwrap_err();
+    assert!(line.contains("[[auth]] no. 3 introspectionClientSecretArn") && line.contains("ARN"), "{line}");
 }
 
 #[test]

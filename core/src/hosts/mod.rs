@@ -10,6 +10,7 @@ use crate::{
     address::{AddressError, canonical_domain},
     cause::root_cause,
     http::{self, HttpClient, Method, Response, StatusCode},
+    secret::RotatingSecret,
     tls::{Tls, TlsError},
 };
 
@@ -60,7 +61,7 @@ pub enum HostsError {
 #[derive(Debug)]
 pub struct Hosts {
     collection: Url,
-    token: SecretString,
+    token: RotatingSecret,
     http: HttpClient,
 }
 
@@ -73,7 +74,7 @@ struct Host {
 impl Hosts {
     /// For the API at `collection` (`hostsAdminUrl`); connects when first used.
     #[must_use]
-    pub fn new(collection: Url, token: SecretString, tls: Tls) -> Self {
+    pub fn new(collection: Url, token: RotatingSecret, tls: Tls) -> Self {
         Self { collection, token, http: HttpClient::new(tls, TIMEOUT) }
     }
 
@@ -110,12 +111,25 @@ impl Hosts {
     }
 
     async fn call(&self, method: Method, member: Option<&str>, body: Option<&Host>) -> Result<Response, HostsError> {
+        let is_refusal = |outcome: &Result<Response, _>| {
+            outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
+        };
+        self.token.attempt(|token| self.send(token, &method, member, body), is_refusal).await
+    }
+
+    async fn send(
+        &self,
+        token: SecretString,
+        method: &Method,
+        member: Option<&str>,
+        body: Option<&Host>,
+    ) -> Result<Response, HostsError> {
         let mut url = self.collection.clone();
         if let (Some(member), Ok(mut segments)) = (member, url.path_segments_mut()) {
             segments.push(member);
         }
+        let mut request = self.http.get()?.request(method.clone(), url).bearer_auth(token.expose_secret());
         let request_is_purge = method == Method::DELETE;
-        let mut request = self.http.get()?.request(method, url).bearer_auth(self.token.expose_secret());
         if request_is_purge {
             request = request.timeout(PURGE_TIMEOUT);
         }

@@ -93,8 +93,10 @@ impl<E: Endpoint> Function<E> {
         };
         tracing::trace!("Starting endpoints");
         let cors = Cors::new(&dependencies.service.cors);
+        let access = AccessTokens::new(&dependencies.service.auth, &dependencies.tls).await;
+        let access = access.map_err(|error| error.to_string())?;
         let enabled = Enabled {
-            access: AccessTokens::new(&dependencies.service.auth, &dependencies.tls),
+            access,
             refusals: Refusals::default(),
             tenancy: dependencies.tenancy(),
             endpoint: E::build(&dependencies),

@@ -2,13 +2,12 @@
 
 use std::process::ExitCode;
 
-use secrecy::SecretString;
-
 #[cfg(feature = "otel")]
 use crate::http::HttpClient;
 use crate::{
     address::Tenancy,
     config::{Config, ServiceConfig},
+    secret::RotatingSecret,
     telemetry::{self, Log},
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
@@ -19,8 +18,8 @@ use crate::{
 pub(crate) struct Dependencies {
     /// The configuration.
     pub(crate) service: ServiceConfig,
-    /// The resolved admin token.
-    pub(crate) admin_token: SecretString,
+    /// The admin token, as it is now.
+    pub(crate) admin_token: RotatingSecret,
     /// TLS for whatever goes out.
     pub(crate) tls: Tls,
 }
@@ -40,7 +39,7 @@ impl Dependencies {
         for (key, url) in service.exposed_urls() {
             tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
         }
-        let admin_token = service.xmpp.resolve_admin_token().await.map_err(|error| error.to_string())?;
+        let admin_token = service.xmpp.admin_token.resolve().await.map_err(|error| error.to_string())?;
         let tls = Tls::new(service.tls.ca_file.clone());
         // A bad file is better found at start than by the first call.
         if service.tls.ca_file.is_some() {

@@ -7,10 +7,12 @@ mod hosts;
 mod muc_service;
 mod room_script;
 mod rooms;
+mod secrets;
 
 pub use self::{
     hosts::FakeHosts,
     muc_service::{Affiliation, MucRoom, MucService},
     room_script::{RoomRequest, RoomScript},
     rooms::FakeRooms,
+    secrets::SecretKeeper,
 };

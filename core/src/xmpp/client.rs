@@ -12,6 +12,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use secrecy::SecretString;
 use tokio::{task::AbortHandle, time::Instant};
 use tokio_xmpp::minidom::Element;
 use tracing::Instrument as _;
@@ -238,14 +239,21 @@ impl Inner {
         }
     }
 
+    /// Logs in; with a password that is refused, once more if it turns out to have changed.
     async fn log_in(&self) -> Result<Session, ConnectError> {
+        let is_refusal = |outcome: &Result<_, _>| matches!(outcome, Err(ConnectError::Unauthorized(_)));
+        self.account.password.attempt(|password| self.log_in_with(password), is_refusal).await
+    }
+
+    async fn log_in_with(&self, password: SecretString) -> Result<Session, ConnectError> {
+        let open = |mode| Session::open_with(&self.connector, &self.account.jid, &password, mode);
         if self.stepwise.load(Ordering::Relaxed) {
-            return Session::open(&self.connector, &self.account, LoginMode::Stepwise).await;
+            return open(LoginMode::Stepwise).await;
         }
-        let first = Session::open(&self.connector, &self.account, LoginMode::Pipelined).await;
+        let first = open(LoginMode::Pipelined).await;
         let Err(objection @ (ConnectError::Negotiation(_) | ConnectError::Broken(_))) = first else { return first };
         tracing::debug!(error = %objection, "The pipelined login failed, trying it stepwise");
-        let session = Session::open(&self.connector, &self.account, LoginMode::Stepwise).await?;
+        let session = open(LoginMode::Stepwise).await?;
         // A connection that breaks may be a server that restarts as well as one that objects.
         if matches!(objection, ConnectError::Negotiation(_)) {
             self.stepwise.store(true, Ordering::Relaxed);

@@ -29,15 +29,15 @@ use super::{
     framing::frame_of,
     transport::{WsConnector, WsIo},
 };
-use crate::address::UserJid;
+use crate::{address::UserJid, secret::RotatingSecret};
 
 /// Who logs in.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The bare JID.
     pub jid: UserJid,
-    /// The SASL password.
-    pub password: SecretString,
+    /// The SASL password, which may change.
+    pub password: RotatingSecret,
 }
 
 /// How to log in.
@@ -51,23 +51,24 @@ pub enum LoginMode {
 
 const BIND_ID: &str = "bind";
 
-/// Logs `account` in and binds a resource that the server chooses.
+/// Logs `jid` in and binds a resource that the server chooses.
 ///
 /// # Errors
 /// [`ConnectError`]; no deadline is kept here.
 pub(super) async fn log_in(
     connector: &WsConnector,
-    account: &Account,
+    jid: &UserJid,
+    password: &SecretString,
     timeouts: Timeouts,
     mode: LoginMode,
 ) -> Result<(FullJid, XmppStream<WsIo>), ConnectError> {
     let mut io = connector.dial().await?;
-    let auth = Nonza::Auth(plain(account)?);
+    let auth = Nonza::Auth(plain(jid, password)?);
     let bind = Stanza::Iq(Iq::from_set(BIND_ID, BindQuery::new(None)));
     if mode == LoginMode::Pipelined {
         io.pipeline([frame_of(&auth).map_err(broken_off)?, frame_of(&bind).map_err(broken_off)?]);
     }
-    let header = || StreamHeader { to: Some(account.jid.domain().as_str().to_owned().into()), from: None, id: None };
+    let header = || StreamHeader { to: Some(jid.domain().as_str().to_owned().into()), from: None, id: None };
     let stream = initiate_stream(io, ns::JABBER_CLIENT, header(), timeouts).await.map_err(broken_off)?;
     let (features, mut stream) = stream.recv_features().await.map_err(without_features)?;
     if !features.sasl_mechanisms.contains("PLAIN") {
@@ -112,9 +113,8 @@ pub(super) async fn log_in(
 }
 
 /// The SASL PLAIN message of RFC 4616.
-fn plain(account: &Account) -> Result<Auth, ConnectError> {
-    let credentials =
-        Credentials::default().with_username(account.jid.localpart()).with_password(account.password.expose_secret());
+fn plain(jid: &UserJid, password: &SecretString) -> Result<Auth, ConnectError> {
+    let credentials = Credentials::default().with_username(jid.localpart()).with_password(password.expose_secret());
     let mut mechanism =
         Plain::from_credentials(credentials).map_err(|error| ConnectError::Negotiation(error.to_string().into()))?;
     Ok(Auth { mechanism: MechanismName::Plain, data: mechanism.initial() })

@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use secrecy::SecretString;
 use tokio::{
     sync::{mpsc, oneshot},
     task::AbortHandle,
@@ -19,7 +20,7 @@ use super::{
     request::{Answer, Exchange, Request},
     transport::WsConnector,
 };
-use crate::{clock::FreezeSafeInstant, telemetry::trace};
+use crate::{address::UserJid, clock::FreezeSafeInstant, telemetry::trace};
 
 /// A logged-in stream. Clones share it; it closes when the last one is dropped.
 #[derive(Debug, Clone)]
@@ -36,8 +37,21 @@ impl Session {
     /// # Errors
     /// [`ConnectError`], for whatever keeps the session from being there; no retry is made here.
     pub async fn open(connector: &WsConnector, account: &Account, mode: LoginMode) -> Result<Self, ConnectError> {
+        Self::open_with(connector, &account.jid, &account.password.current().await, mode).await
+    }
+
+    /// As [`Session::open`], with a password that is the account's or was.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub(super) async fn open_with(
+        connector: &WsConnector,
+        jid: &UserJid,
+        password: &SecretString,
+        mode: LoginMode,
+    ) -> Result<Self, ConnectError> {
         let begun = FreezeSafeInstant::now();
-        let (_, stream) = log_in(connector, account, TIMEOUTS, mode).await?;
+        let (_, stream) = log_in(connector, jid, password, TIMEOUTS, mode).await?;
         let (requests, queue) = mpsc::unbounded_channel();
         let driver = tokio::spawn(Driver::new(stream, queue)).abort_handle();
         Ok(Self { requests, driver, alive: Arc::new(Mutex::new(begun)) })

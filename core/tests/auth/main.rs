@@ -30,9 +30,9 @@ fn auth(scheme: Scheme) -> Auth {
     }
 }
 
-fn jwt_tokens(url: url::Url) -> AccessTokens {
+async fn jwt_tokens(url: url::Url) -> AccessTokens {
     let scheme = Scheme::Jwt { issuer: "https://issuer.test".into(), audience: vec!["chat-api".into()], jwks_url: url };
-    AccessTokens::new(&[auth(scheme)], &Tls::new(None))
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None)).await.unwrap()
 }
 
 fn claims() -> Value {
@@ -63,7 +63,7 @@ fn reason(outcome: Result<Identity, TokenError>) -> String {
 async fn every_accepted_algorithm_verifies_and_names_the_caller() {
     for signer in [Signer::ed25519(), Signer::p256()] {
         let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
-        let tokens = jwt_tokens(fake.url.clone());
+        let tokens = jwt_tokens(fake.url.clone()).await;
         let identity =
             tokens.verify(&signer.token(&json!({"alg": signer.alg(), "kid": "k1"}), &claims())).await.unwrap();
         assert_eq!(identity.username, Ok(Some("alice".to_owned())));
@@ -80,7 +80,7 @@ async fn every_accepted_algorithm_verifies_and_names_the_caller() {
 async fn forged_tokens_are_refused() {
     let signer = Signer::p256();
     let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1"), Signer::ed25519().jwk("k2")]})).await;
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     let header = json!({"alg": "ES256", "kid": "k1"});
     let good = signer.token(&header, &claims());
     assert!(tokens.verify(&good).await.is_ok());
@@ -117,7 +117,7 @@ async fn forged_tokens_are_refused() {
 async fn claims_are_checked() {
     let signer = Signer::ed25519();
     let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     for (claims, why) in [
         (claims_with("exp", json!(now() - 61)), "expired"),
         (claims_with("nbf", json!(now() + 61)), "not valid yet"),
@@ -144,7 +144,7 @@ async fn claims_are_checked() {
 async fn capabilities_are_an_array_of_strings_or_a_string_of_words() {
     let signer = Signer::ed25519();
     let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     for (value, may_chat) in [
         (json!(["chat"]), Some(true)),
         (json!(["chatter", "CHAT"]), Some(false)),
@@ -166,7 +166,7 @@ async fn capabilities_are_an_array_of_strings_or_a_string_of_words() {
 async fn other_tokens_than_access_tokens_are_refused() {
     let signer = Signer::ed25519();
     let keys = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
-    let tokens = jwt_tokens(keys.url.clone());
+    let tokens = jwt_tokens(keys.url.clone()).await;
     let logout = signer.token(&json!({"alg": "EdDSA", "typ": "logout+jwt"}), &claims());
     assert!(reason(tokens.verify(&logout).await).contains("typ of the header"));
     for (claim, value) in
@@ -177,7 +177,10 @@ async fn other_tokens_than_access_tokens_are_refused() {
         let mut answer = claims_with(claim, value);
         answer["active"] = json!(true);
         let endpoint = HttpFake::start(&answer).await;
-        assert!(reason(opaque_tokens(endpoint.url.clone(), &[]).verify("opaque").await).contains(claim), "{claim}");
+        assert!(
+            reason(opaque_tokens(endpoint.url.clone(), &[]).await.verify("opaque").await).contains(claim),
+            "{claim}"
+        );
     }
     let access = signer.token(&json!({"alg": "EdDSA", "typ": "at+jwt"}), &claims_with("typ", json!("Bearer")));
     assert!(tokens.verify(&access).await.is_ok());
@@ -209,7 +212,8 @@ async fn of_several_issuers_each_speaks_for_its_domains() {
         audience: Vec::new(),
     };
     let opaque = Auth { domains: vec!["opaque.test".into()], ..auth(opaque) };
-    let tokens = AccessTokens::new(&[issuer(0, "zero.test"), issuer(1, "one.test"), opaque], &Tls::new(None));
+    let tokens =
+        AccessTokens::new(&[issuer(0, "zero.test"), issuer(1, "one.test"), opaque], &Tls::new(None)).await.unwrap();
     let token = |signer: &Signer, number: usize, domain: &str| {
         let mut claims = claims_with("domain", json!(domain));
         claims["iss"] = json!(format!("https://issuer-{number}.test"));
@@ -232,7 +236,7 @@ async fn of_several_issuers_each_speaks_for_its_domains() {
 async fn unknown_key_ids_cannot_hammer_the_issuer() {
     let signer = Signer::ed25519();
     let fake = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     let storm = (0..200).map(|number| {
         let token = signer.token(&json!({"alg": "EdDSA", "kid": format!("unknown-{number}")}), &claims());
         let tokens = &tokens;
@@ -251,7 +255,7 @@ async fn an_issuer_that_is_down_is_not_the_callers_fault() {
     let signer = Signer::ed25519();
     let fake = HttpFake::start(&json!({})).await;
     fake.answer_with(500, &json!({}));
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     let token = signer.token(&json!({"alg": "EdDSA"}), &claims());
     for _ in 0..20 {
         assert!(matches!(tokens.verify(&token).await, Err(TokenError::Unavailable(_))));
@@ -259,7 +263,7 @@ async fn an_issuer_that_is_down_is_not_the_callers_fault() {
     assert_eq!(fake.count(), 1, "nor is it asked again at once");
     for rubbish in [json!([]), json!({"keys": []}), json!({"keys": [{"kty": "oct", "k": "AAAA"}]})] {
         let fake = HttpFake::start(&rubbish).await;
-        assert!(matches!(jwt_tokens(fake.url.clone()).verify(&token).await, Err(TokenError::Unavailable(_))));
+        assert!(matches!(jwt_tokens(fake.url.clone()).await.verify(&token).await, Err(TokenError::Unavailable(_))));
     }
 }
 
@@ -270,20 +274,20 @@ async fn strange_keys_beside_good_ones_do_no_harm() {
         {"kty": "RSA", "use": "enc", "alg": "RSA-OAEP", "n": "AQAB", "e": "AQAB", "kid": "k1"},
         {"kty": "oct", "k": "c2VjcmV0", "kid": "k1", "alg": "HS256"}, signer.jwk("k1")]);
     let fake = HttpFake::start(&json!({"keys": strange})).await;
-    let tokens = jwt_tokens(fake.url.clone());
+    let tokens = jwt_tokens(fake.url.clone()).await;
     assert!(tokens.verify(&signer.token(&json!({"alg": "ES256", "kid": "k1"}), &claims())).await.is_ok());
     let confused = hs256(&json!({"alg": "HS256", "kid": "k1"}), &claims(), b"secret");
     assert!(matches!(tokens.verify(&confused).await, Err(TokenError::Invalid(_))));
 }
 
-fn opaque_tokens(url: url::Url, audience: &[&str]) -> AccessTokens {
+async fn opaque_tokens(url: url::Url, audience: &[&str]) -> AccessTokens {
     let scheme = Scheme::Introspection {
         url,
         client_id: "chat".into(),
         client_secret: "s3cr3t/+".into(),
         audience: audience.iter().map(ToString::to_string).collect(),
     };
-    AccessTokens::new(&[auth(scheme)], &Tls::new(None))
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None)).await.unwrap()
 }
 
 #[tokio::test]
@@ -291,7 +295,7 @@ async fn opaque_tokens_are_asked_about_and_remembered() {
     let mut answer = claims();
     answer["active"] = json!(true);
     let fake = HttpFake::start(&answer).await;
-    let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]);
+    let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]).await;
     for _ in 0..3 {
         assert_eq!(tokens.verify("opaque-1").await.unwrap().username, Ok(Some("alice".to_owned())));
     }
@@ -308,12 +312,22 @@ async fn a_kept_connection_that_died_costs_one_repetition() {
     let mut answer = claims();
     answer["active"] = json!(true);
     let fake = HttpFake::start_forgetful(&answer).await;
-    let tokens = opaque_tokens(fake.url.clone(), &[]);
+    let tokens = opaque_tokens(fake.url.clone(), &[]).await;
     for token in ["opaque-1", "opaque-2", "opaque-3"] {
         tokens.verify(token).await.unwrap();
     }
     assert_eq!(fake.count(), 3);
     assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
+}
+
+#[tokio::test]
+async fn a_client_secret_that_is_given_is_not_asked_about_twice() {
+    let fake = HttpFake::start(&json!({"error": "invalid_client"})).await;
+    fake.answer_with(401, &json!({"error": "invalid_client"}));
+    let tokens = opaque_tokens(fake.url.clone(), &[]).await;
+    let refused = tokens.verify("opaque").await;
+    assert!(matches!(&refused, Err(TokenError::Unavailable(cause)) if cause.contains("401")), "{refused:?}");
+    assert_eq!(fake.count(), 1);
 }
 
 /// RFC 6749, section 2.3.1 and appendix B.
@@ -328,7 +342,7 @@ async fn credentials_are_form_encoded() {
         client_secret: "a b~%:é".into(),
         audience: Vec::new(),
     };
-    AccessTokens::new(&[auth(scheme)], &Tls::new(None)).verify("opaque").await.unwrap();
+    AccessTokens::new(&[auth(scheme)], &Tls::new(None)).await.unwrap().verify("opaque").await.unwrap();
     let expected = BASE64_STANDARD.encode("chat-api.v1_*:a+b%7E%25%3A%C3%A9");
     let seen = fake.seen.lock().unwrap()[0].clone();
     assert!(seen.contains(&format!("Basic {expected}\r\n")), "{seen}");
@@ -339,7 +353,7 @@ async fn an_answer_never_outlives_its_token() {
     let mut answer = claims_with("exp", json!(now() + 1));
     answer["active"] = json!(true);
     let fake = HttpFake::start(&answer).await;
-    let tokens = opaque_tokens(fake.url.clone(), &[]);
+    let tokens = opaque_tokens(fake.url.clone(), &[]).await;
     assert!(tokens.verify("short").await.is_ok());
     while now() < answer["exp"].as_u64().unwrap() {
         tokio::task::yield_now().await;
@@ -366,7 +380,7 @@ async fn inactive_misdirected_and_expired_opaque_tokens_are_refused() {
         active(claims_without("aud")),
     ] {
         let fake = HttpFake::start(&answer).await;
-        let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]);
+        let tokens = opaque_tokens(fake.url.clone(), &["chat-api"]).await;
         for _ in 0..2 {
             let outcome = tokens.verify("opaque").await;
             assert!(matches!(outcome, Err(TokenError::Invalid(_))), "{answer}: {outcome:?}");
@@ -380,7 +394,7 @@ async fn an_answer_without_end_is_not_read() {
     let mut answer = claims();
     (answer["active"], answer["keys"], answer["more"]) = (json!(true), json!([]), json!("x".repeat(1 << 20)));
     let fake = HttpFake::start(&answer).await;
-    for tokens in [opaque_tokens(fake.url.clone(), &[]), jwt_tokens(fake.url.clone())] {
+    for tokens in [opaque_tokens(fake.url.clone(), &[]).await, jwt_tokens(fake.url.clone()).await] {
         let token = Signer::ed25519().token(&json!({"alg": "EdDSA"}), &claims());
         let outcome = tokens.verify(&token).await;
         assert!(matches!(&outcome, Err(TokenError::Unavailable(why)) if why.contains("larger")), "{outcome:?}");
@@ -392,7 +406,7 @@ async fn an_introspection_endpoint_that_fails_is_unavailable() {
     let fake = HttpFake::start(&json!({})).await;
     for status in [401, 404, 500] {
         fake.answer_with(status, &json!({"active": true}));
-        let outcome = opaque_tokens(fake.url.clone(), &[]).verify("opaque").await;
+        let outcome = opaque_tokens(fake.url.clone(), &[]).await.verify("opaque").await;
         assert!(matches!(outcome, Err(TokenError::Unavailable(_))), "{status}: {outcome:?}");
     }
 }

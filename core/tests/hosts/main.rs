@@ -1,12 +1,15 @@
 //! The hosts API's client, against a fake that answers to order and against the real thing.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::json;
 use sippo_xmpp_core::{
     hosts::{Hosts, HostsError},
     telemetry::{self, trace},
+    testing::SecretKeeper,
     tls::Tls,
 };
-use sippo_xmpp_doubles::{HttpFake, LogLines, log_lines};
+use sippo_xmpp_doubles::{HttpAnswer, HttpFake, LogLines, log_lines};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -95,6 +98,30 @@ async fn a_kept_connection_that_died_costs_one_repetition() {
         hosts.create("a.example").await.unwrap();
     }
     assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
+}
+
+#[tokio::test]
+async fn a_token_that_was_changed_is_taken_at_the_first_refusal() {
+    let (old, new) = ("0123456789abcdef0123456789abcdef", "fedcba9876543210fedcba9876543210");
+    let accepted = Arc::new(Mutex::new(old));
+    let current = accepted.clone();
+    let fake = HttpFake::answering(move |request| {
+        let expected = format!("Bearer {}", current.lock().unwrap());
+        let status = match request.header("authorization") {
+            Some(given) if given == expected => 200,
+            _ => 401,
+        };
+        HttpAnswer::Close(if status == 200 && request.text.starts_with("DELETE") { 204 } else { status }, "{}".into())
+    })
+    .await;
+    let keeper = SecretKeeper::of(old);
+    let hosts = Hosts::new(fake.url.clone(), keeper.secret().await.unwrap(), Tls::new(None));
+    hosts.create("a.example").await.unwrap();
+    keeper.change(new);
+    *accepted.lock().unwrap() = new;
+    hosts.create("a.example").await.unwrap();
+    hosts.delete("a.example").await.unwrap();
+    assert_eq!((fake.count(), keeper.asked()), (4, 2));
 }
 
 /// Run by `tests/xmpp_server/tenants/test_virtual_hosts_client.py`, which starts the server.

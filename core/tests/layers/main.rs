@@ -87,7 +87,7 @@ fn the_table_in_the_architecture_is_what_the_code_does() {
             .filter(|row| !used.contains(row))
             .map(|(from, to)| format!("docs/ARCHITECTURE.md lets {from} know {to}, which it does not (any more)")),
     );
-    fail_with(&faults, "RoomChange the code; or the table in docs/ARCHITECTURE.md, \"Inside core/src\", and say why.");
+    fail_with(&faults, "Change the code; or the table in docs/ARCHITECTURE.md, \"Inside core/src\", and say why.");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     rooms::{Grant, MucRooms, RoomServer as _, ServerError},
     telemetry::{self, trace},
+    testing::SecretKeeper,
     tls::Tls,
     xmpp::{
         Account, ConnectError,
@@ -112,6 +113,25 @@ async fn a_refused_login_is_not_tried_again_stepwise() {
     let fake = Fake::start(Fault::NotAuthorized).await;
     assert!(request(&client(fake.url())).await.is_err());
     assert_eq!(fake.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_password_that_was_changed_is_taken_at_the_first_refusal() {
+    let lines = LogLines::of(Level::ERROR, LINE);
+    let (fake, keeper) = (Fake::start(Fault::ChangesPassword).await, SecretKeeper::of("secret"));
+    let account =
+        || async { Account { jid: UserJid::canonical("a@a.test").unwrap(), password: keeper.secret().await.unwrap() } };
+    let new_client = |account| XmppClient::new(WsConnector::new(fake.url(), Tls::new(None)), account, TIMINGS);
+    let (first, second) = (new_client(account().await), new_client(account().await));
+    request(&first).await.unwrap();
+    let refused = request(&second).await;
+    assert!(matches!(refused, Err(RequestError::Connect(Unauthorized(_)))), "{refused:?}");
+    assert_eq!((fake.connections(), keeper.asked(), lines.count()), (2, 3, 1), "asked again, and no other login tried");
+
+    let third = new_client(account().await);
+    keeper.change("changed");
+    request(&third).await.unwrap();
+    assert_eq!((fake.connections(), fake.logins(), lines.count()), (4, 2, 1));
 }
 
 #[tokio::test]
