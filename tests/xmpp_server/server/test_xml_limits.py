@@ -44,7 +44,8 @@ def test_beyond_them_the_stream_ends(server, domain, payload):
 def test_in_pieces_and_before_the_login(server, domain):
     alice = server.client(f"alice@{domain}", "no token").open()
     alice.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>")
-    for _ in range(11):
+    # The last piece is the one that is too much: what the server has not read when it closes costs the client its answer.
+    for _ in range(10):
         alice.send("<a>" * 10)
     end = alice.wait_closed()
     assert isinstance(end, StreamError) and end.condition == "policy-violation"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from support.prosody import Server
 from support.stanzas import ask, condition, go_online, has_body, ok, send_message, settle
 from support.wait import until
-from support.xmpp import E, StanzaError, StreamError
+from support.xmpp import Closed, E, StanzaError, StreamError
 
 LIMIT = 3
 BUFFER = 1024 * 1024
@@ -44,6 +46,15 @@ def test_sessions_of_one_user(strict, home):
         settle(other)
 
 
+def refusals(log_in) -> Iterator[Exception]:
+    """How logins end that are one too many. Where the client's next element crosses the refusal, its text may be lost."""
+    for _ in range(10):
+        try:
+            yield log_in().wait_closed()
+        except (StreamError, Closed) as end:
+            yield end
+
+
 def test_connections_that_bind_no_resource(strict, home):
     token = strict.login_token(f"alice@{home}")
 
@@ -53,9 +64,8 @@ def test_connections_that_bind_no_resource(strict, home):
         return client
 
     waiting = [log_in() for _ in range(LIMIT)]
-    with pytest.raises(StreamError) as refusal:
-        raise log_in().wait_closed()
-    assert refusal.value.condition == "policy-violation" and refusal.value.text
+    refusal = next(end for end in refusals(log_in) if isinstance(end, StreamError))
+    assert refusal.condition == "policy-violation" and refusal.text
     for client in waiting:
         assert client.bind()
     waiting[0].close()
