@@ -33,6 +33,8 @@ LONG_POLL = 1
 PAUSE = 0.02
 """Seconds between two looks into a queue that had nothing more for a batch that is being gathered."""
 LONGEST_BACK_OFF = 2.0
+TROUBLE = (OSError, EOFError, ValueError, aws.AwsError)
+"""What a call to SQS may fail with."""
 
 
 def log(level: str, message: str, **fields: object) -> None:
@@ -76,7 +78,7 @@ class Mapping:
             await self._slots.acquire()
             try:
                 messages = await self._gather()
-            except (OSError, EOFError, ValueError, aws.AwsError) as error:
+            except TROUBLE as error:
                 log("warn", "Queue cannot be read, trying again", queue=self.queue, error=repr(error))
                 self._slots.release()
                 await asyncio.sleep(0.5)
@@ -117,8 +119,16 @@ class Mapping:
         while len(messages) < size and (left := deadline - time.monotonic()) > 0:
             missing = size - len(messages)
             calls = [self._receive(missing - start, 0) for start in range(0, missing, RECEIVE)]
-            found = [one for some in await asyncio.gather(*calls) for one in some]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            found = [one for some in answers if not isinstance(some, BaseException) for one in some]
             messages += found
+            if failed := [answer for answer in answers if isinstance(answer, BaseException)]:
+                if not isinstance(failed[0], TROUBLE):
+                    raise failed[0]
+                # What has been received is handled now: nobody else sees it before its visibility timeout ends.
+                log("warn", "Queue cannot be read, going on with what there is", queue=self.queue, error=repr(failed[0]),
+                    messages=len(messages))
+                break
             if not found:
                 await asyncio.sleep(min(PAUSE, left))
         return messages
@@ -176,7 +186,7 @@ class Mapping:
                    for number, message in enumerate(messages)]
         try:
             failed = (await self._call("DeleteMessageBatch", Entries=entries)).get("Failed", [])
-        except (OSError, EOFError, ValueError, aws.AwsError) as error:
+        except TROUBLE as error:
             failed = [repr(error)]
         if failed:
             # They come again, which handlers bear.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from stack.paths import ROOT, StackPaths
 from stack.ports import free_port
 from stack.process import Process
 from stack.supervisor import Supervisor
+from support.aws_proxy import AwsProxy
 from support.wait import until
 
 SINGLE, COALESCED = "users-group-created", "conference-participant-joined"
@@ -56,13 +58,13 @@ class Rig:
             binaries=binaries, manifest=manifest(paths.state / "crate", names), environment={"FAKE_RECORD": str(self.record)}), paths)
         supervisor.start(self.functions)
 
-    def poll(self) -> None:
+    def poll(self, queue_port: int | None = None, window: float = 0.1) -> None:
         """Starts the poller."""
         self.supervisor.start(Process(
             name="poller", ready=lambda: True, argv=[
                 sys.executable, str(ROOT / "scripts" / "stack" / "poller.py"), SINGLE, COALESCED,
-                "--queue-port", str(self.queue_port), "--api-port", str(self.api_port),
-                "--prefix", fake_aws.QUEUE_PREFIX, "--large-batch", "40"]))
+                "--queue-port", str(queue_port or self.queue_port), "--api-port", str(self.api_port),
+                "--prefix", fake_aws.QUEUE_PREFIX, "--large-batch", "40", "--window", str(window)]))
 
     def sqs(self, action: str, function: str, **parameters: Any) -> dict[str, Any]:
         """A call about a function's queue."""
@@ -89,6 +91,11 @@ class Rig:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         numbers = self.sqs("GetQueueAttributes", function, AttributeNames=names)["Attributes"]
         return all(numbers[name] == "0" for name in names)
+
+    def is_in_flight(self, function: str) -> bool:
+        """Whether messages have been received and not been deleted yet."""
+        name = "ApproximateNumberOfMessagesNotVisible"
+        return self.sqs("GetQueueAttributes", function, AttributeNames=[name])["Attributes"][name] != "0"
 
     def wait_empty(self, function: str) -> None:
         """Waits until all messages of a queue were handled."""
@@ -180,6 +187,28 @@ def test_an_invocation_is_no_larger_than_lambda_takes(rig: Rig):
     assert all(rig.receptions(id) for id in ids)  # more than once where the machine was slow: they came again
     assert all(len(json.dumps(call)) < 6 << 20 for call in rig.calls())
     assert len(rig.calls()) >= 2
+
+
+@pytest.mark.parametrize("fault", ["error before", "cut before"])
+def test_what_was_received_before_a_call_failed_is_handled(rig: Rig, fault: str):
+    """Left alone it would come again only when its visibility timeout is over."""
+    broken = 0
+
+    def choose(action: str, _: int) -> str | None:
+        # Once there is a batch to be gathered. The other queue's polls take longer than this window's.
+        nonlocal broken
+        gathering = action == "ReceiveMessage" and rig.is_in_flight(COALESCED)
+        broken += gathering
+        return fault if gathering else None
+
+    with contextlib.closing(AwsProxy(rig.queue_port, choose)) as proxy:
+        ids = {rig.send(COALESCED, number=number) for number in range(5)}
+        rig.poll(proxy.port, window=1.0)
+        until(lambda: len(rig.calls()) > 0, "an invocation")
+        rig.supervisor.stop()
+    first = rig.calls()[0]["Records"]
+    assert broken and {one["messageId"] for one in first} <= ids
+    assert {one["attributes"]["ApproximateReceiveCount"] for one in first} == {"1"}
 
 
 def test_the_fake_aws_is_not_started_again_and_the_stack_says_so(rig: Rig, said: list[str]):
