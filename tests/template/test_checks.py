@@ -21,6 +21,39 @@ def test_sam_and_cfn_lint_have_nothing_to_say(name):
     assert run(SAM / "cfn-lint", ROOT / f"{name}.yaml").strip() == ""
 
 
+def texts(value, function: str | None = None) -> list[tuple[str | None, str]]:
+    """All strings, with the intrinsic function that each is given to."""
+    if isinstance(value, dict):
+        return [found for key, one in value.items() for found in texts(one, key if key.startswith("Fn::") else None)]
+    if isinstance(value, list):
+        return [found for one in value for found in texts(one, function)]
+    return [(function, value)] if isinstance(value, str) else []
+
+
+def test_what_is_judged_is_what_is_deployed(template: dict, full: dict, observe: dict):
+    for expanded in (template, full, observe):
+        given = texts(expanded.get("Globals", {})) + texts(expanded["Resources"]) + texts(expanded.get("Outputs", {}))
+        substituted = [text for function, text in given if function == "Fn::Sub"]
+        assert all("${" in text for text in substituted) and len(substituted) > 0
+        # An unknown name in a string stays a name only within Fn::Sub, and what is no string is none.
+        assert [text for function, text in given if function != "Fn::Sub" and ("${" in text or "{'" in text)] == []
+        assert "ForEach" not in json.dumps(expanded) and "FindInMap" not in json.dumps(expanded)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_our_expansion_makes_the_resources_that_sams_makes(name: str, request: pytest.FixtureRequest):
+    program = ("import json, sys; from samcli.yamlhelper import yaml_parse; from pathlib import Path; "
+               "from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions as expand; "
+               "template = yaml_parse(Path(sys.argv[1]).read_text()); "
+               "found = expand(template, parameter_values=json.loads(sys.argv[2]), enabled=True).expanded_template; "
+               "print(json.dumps({name: one['Type'] for name, one in found['Resources'].items()}))")
+    ours = request.getfixturevalue({"template": "template", "template-observe": "observe"}[name])
+    values = {key: one["Default"] for key, one in ours["Parameters"].items() if "Default" in one}
+    values = {key: values.get(key, "x") for key in ours["Parameters"]}
+    theirs = json.loads(run(SAM / "python", "-c", program, ROOT / f"{name}.yaml", json.dumps(values)))
+    assert {one: resource["Type"] for one, resource in ours["Resources"].items()} == theirs
+
+
 def test_checkov_has_nothing_to_say(folder: Path, full: dict, template: dict, observe: dict):
     output = run(CHECKOV, "--config-file", ROOT / "tests/template/checkov.yaml", "--framework", "cloudformation",
                  "--skip-download", "--output", "json", "--quiet", "--directory", folder)

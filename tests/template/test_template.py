@@ -90,8 +90,8 @@ def test_every_event_type_has_queue_dead_letters_and_mapping(template, function)
     dead_name, dead = queues[f"sippo-xmpp-{function}-dead"]
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Fn::GetAtt": [dead_name, "Arn"]}, "maxReceiveCount": 40}
     assert dead["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
-    [source] = dead["RedriveAllowPolicy"]["sourceQueueArns"]
-    assert str(source).replace("'", "").rstrip("]}").endswith(function)
+    assert dead["RedriveAllowPolicy"]["sourceQueueArns"] == [
+        {"Fn::Sub": "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:sippo-xmpp-" + function}]
     for one in (queue, dead):
         assert one["SqsManagedSseEnabled"] is True
         assert one["MaximumMessageSize"] == MEGABYTE
@@ -196,6 +196,13 @@ def test_the_ledger_is_kept(template):
     assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties["DeletionProtectionEnabled"] is True
     assert "SSESpecification" not in properties, "the key that DynamoDB owns costs nothing; SSEEnabled takes another"
+
+
+def test_with_subnets_every_function_is_in_the_vpc(full, template):
+    assert full["Globals"]["Function"]["VpcConfig"] == {
+        "SubnetIds": EVERYTHING["SubnetIds"].split(","), "SecurityGroupIds": [EVERYTHING["SecurityGroupIds"]]}
+    assert "VpcConfig" not in template["Globals"]["Function"]
+    assert [name for name in functions(full).values() if "VpcConfig" in full["Resources"][name]["Properties"]] == []
 
 
 def test_every_variable_is_one_that_the_code_reads(full):
