@@ -28,7 +28,7 @@ PYTHON = VENV / "bin" / "python"
 
 STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3", "rabbitmq-server"]
 """Debian packages that a running stack needs."""
-TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql"]
+TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql", "sqlite3"]
 PREPARED = "SIPPO_PREPARED"
 """Environment variable: the process that has installed everything, and goes on in the project's Python."""
 

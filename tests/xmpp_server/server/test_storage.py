@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 import uuid
@@ -10,6 +14,7 @@ from contextlib import closing
 
 import pytest
 
+from stack.paths import ROOT
 from support.stanzas import (
     CLIENT,
     MESSAGES,
@@ -131,6 +136,29 @@ def test_a_kill_loses_nothing_that_was_answered_and_leaves_no_halves(new_server,
     with server.user(f"{answered[-1][-1]}@{domain}") as user:
         go_online(user)
         user.wait(has_body(f"for {answered[-1][-1]}"), 10)
+
+
+def test_the_documented_backup_and_restore_day_after_day(new_server, tmp_path):
+    """README.md's own command, twice in one folder; then the restore as it says, in the place of what came since."""
+    [command] = re.findall(r"^ {4}(sqlite3 .*)$", (ROOT / "xmpp-server" / "README.md").read_text(), re.MULTILINE)
+    server = new_server().start()
+    tenant = server.create_host("a.example")
+    server.user(f"alice@{tenant}").close()
+    day = {"SIPPO_XMPP_DATA": str(server.data), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "date").write_text('#!/bin/sh\nexec /bin/date -d "$DAY" "$@"\n')
+    (tmp_path / "date").chmod(0o755)
+    for number in (1, 2):
+        subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, env=os.environ | day | {"DAY": f"2026-01-0{number} 03:00"})
+        server.create_host(f"since{number}.example")
+    first, second = sorted(tmp_path.glob("backup-*.sqlite"))
+    server.stop()
+    for name in ("prosody.sqlite", "prosody.sqlite-wal", "prosody.sqlite-shm"):
+        (server.data / name).unlink(missing_ok=True)
+    shutil.copy(second, server.data / "prosody.sqlite")
+    server.start()
+    assert server.hosts() == [tenant, "since1.example"]
+    server.user(f"alice@{tenant}").close()
+    assert first.stat().st_size > 0
 
 
 def test_a_backup_of_a_running_server_is_whole(small, tenant, new_server):
