@@ -7,6 +7,7 @@ import re
 import pytest
 
 from stack.functions import REST_FUNCTIONS
+from template import calls
 from template.conftest import EVERYTHING
 from template.names import ROOT, binaries, event_types, variables
 
@@ -14,8 +15,7 @@ MARGIN = 30
 """Seconds beyond a function's timeout in which what it asked of the XMPP server may still take effect."""
 MEGABYTE = 1024 * 1024
 DAY = 24 * 3600
-LEDGER = {f"dynamodb:{name}" for name in (
-    "BatchGetItem", "BatchWriteItem", "DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem")}
+LEDGER = {f"dynamodb:{name}" for name in ("BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "Query", "UpdateItem")}
 REST = set(REST_FUNCTIONS)
 
 
@@ -162,7 +162,8 @@ def test_no_right_goes_beyond_a_resource_but_where_aws_knows_none(full):
 def test_resync_may_walk_the_ledger_and_is_alone(full):
     logical_id = functions(full)["resync"]
     rights = allowed(full, logical_id)
-    assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER | {"dynamodb:Scan"}
+    assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER | {
+        "dynamodb:Scan", "dynamodb:DeleteItem"}
     assert setting(full, logical_id, "Timeout") == 900
     assert setting(full, logical_id, "ReservedConcurrentExecutions") == 1
     assert full["Resources"][logical_id]["Properties"]["Events"]["Schedule"]["Type"] == "Schedule"
@@ -175,7 +176,7 @@ def test_the_bridge_is_one_and_sends_to_the_event_queues_only(full, template):
     rights = allowed(full, logical_id)
     assert {one["Fn::GetAtt"][0] for one in rights["sqs:SendMessage"]} == queues
     assert {action for action in rights if action.startswith("dynamodb:")} == {
-        "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"}
+        "dynamodb:GetItem", "dynamodb:UpdateItem"}
     # Not the XMPP server's admin token, with which it could be anybody.
     assert rights["secretsmanager:GetSecretValue"] == [EVERYTHING["BrokerUrlSecretArn"], EVERYTHING["BrokerSecretArn"]]
     for one in (full, template):
@@ -257,21 +258,32 @@ def test_every_parameter_is_described(template):
         assert parameter.get("Description") or parameter.get("AllowedValues"), name
 
 
-def test_what_the_code_asks_of_aws_is_allowed(full):
-    """The calls of the SDK in the sources, and the rights of who makes them."""
-    sources = "".join(path.read_text() for path in (ROOT / "core" / "src").rglob("*.rs"))
-    sources += "".join(path.read_text() for path in (ROOT / "bridge" / "src").rglob("*.rs"))
-    calls = {
-        "batch_get_item": "dynamodb:BatchGetItem", "batch_write_item": "dynamodb:BatchWriteItem",
-        "delete_item": "dynamodb:DeleteItem", "get_item": "dynamodb:GetItem", "put_item": "dynamodb:PutItem",
-        "query": "dynamodb:Query", "scan": "dynamodb:Scan", "update_item": "dynamodb:UpdateItem",
-        "describe_table": "dynamodb:DescribeTable", "transact_write_items": "dynamodb:ConditionCheckItem",
-        "send_message": "sqs:SendMessage", "send_message_batch": "sqs:SendMessage", "get_queue_url": "sqs:GetQueueUrl",
-        "change_message_visibility": "sqs:ChangeMessageVisibility",
-        "change_message_visibility_batch": "sqs:ChangeMessageVisibility", "delete_message": "sqs:DeleteMessage",
-        "get_secret_value": "secretsmanager:GetSecretValue",
-    }
-    rights = set().union(*(allowed(full, logical_id) for logical_id in functions(full).values()))
-    asked = {action for call, action in calls.items() if re.search(rf"\.{call}\(\)", sources)}
-    assert "secretsmanager:GetSecretValue" in asked
-    assert asked <= rights, asked - rights
+OF_THE_RUNTIME = {
+    # What Lambda's poller does in the name of the function.
+    "event": {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes", "logs:CreateLogStream", "logs:PutLogEvents"},
+    "bridge": {"mq:DescribeBroker", *(f"ec2:{name}" for name in (
+        "CreateNetworkInterface", "DeleteNetworkInterface", "DescribeNetworkInterfaces", "DescribeSecurityGroups",
+        "DescribeSubnets", "DescribeVpcs"))},
+}
+"""Rights that no code of ours uses."""
+
+
+@pytest.mark.parametrize("function", sorted({*event_types().values(), *REST, "resync", "bridge-amazon-mq"}))
+def test_a_function_has_the_rights_that_its_code_uses_and_no_others(full, function):
+    kind = "event" if function in event_types().values() else "bridge" if function.startswith("bridge") else ""
+    # The key that the secrets may be encrypted with.
+    own = set(allowed(full, functions(full)[function])) - OF_THE_RUNTIME.get(kind, set()) - {"kms:Decrypt"}
+    assert own == calls.by_function()[function]
+
+
+def test_every_call_in_the_sources_is_some_functions():
+    """Or it would have been overlooked above."""
+    assert set().union(*calls.by_function().values()) == calls.everywhere()
+    assert calls.of_the_ledger_in_the_bridge() == {"DynamoEpochs", "EpochError", "EpochRegister"}
+
+
+def test_every_call_of_the_sdk_has_a_right():
+    """The reading of the sources knows the calls by name."""
+    texts = [path.read_text() for folder in ("core/src", "bridge/src") for path in (ROOT / folder).rglob("*.rs")]
+    made = {name for text in texts if "aws_sdk_" in text for name in re.findall(r"client\.(\w+)\(\)", text)}
+    assert len(made) > 8 and made <= calls.SDK.keys() | {"get"}, made - calls.SDK.keys()
