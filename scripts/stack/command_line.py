@@ -20,11 +20,17 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     """Ends the program with the status of `main`. Whoever reads its output may stop before the end, as `head` does."""
     try:
         status = main()
+    except SystemExit as end:  # argparse's, or one with a message
+        status = end.code
+    except BrokenPipeError:
+        status = 0
+    except KeyboardInterrupt:
+        status = 128 + 2
+    try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os._exit(0)  # without Python's own flush, which would complain
-    except KeyboardInterrupt:
-        sys.exit(128 + 2)
+        # What is left goes nowhere; Python's own flush at the end would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
 
 

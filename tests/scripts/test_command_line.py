@@ -87,6 +87,15 @@ def test_whoever_stops_reading_ends_it_quietly(platform: Platform, name: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file()))
+def test_whoever_reads_no_help_ends_it_quietly(name: str):
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([ROOT / "scripts" / name, "--help"], cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_errors_are_told_in_words():
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     assert in_words(refused) == "Connection refused"

@@ -56,6 +56,23 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
         until(lambda: stack_processes(paths.state) == [], "the end of what it had started", 20)
 
 
+@pytest.mark.timeout(300)
+def test_it_goes_on_when_nobody_reads_what_it_says(folder: Path):
+    """As with `| head`."""
+    paths = StackPaths(folder / "run-unread")
+    reading, writing = os.pipe()
+    run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--state", paths.state], cwd=ROOT, stdout=writing,
+                           stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    os.close(writing)
+    os.close(reading)
+    try:
+        until(lambda: paths.env_file.exists() or run.poll() is not None, "the stack", 120)
+    finally:
+        run.send_signal(signal.SIGTERM)
+        said = run.communicate(timeout=60)[1]
+    assert run.returncode == 0 and "Traceback" not in said and "BrokenPipe" not in said, said
+
+
 @pytest.mark.parametrize("options", [[], ["--fresh"]])
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, options: list[str]):
     (tmp_path / "thesis.txt").write_text("years of work")
