@@ -15,6 +15,7 @@ from contextlib import closing
 import pytest
 
 from stack.paths import ROOT
+from support.postgresql import programs
 from support.stanzas import (
     CLIENT,
     MESSAGES,
@@ -138,9 +139,15 @@ def test_a_kill_loses_nothing_that_was_answered_and_leaves_no_halves(new_server,
         user.wait(has_body(f"for {answered[-1][-1]}"), 10)
 
 
+def documented(program: str) -> str:
+    """The command of README.md that begins with a program's name."""
+    [command] = re.findall(rf"^ {{4}}({program} .*)$", (ROOT / "xmpp-server" / "README.md").read_text(), re.MULTILINE)
+    return command
+
+
 def test_the_documented_backup_and_restore_day_after_day(new_server, tmp_path):
     """README.md's own command, twice in one folder; then the restore as it says, in the place of what came since."""
-    [command] = re.findall(r"^ {4}(sqlite3 .*)$", (ROOT / "xmpp-server" / "README.md").read_text(), re.MULTILINE)
+    command = documented("sqlite3")
     server = new_server().start()
     tenant = server.create_host("a.example")
     server.user(f"alice@{tenant}").close()
@@ -159,6 +166,30 @@ def test_the_documented_backup_and_restore_day_after_day(new_server, tmp_path):
     assert server.hosts() == [tenant, "since1.example"]
     server.user(f"alice@{tenant}").close()
     assert first.stat().st_size > 0
+
+
+def test_the_documented_backup_and_restore_of_postgresql(new_server, postgresql, tmp_path):
+    server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
+    tenant = server.create_host("a.example")
+    with server.user(f"alice@{tenant}") as alice:
+        send_message(alice, f"bob@{tenant}", "kept")
+        settle(alice)
+    tools = {"DATABASE": postgresql.url, "PGPASSWORD": postgresql.password,
+             "PATH": f"{programs()}:{os.environ['PATH']}"}
+
+    def run(command: str) -> None:
+        subprocess.run(["sh", "-ec", command], cwd=tmp_path, check=True, env=os.environ | tools)
+
+    run(documented("pg_dump"))
+    server.create_host("since.example")
+    [backup] = tmp_path.glob("backup-*.dump")
+    server.stop()
+    run(re.sub(r"backup-\w+\.dump", backup.name, documented("pg_restore")))
+    server.start()
+    assert server.hosts() == [tenant]
+    with server.user(f"bob@{tenant}") as bob:
+        go_online(bob)
+        bob.wait(has_body("kept"), 10)
 
 
 def test_a_backup_of_a_running_server_is_whole(small, tenant, new_server):
