@@ -1,0 +1,1 @@
+"""What tries the servers with input that nobody wrote by hand."""
