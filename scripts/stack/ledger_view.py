@@ -27,6 +27,12 @@ def read(port: int, table: str, partition: str | None = None) -> list[Item]:
         start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
 
+def is_created(port: int, table: str, domain: str) -> bool:
+    """Whether a domain's newest event is its creation: then it should be on the XMPP server."""
+    registers = next(iter(read(port, table, f"{DOMAIN}{domain}")), {})
+    return registers.get("created", "") > registers.get("deleted", "")
+
+
 def ordinal(text: str) -> str:
     """An event's place in the order, without its padding: its version and id."""
     version, _, event = text.partition("/")

@@ -9,13 +9,15 @@ import shlex
 import sys
 import time
 import urllib.parse
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack import bridge, fake_aws, functions, prosody, rabbitmq
+from stack import bridge, fake_aws, functions, ledger_view, prosody, rabbitmq
+from stack.broker import Broker
 from stack.command_line import in_words
-from stack.event_types import EVENT_FUNCTIONS, RESYNC
+from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
 from stack.issuer import Issuer
 from stack.paths import BINARIES, ROOT, StackPaths, write_private
 from stack.ports import Ports
@@ -105,6 +107,7 @@ class Stack:
         self.supervisor.start(self.poller())
         self.supervisor.start(bridge.process(self.bridge))
         self.settle()
+        self.announce()
 
     def settle(self) -> None:
         """Waits until the bridge's queues would survive a kill of the broker."""
@@ -114,6 +117,21 @@ class Stack:
                 if time.monotonic() > deadline:
                     raise StackError(f"the broker has no quorum queue {queue}; look into {self.paths.logs}/bridge.log")
                 time.sleep(0.05)
+
+    def announce(self) -> None:
+        """Publishes that the stack's own tenants are there, as the platform does, and waits until they are on record: resync
+        brings back what is on record only."""
+        deadline = time.monotonic() + SETTLE_TIMEOUT
+        missing = [domain for domain in (DOMAIN, PARTNER) if not ledger_view.is_created(self.fake_aws.port, fake_aws.TABLE, domain)]
+        with Broker(self.rabbitmq.url) as broker:
+            for domain in missing:
+                body = json.dumps({"domain": domain}).encode()
+                broker.publish(rabbitmq.EXCHANGE, ROUTING_KEYS["domain-created"], body, f"scripts-run-{uuid.uuid4()}")
+        while missing and time.monotonic() < deadline:
+            time.sleep(0.05)
+            missing = [domain for domain in missing if not ledger_view.is_created(self.fake_aws.port, fake_aws.TABLE, domain)]
+        if missing:
+            raise StackError(f"the creation of {', '.join(missing)} was not handled; look into {self.paths.logs}/functions.log")
 
     def start_xmpp(self) -> None:
         """Starts the XMPP server, with a first domain and its guests'."""

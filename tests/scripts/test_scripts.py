@@ -11,11 +11,13 @@ import pytest
 
 from stack.event_types import ROUTING_KEYS
 from stack.paths import ROOT
+from stack.stack import PARTNER
 from support.login_tokens import mint
 from support.platform import Platform
 from support.rooms import DOMAIN, Room
 from support.scripts import script
 from support.stanzas import configure, join, ok
+from support.wait import until
 from support.xmpp import Client
 
 
@@ -49,6 +51,23 @@ def test_resync_brings_back_a_lost_room(platform: Platform, admin: Client, room:
     script(platform, "invoke", "resync")
     room.wait_affiliated(admin, "member", ["bob"])
     assert room.jid.endswith(f"@conference.{DOMAIN}")
+
+
+def test_resync_brings_back_all_tenants_of_a_server_that_has_lost_its_data(platform: Platform, room: Room):
+    """The stack's own, too, whose users the samples are about."""
+    room.create("alice", ["bob"])
+    guests = f"t{uuid.uuid4().hex[:8]}.test"
+    platform.wait_received(platform.publish("domain.created", {"domain": guests}))
+    until(lambda: guests in platform.hosts(), "the tenant")
+    platform.lose_xmpp_data()
+    assert platform.hosts() == []
+    script(platform, "invoke", "resync")
+    assert {DOMAIN, PARTNER, guests} <= set(platform.hosts())
+    with platform.admin() as admin:
+        room.wait_affiliated(admin, "member", ["bob"])
+    for domain in (DOMAIN, PARTNER):
+        with platform.user(f"alice@{domain}"):
+            pass
 
 
 def test_a_missing_stack_is_told(platform: Platform, tmp_path):

@@ -52,7 +52,7 @@ def test_every_received_line_is_documented():
     source = (ROOT / "core" / "src" / "events" / "event_type.rs").read_text()
     known = (ROOT / "docs" / "OPERATIONS.md").read_text()
     lines = re.findall(r'^\s+(?:.*, )?"(Received .+)";$', source, re.MULTILINE)
-    assert len(lines) == len(EVENT_FUNCTIONS)
+    assert len(lines) == len(EVENT_FUNCTIONS), "the line of each type in event_type.rs begins with Received"
     assert [line for line in lines if f"`{line}`" not in known] == [], "docs/OPERATIONS.md has to list them, to the letter"
 
 
@@ -76,6 +76,54 @@ def test_the_guide_names_what_is_there():
     assert len(named) > 20
     missing = {path for path in named if not list(Path(ROOT).glob(path.rstrip("/")))}
     assert not {path for path in missing if not path.startswith("target/")}
+
+
+NUMBERS = "Zero One Two Three Four Five Six Seven Eight Nine Ten Eleven Twelve Thirteen Fourteen Fifteen Sixteen".split()
+
+
+@pytest.mark.parametrize("heading", ["An endpoint", "An event type"])
+def test_the_guide_counts_the_rows_of_its_tables(heading: str):
+    part = re.search(rf"^## {heading}\n(.*?)^## ", GUIDE, re.MULTILINE | re.DOTALL)[1]
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", part, re.MULTILINE)
+    assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
+    new = sum(file.startswith("new: ") for _, file in rows)
+    assert f"\n{NUMBERS[len(rows)]} files, {NUMBERS[new].lower()} of them new; " in part, (len(rows), new)
+
+
+def test_the_outputs_of_the_stack_and_the_documents_that_use_them():
+    """Every output is used by a document's step, under its name; and a document names none that is not there."""
+    template = (ROOT / "template.yaml").read_text().partition("\nOutputs:\n")[2]
+    outputs = set(re.findall(r"^  (\w+):", template, re.MULTILINE))
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in ("DEPLOY", "OPERATIONS"))
+    named = set(re.findall(r"\boutputs? `?(\w+)`?", text)) & set(re.findall(r"\b[A-Z]\w+\b", text))
+    assert named - outputs == set()
+    endpoints = {f"{name}Name" for name in re.findall(r"^  (\w+Function):\n.*\n.*Binary: (?:" + "|".join(REST_FUNCTIONS) + ")}",
+                                                      (ROOT / "template.yaml").read_text(), re.MULTILINE)}
+    assert len(endpoints) == len(REST_FUNCTIONS) and "LoginFunctionName" in text, "of the endpoints' one stands for all"
+    assert {name for name in outputs - endpoints if name not in text} == set(), "docs/DEPLOY.md or docs/OPERATIONS.md has to say what they are for"
+
+
+def test_the_readme_lists_every_call():
+    described = yaml.safe_load((ROOT / "events" / "openapi.yaml").read_text())["paths"]
+    calls = {f"{method.upper()} {path.replace('{jid}', ':jid')}"
+             for path, item in described.items() for method in item if method != "parameters"}
+    rows = re.findall(r"^\| `([A-Z]+ /\S+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == sorted(calls), "README.md has to list the calls of events/openapi.yaml"
+
+
+@pytest.mark.parametrize("function", REST_FUNCTIONS)
+def test_every_endpoint_has_an_output_with_its_name(function: str):
+    template, _, outputs = (ROOT / "template.yaml").read_text().partition("\nOutputs:\n")
+    resource = re.search(rf"^  (\w+):\n    Type: AWS::Serverless::Function\n.*Binary: {function}}}", template, re.MULTILINE)
+    assert resource is not None, f"template.yaml has no function with the binary {function}"
+    assert f"  {resource[1]}Name: {{Value: !Ref {resource[1]}}}\n" in outputs, f"template.yaml needs an output {resource[1]}Name"
+
+
+def test_the_rehearsals_of_operations_are_there():
+    part = (ROOT / "docs" / "OPERATIONS.md").read_text().partition("\n## Rehearsals\n")[2].partition("\n## ")[0]
+    named = re.findall(r"`(tests/\S+?\.py)(?:::(\w+))?`", part)
+    assert len(named) >= 10
+    assert [(path, test) for path, test in named if f"def {test}" not in (ROOT / path).read_text()] == []
 
 
 def test_no_two_test_files_have_one_name():

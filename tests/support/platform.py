@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -149,6 +150,12 @@ class Platform:
         return [entry["domain"] for entry in answer.raise_for_status().json()]
 
     # Processes and logs
+
+    def lose_xmpp_data(self) -> None:
+        """Has the XMPP server lose all that it stores, as with its disk, and come back empty."""
+        for entry in list(self.paths.prosody_data.iterdir()):
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        self.kill("prosody")
 
     def kill(self, name: str) -> None:
         """Kills a process as a crash does, and waits until it serves again."""
