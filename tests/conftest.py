@@ -27,12 +27,16 @@ def folder(request: pytest.FixtureRequest) -> Iterator[Path]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The servers' versions."""
     parser.addoption("--prosody", metavar="SERIES", help="run against this Prosody (0.12, 13.0) instead of the installed one")
+    parser.addoption("--aws", choices=["second"], help="run against another implementation of SQS and DynamoDB")
     parser.addoption("--rabbitmq", metavar="SERIES", help="run against this RabbitMQ (3.10, 4.0) instead of the installed one")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """All that tests start gets to know it by the environment."""
     from stack import debian, prosody_program, rabbitmq_program
+    if config.getoption("--aws"):
+        from support import second_aws
+        second_aws.use()
     for program in (prosody_program, rabbitmq_program):
         if series := config.getoption(program.OPTION):
             os.environ[program.VARIABLE] = series

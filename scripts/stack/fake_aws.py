@@ -57,13 +57,22 @@ class Settings:
         }
 
 
+def ministack(_: Settings) -> list[str]:
+    """How it is started."""
+    return [sys.executable, "-m", "ministack"]
+
+
+program = ministack
+"""Tests put another implementation in its place (`pytest --aws second`)."""
+
+
 def process(settings: Settings) -> Process:
     """The fake AWS, with these two services and no port but its own."""
     data = settings.data.resolve()
     (data / "tmp").mkdir(parents=True, exist_ok=True)
     return Process(
         name="queue",
-        argv=[sys.executable, "-m", "ministack"],
+        argv=program(settings),
         ready=lambda: http_probe.status(settings.port, HEALTH_PATH) == 200,
         ports=(settings.port,),
         env={

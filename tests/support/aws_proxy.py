@@ -36,13 +36,13 @@ def at_random(share: float, seed: int) -> Choose:
 class AwsProxy:
     """The proxy; `url` is what a client uses instead of the fake AWS's."""
 
-    def __init__(self, target_port: int, choose: Choose = lambda *_: None) -> None:
+    def __init__(self, target_port: int = 0, choose: Choose = lambda *_: None) -> None:
         self.choose = choose
         self.calls: Counter[str] = Counter()
         """By action."""
         self.faults: Counter[str] = Counter()
         """By kind."""
-        self._target = target_port
+        self.target_port = target_port
         self._random = random.Random(11)
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -132,7 +132,7 @@ class AwsProxy:
             handler.reply(status, answer)
 
     def _forward(self, headers: Any, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.target_port, timeout=30)
         try:
             kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
             connection.request("POST", "/", body, kept)
