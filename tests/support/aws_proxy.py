@@ -42,6 +42,8 @@ class AwsProxy:
         """By action."""
         self.faults: Counter[str] = Counter()
         """By kind."""
+        self.units: Counter[str] = Counter()
+        """What DynamoDB would charge: `read` and `write`."""
         self.target_port = target_port
         self._random = random.Random(11)
         self._lock = threading.Lock()
@@ -124,6 +126,8 @@ class AwsProxy:
                 pause = self._random.uniform(*SLOW)
             self._closed.wait(pause)
         status, answer = self._partly(handler.headers, action, body) if fault == "partial" else self._forward(handler.headers, body)
+        with self._lock:
+            self.units.update(units(action, json.loads(body), json.loads(answer or b"{}")))
         if fault == "error after":
             handler.reply(503, b"")
         elif fault == "cut after":
@@ -162,6 +166,49 @@ class AwsProxy:
         if status != 200:
             return status, answer
         return 200, json.dumps(json.loads(answer) | failed).encode()
+
+
+def units(action: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, int]:
+    """Units of capacity of a call, all reads being consistent: 4 KB of what is read, 1 KB of what is written, of each item; one at least."""
+    match action:
+        case "GetItem":
+            return {"read": _blocks(answer.get("Item", {}), 4096)}
+        case "Query" | "Scan":
+            return {"read": _blocks({str(n): {"M": one} for n, one in enumerate(answer.get("Items", []))}, 4096)}
+        case "BatchGetItem":
+            found = [one for items in answer.get("Responses", {}).values() for one in items]
+            asked = sum(len(one["Keys"]) for one in request["RequestItems"].values())
+            return {"read": sum(_blocks(one, 4096) for one in found) + asked - len(found)}
+        case "PutItem":
+            return {"write": _blocks(request["Item"], 1024)}
+        case "BatchWriteItem":
+            puts = [one["PutRequest"]["Item"] for items in request["RequestItems"].values() for one in items]
+            return {"write": sum(_blocks(one, 1024) for one in puts)}
+        case "UpdateItem" | "DeleteItem":
+            return {"write": 1}  # the items that are changed or deleted in place are small
+    return {}
+
+
+def _blocks(item: dict[str, Any], size: int) -> int:
+    return max(1, -(-sum(len(name) + _size(value) for name, value in item.items()) // size))
+
+
+def _size(value: dict[str, Any]) -> int:
+    [(kind, content)] = value.items()
+    match kind:
+        case "S":
+            return len(content.encode())
+        case "N":
+            return len(content) // 2 + 1
+        case "B":
+            return len(content) * 3 // 4
+        case "SS":
+            return 3 + sum(len(one.encode()) + 1 for one in content)
+        case "L":
+            return 3 + sum(_size(one) + 1 for one in content)
+        case "M":
+            return sum(len(name) + _size(one) for name, one in content.items())
+    return 1
 
 
 def _halves(entries: list[Any]) -> tuple[list[Any], list[Any]]:
