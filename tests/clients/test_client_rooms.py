@@ -1,0 +1,104 @@
+"""Rooms as docs/CLIENTS.md has them."""
+
+import pytest
+
+from support.wait import until
+
+
+@pytest.fixture
+def in_room(person, room, admin):
+    """Makes a group with an owner and members, who are logged in and in its room."""
+    def make(*names):
+        people = [person(name).log_in() for name in names]
+        room.create(owner=people[0].name, participants=[one.name for one in people[1:]], id=None)
+        room.wait_exists(admin)
+        for one in people[1:]:
+            one.wait("stanzas.some((one) => guide.readMessage(one, session.bareJid)?.invitation === room)", room=room.jid)
+        for one in people:
+            one.run("await guide.enterRoom(session, room)", room=room.jid)
+        return people
+    return make
+
+
+def test_a_room_is_found_by_its_invitation(in_room, room):
+    owner, member = in_room("olga", "bob")
+    invitation = member.run("""
+        const stanza = stanzas.find((one) => guide.readMessage(one, session.bareJid)?.invitation === room);
+        return stanza.outerHTML;
+    """, room=room.jid)
+    assert "reason=\"usersGroup\"" in invitation
+    pages = member.run("""
+        const rooms = [];
+        for await (const page of guide.history(session)) rooms.push(...page.map((one) => one.invitation).filter(Boolean));
+        return rooms;
+    """)
+    assert pages == [room.jid]
+    assert owner.run("return guide.roomMembers(session, room)", room=room.jid) \
+        == [owner.jid, member.jid]
+
+
+def test_messages_in_a_room(in_room, room):
+    alice, bob = in_room("alice", "bob")
+    alice.run("await guide.sendText(session, room, 'to all', { type: 'groupchat' })", room=room.jid)
+    for one in (alice, bob):
+        one.wait_body("to all")
+    texts = bob.run("""
+        const texts = [];
+        for await (const page of guide.history(session, { archive: room })) texts.push(...page.map((one) => one.text));
+        return texts.filter(Boolean);
+    """, room=room.jid)
+    assert texts == ["to all"]
+    assert bob.run("return guide.isInRoom(session, room, guide.ownNickname(session, room))", room=room.jid) is True
+
+
+def test_whose_membership_ends_is_told_why(in_room, room):
+    alice, bob = in_room("alice", "bob")
+    room.publish(room.left, room.of([bob.name]))
+    end = "stanzas.map((one) => one.localName === 'presence' && guide.endOfStay(one)).find(Boolean)"
+    assert bob.wait(end) == "no member any more"
+    refused = bob.run("return guide.enterRoom(session, room).catch((error) => error.condition)", room=room.jid)
+    assert refused == "item-not-found"
+    assert bob.run("return guide.isInRoom(session, room, 'bob')", room=room.jid) is False
+    assert alice.run("return guide.isInRoom(session, room, guide.ownNickname(session, room))", room=room.jid) is True
+
+
+def test_who_is_in_a_room_that_ends_is_told_so(in_room, room):
+    alice, bob = in_room("alice", "bob")
+    room.publish(room.deleted, room.payload())
+    end = "stanzas.map((one) => one.localName === 'presence' && guide.endOfStay(one)).find(Boolean)"
+    for one in (alice, bob):
+        assert one.wait(end) == "room ended"
+        refused = one.run("return guide.enterRoom(session, room).catch((error) => error.condition)", room=room.jid)
+        assert refused in ("item-not-found", "gone")
+
+
+def test_nobody_goes_by_another_members_name(in_room, room):
+    alice, bob = in_room("alice", "bob")
+    bob.run("await session.send(guide.xml`<presence xmlns='jabber:client' type='unavailable' to='${to}'/>`); await ping()",
+            to=f"{room.jid}/{bob.name}")
+    refused = bob.run("return guide.enterRoom(session, room, name).catch((error) => [error.condition, error.text])",
+                      room=room.jid, name=alice.name)
+    assert refused[0] == "conflict"
+    assert bob.run("return (await guide.enterRoom(session, room, 'Bobby')).getAttribute('from')",
+                   room=room.jid) == f"{room.jid}/Bobby"
+
+
+def test_a_guest_of_another_domain(person, room, admin):
+    guest = person(jid=f"gast-{room.id}@partner.test").log_in()
+    room.create(owner="olga", participants=[{"username": guest.name, "domain": guest.domain}])
+    guest.wait("stanzas.some((one) => guide.readMessage(one, session.bareJid)?.invitation === room)", room=room.jid)
+    entered = guest.run("return (await guide.enterRoom(session, room)).getAttribute('from')", room=room.jid)
+    assert entered == f"{room.jid}/{guest.jid}"
+    guest.run("await guide.sendText(session, room, 'a guest speaks', { type: 'groupchat' })", room=room.jid)
+    guest.wait_body("a guest speaks")
+
+
+def test_rooms_are_entered_again_after_a_cut_that_ends_the_session(in_room, room):
+    alice, bob = in_room("alice", "bob")
+    alice.platform.kill("prosody")
+    for one in (alice, bob):
+        one.wait("counts.online === 2")
+        assert one.run("return guide.isInRoom(session, room, guide.ownNickname(session, room))", room=room.jid) is False
+        one.run("await guide.enterRoom(session, room)", room=room.jid)
+    bob.run("await guide.sendText(session, room, 'here again', { type: 'groupchat' })", room=room.jid)
+    until(lambda: "here again" in alice.run("return bodies()"), "the message")

@@ -1,0 +1,131 @@
+"""Login, connection and resumption as docs/CLIENTS.md has them."""
+
+from support.login_tokens import mint
+from support.wait import until
+
+
+def test_login_is_called_across_origins(person):
+    alice = person().log_in()
+    url = alice.platform.stack.functions.url + "/sapi/xmpp/login"
+    assert ("OPTIONS", url) in alice.page.requests() and ("GET", url) in alice.page.requests()
+    assert alice.run("return session.bareJid") == alice.jid
+
+
+def test_an_access_token_that_has_expired_is_replaced_once(person):
+    alice = person()
+    answer = alice.run("""
+        const asked = [];
+        const login = guide.makeLogin(url, async (refresh) => { asked.push(refresh); return refresh ? good : expired; });
+        const { jid } = await login();
+        const refused = await guide.makeLogin(url, async () => expired)().catch((error) => error);
+        const unable = await guide.makeLogin(url, async () => without)().catch((error) => error);
+        return { jid, asked, status: refused.status, passing: refused.isPassing, type: unable.type };
+    """, url=alice.platform.stack.functions.url, good=alice.access_token(), expired=alice.access_token(lifetime=-300.0),
+        without=alice.platform.stack.issuer.token(alice.name, alice.domain, []))
+    assert answer == {"jid": alice.jid, "asked": [False, True], "status": 401, "passing": False,
+                      "type": "urn:sippo-xmpp:problem:capability-required"}
+
+
+def test_without_a_service_the_login_may_be_tried_again(person):
+    alice = person()
+    assert alice.run("""
+        const error = await guide.makeLogin("http://127.0.0.1:1", async () => "x")().catch((error) => error);
+        return [error.name, error.isPassing];
+    """) == ["LoginError", True]
+
+
+def test_chat_both_ways(person):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    for sender, receiver in ((alice, bob), (bob, alice)):
+        text = f"from {sender.name} <&>\"' é中\U0001f600"
+        sender.say(receiver, text)
+        receiver.wait_body(text)
+
+
+def test_what_xml_cannot_hold_is_replaced(person):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    alice.say(bob, "a\u0001b\uffffc")
+    bob.wait_body("a\ufffdb\ufffdc")
+
+
+def test_a_connection_that_is_cut_resumes_and_loses_nothing(person, proxy):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    proxy.cut()
+    bob.wait("counts.resumed === 1")
+    alice.wait("counts.resumed === 1")
+    alice.say(bob, "after the cut")
+    bob.wait_body("after the cut")
+    assert alice.run("return counts.online") == 1
+
+
+def test_a_connection_cut_within_a_frame_resumes_and_loses_nothing(person, proxy):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    proxy.cut_after(50_000)  # the first message is one of 100,000
+    alice.run("""
+        for (let n = 0; n < 5; n += 1) await guide.sendText(session, to, `${n} ${"x".repeat(100_000)}`).catch(() => {});
+    """, to=bob.jid)
+    until(lambda: not proxy.waits_to_cut, "the cut")
+    for one in (alice, bob):
+        one.wait("counts.resumed === 1")
+    bob.wait("bodies().length >= 5")
+    assert bob.run("return bodies().map((text) => text.split(' ')[0])") == ["0", "1", "2", "3", "4"]
+
+
+def test_what_came_meanwhile_is_there_after_resumption(person, proxy):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    sender = bob.platform.user(f"carol@{bob.domain}")
+    with proxy.refusing():
+        proxy.cut()
+        sender.message(bob.jid, "while away")
+        sender.sync()
+    bob.wait("counts.resumed === 1")
+    bob.wait_body("while away")
+    alice.wait("counts.resumed === 1")
+
+
+def test_a_long_message_passes(person):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    alice.run("await guide.sendText(session, to, 'y'.repeat(200 * 1024))", to=bob.jid)
+    bob.wait("bodies().some((text) => text.length === 200 * 1024)")
+
+
+def test_a_login_token_that_has_expired_is_replaced(person):
+    alice = person()
+    expired = mint(alice.platform.stack.admin_token, alice.jid, ttl=-60)
+    alice.run("""
+        const good = guide.makeLogin(url, async () => token);
+        let calls = 0;
+        // The first call asks for the addresses, the second is for the connection.
+        const login = async () => ({ ...await good(), ...(++calls <= 2 ? { token: expired } : {}) });
+        session = await guide.connect(login, handlers);
+        await wait(() => counts.online === 1);
+        await ping();
+    """, url=alice.platform.stack.functions.url, token=alice.access_token(), expired=expired)
+    assert any("credentials-expired" in line for line in alice.page.said())
+
+
+def test_a_session_whose_user_may_not_chat_any_more_ends(person, proxy):
+    alice = person().log_in()
+    alice.run("window.token = without",
+              without=alice.platform.stack.issuer.token(alice.name, alice.domain, []))
+    proxy.cut()
+    alice.wait("counts.ended === 1")
+    assert alice.run("return [lastError.status, lastError.type]") == [403, "urn:sippo-xmpp:problem:capability-required"]
+
+
+def test_the_server_is_killed(person):
+    alice, bob = person("alice").log_in(), person("bob").log_in()
+    alice.say(bob, "before")
+    bob.wait_body("before")
+    alice.platform.kill("prosody")
+    for one in (alice, bob):
+        one.wait("counts.online === 2")
+        one.run("await ping()")
+    alice.say(bob, "after")
+    bob.wait_body("after")
+    texts = alice.run("""
+        const texts = [];
+        for await (const page of guide.history(session)) texts.unshift(...page.map((message) => message.text));
+        return texts;
+    """)
+    assert texts == ["before", "after"]
