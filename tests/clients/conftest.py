@@ -20,7 +20,7 @@ from support.fixtures import admin, room  # noqa: F401
 from support.platform import Platform
 
 SITE = Path(__file__).resolve().parent / "page.html"
-LIBRARIES = ("xmpp-client",)
+LIBRARIES = ("xmpp-client", "strophe")
 """Those that do all that the guide says; the others are tried for login and messages."""
 
 
