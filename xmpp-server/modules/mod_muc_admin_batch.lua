@@ -11,13 +11,14 @@
 -- lowered, and that one bad item must not keep the others out. To the room's bare JID, from the server admin:
 --
 --   <affiliations xmlns='urn:quobis:sippo:muc-admin-batch:0' ended='E'>
---     <owner jid='…'/> <member jid='…'/> <exactly-member jid='…'/> <none jid='…'/> …
+--     <owner jid='…'/> <member jid='…'/> <exactly-member jid='…'/> <none jid='…' ended='E'/> …
 --   </affiliations>
 --
 -- `ended` is optional: a room whose life (see sippo_lives) is not newer counts as absent. So nobody is let into a room
 -- that has ended, and into its archive, because its end is handled later than their joining the next one.
 -- It may carry `expires` (see sippo_expiry). `member` leaves owners and admins what they are. `none` also takes out an
--- occupant who has no affiliation to lose.
+-- occupant who has no affiliation to lose; its `ended`, optional too, is what ended the membership by what the service
+-- knows: invitations for a newer spell are not taken back (see sippo_invitations).
 -- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):
 --
 --   <affiliations xmlns='…'><refused jid='…' type='modify'><jid-malformed xmlns='…'/></refused> …</affiliations>
@@ -68,10 +69,9 @@ local function parse(items)
 end
 
 --- Says whose membership is about to end (mod_sippo_muc_invitations), before the room is saved without them.
-local function announce_ends(room, ended)
-	local users = {};
-	for jid in pairs(ended) do users[#users + 1] = jid; end
-	if users[1] then module:fire_event("sippo-membership-ended", { room = room, users = users }); end
+-- @param ends  { [bare JID] = what ended it by what the service knows, or true, … }
+local function announce_ends(room, ends)
+	if next(ends) ~= nil then module:fire_event("sippo-membership-ended", { room = room, ends = ends }); end
 end
 
 --- Applies `changes` with `room.save` held back; answers whether anything changed, then set_affiliation's error.
@@ -147,6 +147,7 @@ local function apply_one(room, actor, item)
 	local jid = jid_prep(item.attr.jid);
 	if not affiliation then return nil, "modify", "bad-request"; end
 	if not jid or jid_resource(jid) then return nil, "modify", "jid-malformed"; end
+	if item.attr.ended and not lives.parse(item.attr.ended) then return nil, "modify", "bad-request"; end
 	local present = room._affiliations[jid] or "none";
 	local keeps = item.name == "member" and valid_affiliations[present] > valid_affiliations.member;
 	if present == affiliation or keeps then return false; end
@@ -178,7 +179,7 @@ local function apply_each(room, actor, items, reply)
 			reply:tag("refused", { jid = item.attr.jid, type = err_type })
 				:tag(condition, { xmlns = xmlns_errors }):up():up();
 		elseif item.name == "none" then
-			gone[jid_prep(item.attr.jid)] = true;
+			gone[jid_prep(item.attr.jid)] = item.attr.ended or true;
 		end
 		changed = changed or done;
 	end

@@ -38,9 +38,10 @@ local function failed(what, room_jid)
 end
 
 --- Takes room and archive off the disk before memory: if one fails, the repetition finds the room still there.
-local function destroy(room)
+-- Invitations for a spell of membership that began after `ended` belong to the room's next life and stay.
+local function destroy(room, ended)
 	local node = jid_node(room.jid);
-	module:fire_event("sippo-room-ends", { room = room });
+	module:fire_event("sippo-room-ends", { room = room, ended = ended });
 	if not archives.purge(node) then return failed("empty the archive of", room.jid); end
 	if not configs:set(node, nil) then return failed("delete", room.jid); end
 	local done, err = room:destroy(nil, "This room has ended");
@@ -117,7 +118,7 @@ local function ensure(room, request, room_jid)
 	end
 	local present = room and lives.parse(room._data.sippo_life);
 	if present and ended and not lives.is_newer(present, ended) then
-		local ok, kind, condition, text = destroy(room);
+		local ok, kind, condition, text = destroy(room, request.attr.ended);
 		if not ok then return nil, kind, condition, text; end
 		room = nil;
 	end
@@ -130,7 +131,7 @@ local function destroy_if_ended(room, request)
 	if not ended then return nil, "modify", "bad-request", "Give ended as epoch.counter/id"; end
 	local life = room and lives.parse(room._data.sippo_life);
 	if not life or lives.is_newer(life, ended) then return true; end
-	return destroy(room);
+	return destroy(room, request.attr.ended);
 end
 
 local function handle(operation)

@@ -33,6 +33,7 @@ from support.xmpp import E
 
 BATCH = "urn:quobis:sippo:muc-admin-batch:0"
 LIVES = "urn:quobis:sippo:room:0"
+INVITATION = "urn:quobis:sippo:invitation:0"
 SMACKS = "urn:xmpp:sm:3"
 CONFERENCE = "jabber:x:conference"
 QUOTA = 3
@@ -61,11 +62,12 @@ def invitation(room: str):
     return is_it
 
 
-def invite(admin, room: str, *users: str) -> None:
+def invite(admin, room: str, *users: str, since: str = "") -> None:
     """As core does it."""
+    membership = since and f"<membership xmlns='{INVITATION}' since='{since}'/>"
     messages = "".join(
-        f"<message xmlns='{CLIENT}' id='{user}' to='{user}'><x xmlns='{CONFERENCE}' jid='{room}' reason='usersGroup'/>"
-        "<store xmlns='urn:xmpp:hints'/></message>" for user in users)
+        f"<message xmlns='{CLIENT}' id='{user}{since}' to='{user}'><x xmlns='{CONFERENCE}' jid='{room}' reason='usersGroup'/>"
+        f"<store xmlns='urn:xmpp:hints'/>{membership}</message>" for user in users)
     assert bounced(ask(admin, "set", f"<messages xmlns='{MESSAGES}'>{messages}</messages>", room, 30)) == {}
 
 
@@ -83,6 +85,11 @@ def archived_invitations(client) -> list[str]:
 
 def revoke_by_batch(admin, room: str, *users: str) -> None:
     items = "".join(f"<none jid='{user}'/>" for user in users)
+    ok(ask(admin, "set", f"<affiliations xmlns='{BATCH}'>{items}</affiliations>", room, 30))
+
+
+def revoke_what_ended(admin, room: str, *users: str) -> None:
+    items = "".join(f"<none jid='{user}' ended='1.2/66'/>" for user in users)
     ok(ask(admin, "set", f"<affiliations xmlns='{BATCH}'>{items}</affiliations>", room, 30))
 
 
@@ -108,7 +115,7 @@ def destroy(admin, room: str, *_: str) -> None:
     ok(ask(admin, "set", f"<query xmlns='{MUC_OWNER}'><destroy/></query>", room))
 
 
-ENDS = [revoke_by_batch, revoke_by_list, revoke_one_by_one, end_its_life, make_it_anew, destroy]
+ENDS = [revoke_by_batch, revoke_what_ended, revoke_by_list, revoke_one_by_one, end_its_life, make_it_anew, destroy]
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -234,3 +241,134 @@ def test_many_are_taken_back_in_slices_and_after_a_crash(new_server, crash):
         go_online(user)
         assert len([*user.received(invitation(room))]) == left // 2
         assert archived_invitations(user) == [room] * (left // 2)
+
+
+OLDER, NEWER = "1.1/65", "1.3/67"
+
+
+def waiting_ids(client, room: str) -> list[str]:
+    """Of the invitations to a room that wait for someone who comes online now."""
+    go_online(client)
+    return [e.get("id", "") for e in client.received(invitation(room))]
+
+
+@pytest.mark.parametrize("end", [revoke_what_ended, end_its_life, make_it_anew])
+def test_an_end_that_is_handled_late_leaves_the_next_spells_invitation_alone(server, group, end):
+    g = group
+    for since in (OLDER, NEWER):
+        invite(g.admin, g.room, g.bob, g.guest, since=since)
+    end(g.admin, g.room, g.bob, g.guest)
+    for user in (g.bob, g.guest):
+        with server.user(user) as client:
+            assert waiting_ids(client, g.room) == [user + NEWER]
+            assert archived_invitations(client) == [g.room]
+
+
+@pytest.mark.parametrize("end", [revoke_what_ended, end_its_life])
+def test_an_invitation_that_comes_only_after_its_spells_end_is_dropped(server, group, end):
+    g = group
+    with server.user(g.carol) as carol:
+        go_online(carol)
+        end(g.admin, g.room, g.bob, g.carol)
+        for since in (OLDER, NEWER, OLDER):
+            invite(g.admin, g.room, g.bob, g.carol, since=since)
+        settle(g.admin)
+        carol.sync()
+        assert [e.get("id") for e in carol.received(invitation(g.room))] == [g.carol + NEWER]
+    with server.user(g.bob) as bob:
+        assert waiting_ids(bob, g.room) == [g.bob + NEWER]
+        assert archived_invitations(bob) == [g.room]
+
+
+def test_nobody_sees_since_when_they_are_a_member(server, group):
+    g = group
+    with server.user(g.carol) as carol:
+        go_online(carol)
+        invite(g.admin, g.room, g.bob, g.carol, since=OLDER)
+        seen = [carol.wait(invitation(g.room), 10)]
+    with server.user(g.bob) as bob:
+        go_online(bob)
+        seen.append(bob.wait(invitation(g.room), 10))
+        bob.send(request("set", "<query xmlns='urn:xmpp:mam:2'/>", None, "all"))
+        seen.append(bob.wait(lambda e: e.find("{urn:xmpp:mam:2}result") is not None, 10))
+    assert [e for one in seen for e in one.iter(f"{{{INVITATION}}}membership")] == []
+
+
+def test_an_end_that_cannot_be_read_is_refused(group):
+    g = group
+    items = f"<none jid='{g.bob}' ended='yesterday'/><none jid='{g.carol}'/>"
+    reply = ok(ask(g.admin, "set", f"<affiliations xmlns='{BATCH}'>{items}</affiliations>", g.room))
+    assert [(e.get("jid"), e[0].tag.partition("}")[2]) for e in reply.iter(f"{{{BATCH}}}refused")] == [(g.bob, "bad-request")]
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_of_what_is_under_way_to_a_lost_session_a_late_end_takes_only_what_is_older(new_server, newer):
+    own = new_server(extra={"RESUME_TIMEOUT": "1"}).start()
+    home = own.create_host("lost.example")
+    bob, room = f"bob@{home}", f"group@conference.{home}"
+    with own.admin() as admin:
+        create_room(admin, room, life="1.1/65")
+        ok(affiliate(admin, room, (bob, "member")))
+        lost = own.user(bob)
+        go_online(lost)
+        lost.send(E("enable", SMACKS, resume="true"))
+        lost.wait(lambda e: e.tag == f"{{{SMACKS}}}enabled")
+        lost.abort()
+        until(lambda: "Session going into hibernation" in own.log_text(), "hibernation", 10)
+        invite(admin, room, bob, since=NEWER if newer else OLDER)
+        revoke_what_ended(admin, room, bob)
+        until(lambda: "Destroying session for hibernating too long" in own.log_text(), "the session's end", 10)
+        with own.user(bob) as back:
+            left = [bob + NEWER] if newer else []
+            assert waiting_ids(back, room) == left
+        # What was stored only then is as old as it was when it was sent.
+        lost = own.user(bob)
+        ok(affiliate(admin, room, (bob, "member")))
+        revoke_what_ended(admin, room, bob)
+        assert len(archived_invitations(lost)) == len(left)
+
+
+@pytest.mark.parametrize("crash", [False, True])
+def test_a_late_end_of_many_leaves_newer_invitations_alone_also_after_a_crash(new_server, crash):
+    own = new_server().start()
+    home = own.create_host("many.example")
+    users, room = [f"m{n}@{home}" for n in range(225)], f"group@conference.{home}"
+    with own.admin() as admin:
+        create_room(admin, room, life="1.1/65")
+        members = "".join(f"<member jid='{user}'/>" for user in users)
+        ok(ask(admin, "set", f"<affiliations xmlns='{BATCH}'>{members}</affiliations>", room, 30))
+        for since in (OLDER, NEWER):
+            for start in range(0, len(users), 25):
+                invite(admin, room, *users[start:start + 25], since=since)
+        assert stored_invitations(own) == 4 * len(users)
+        end_its_life(admin, room)
+        if crash:
+            own.kill()
+            assert stored_invitations(own) > 2 * len(users)
+    if crash:
+        own.start()
+    until(lambda: stored_invitations(own) <= 2 * len(users), "all older ones taken back", 20)
+    with own.user(users[-1]) as user:
+        assert waiting_ids(user, room) == [users[-1] + NEWER]
+        assert archived_invitations(user) == [room]
+    assert stored_invitations(own) == 2 * len(users) - 1
+
+
+@pytest.mark.parametrize("storage", ["internal", "postgresql"])
+def test_other_stores_tell_spells_apart_too(new_server, request, storage):
+    database = None if storage == "internal" else request.getfixturevalue(storage)
+    own = new_server(storage=database.url if database else storage,
+                     extra={"STORAGE_PASSWORD": database.password} if database else {}).start()
+    home = own.create_host("stores.example")
+    bob, rooms = f"bob@{home}", [f"{name}@conference.{home}" for name in ("group", "group0")]
+    with own.admin() as admin:
+        for room in rooms:
+            create_room(admin, room, life="1.1/65")
+            for since in ("", OLDER, NEWER):
+                invite(admin, room, bob, since=since)
+        revoke_what_ended(admin, rooms[0], bob)
+    with own.user(bob) as client:
+        assert waiting_ids(client, rooms[0]) == [bob + NEWER]
+        assert waiting_ids(client, rooms[1]) == [bob, bob + OLDER, bob + NEWER]
+        assert archived_invitations(client) == [rooms[0], *[rooms[1]] * 3]
+    own.stop()  # before its database does
