@@ -3,18 +3,23 @@
 --   GET    /quobis_virtualhosts/virtualhost             200 [{"domain":"a.example"}, …]
 --   POST   /quobis_virtualhosts/virtualhost             {"domain":"a.example"}: 201, or 200 when it is there already
 --   DELETE /quobis_virtualhosts/virtualhost/a.example   204, or 404 when it is not
+--          …/a.example?ended=E                          the same, but a host whose life is newer than E stays
 --   GET    /quobis_virtualhosts/health                  200 {"status":"ok","problems":[]}, or 503 and what is wrong
+--
+-- With POST may come `"life":"L"`, the life of a host that is made by it (see sippo_lives).
 --
 -- Each call needs `Authorization: Bearer <admin token>`. Load it on the admin's host, whose storage keeps the list.
 
 local array = require "util.array"; -- so that an empty list is [] in JSON
 local encodings = require "util.encodings";
+local formdecode = require "util.http".formdecode;
 local json = require "util.json";
 
 local admin_token = module:require "sippo_admin_token";
 local canonical_domain = module:require "sippo_domain".canonical;
 local hook_global = module:require "sippo_global_hook";
 local hosts = module:require "sippo_hosts";
+local lives = module:require "sippo_lives";
 
 local max_body = 4096;
 local max_domain = 253 - #hosts.component_of(""); -- RFC 1035, section 2.3.4, for the component's name
@@ -62,6 +67,19 @@ local function list(event)
 	return answer(event, 200, domains);
 end
 
+local no_life = "Not a life: give %s as epoch.counter/id, or leave it out";
+
+local function is_life(given)
+	return type(given) == "string" and lives.parse(given) ~= nil;
+end
+
+--- What the query says of `ended`: nil if nothing.
+local function ended_of(event)
+	local query = event.request.url.query;
+	local form = query and formdecode(query);
+	return type(form) == "table" and form.ended or nil;
+end
+
 local function create(event)
 	local body = event.request.body or "";
 	if #body > max_body then
@@ -73,13 +91,14 @@ local function create(event)
 	end
 	local domain, problem = tenant_name(request.domain);
 	if not domain then return refuse(event, 400, problem); end
+	if request.life ~= nil and not is_life(request.life) then return refuse(event, 400, no_life:format("life")); end
 	local kind = hosts.kind(domain);
 	if kind == "dynamic" or kind == "static" then
 		return answer(event, 200, { domain = domain });
 	elseif kind == "reserved" then
 		return refuse(event, 409, "The name is taken by the server itself: choose another domain");
 	end
-	local created, err = hosts.create(domain);
+	local created, err = hosts.create(domain, request.life);
 	if not created then
 		module:log("error", "Host %s could not be created: %s", domain, err);
 		return refuse(event, 500, "The host could not be created: see the XMPP server's log, then try again");
@@ -98,16 +117,21 @@ local function delete(event, given)
 	local domain, problem = tenant_name(given);
 	domain = outdated_host(given) or domain;
 	if not domain then return refuse(event, 400, problem); end
+	local ended = ended_of(event);
+	if ended and not is_life(ended) then return refuse(event, 400, no_life:format("ended")); end
 	local kind = hosts.kind(domain);
 	if not kind then
 		return refuse(event, 404, "No such virtual host: GET the list to see those there are");
 	elseif kind == "static" or kind == "reserved" then
 		return refuse(event, 409, "The host is part of the server's configuration: take it out there");
 	end
-	local ok, err = hosts.delete(domain);
+	local ok, err = hosts.delete(domain, ended);
 	if not ok then
 		module:log("error", "Host %s could not be deleted entirely: %s", domain, err);
 		return refuse(event, 500, "The host is closed but not all its data is gone: try again, or restart the server");
+	end
+	if kind == "gone" then
+		return refuse(event, 404, "No such virtual host: GET the list to see those there are");
 	end
 	return answer(event, 204);
 end

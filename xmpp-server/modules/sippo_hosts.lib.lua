@@ -1,7 +1,14 @@
 --- Virtual hosts that come and go at run time, each with its room component (part of mod_quobis_virtualhosts).
 --
 -- The list lives in the storage of the host that loads this. An entry is written before its host is started and
--- removed after its data is gone, so that a crash in between is repaired by `replay` at the next start.
+-- removed after its data is gone, so that a crash in between is repaired by `replay` at the next start. It is one of
+--
+--   { created = time, life = L }    a host; its life, where the service named it (see sippo_lives)
+--   { deleted = time, ended = E }   one whose deletion E goes on
+--   { spared = E }                  gone, but for invitations newer than E, which wait for its next life
+--
+-- A deletion that names what it ends leaves a host of a newer life alone, so one that comes late, or twice, takes
+-- nothing of a tenant that has come back. A host without a life is older than any deletion.
 
 local configmanager = require "core.configmanager";
 local hostmanager = require "core.hostmanager";
@@ -10,10 +17,13 @@ local jid_host = require "util.jid".host;
 local async = require "util.async";
 local st = require "util.stanza";
 
+local invitations = module:require "sippo_invitations";
+local lives = module:require "sippo_lives";
 local purge = module:require "sippo_purge";
 local sessions = module:require "sippo_sessions";
 local slices = module:require "sippo_slices";
 local transaction = module:require "sippo_transaction";
+local withdraw_guests = module:require "sippo_guests";
 
 local store = module:open_store("virtualhosts"); -- user: the domain
 local host_options = module:get_option("quobis_virtualhosts_host_options", {});
@@ -48,6 +58,7 @@ end
 --   "static"    a virtual host of the configuration file
 --   "dynamic"   one started here
 --   "broken"    one remembered here whose start or deletion failed
+--   "gone"      one that was deleted, whose newest invitations wait for its next life
 --   nil         unknown
 function lib.kind(domain)
 	local host = prosody.hosts[domain];
@@ -57,7 +68,9 @@ function lib.kind(domain)
 		return "static";
 	end
 	local data = entry(domain);
-	if data then
+	if data and data.spared and not host then
+		return "gone";
+	elseif data then
 		return host and not data.deleted and "dynamic" or "broken";
 	elseif prosody.hosts[lib.component_of(domain)] then
 		return "reserved";
@@ -143,27 +156,38 @@ local function stop(domain)
 end
 
 --- Starts a new tenant and remembers it. To be called in a runner of util.async.
-function lib.create(domain)
+-- @param life  its life, or nil
+function lib.create(domain, life)
 	local ok, err;
-	if (entry(domain) or {}).deleted then
-		ok, err = lib.delete(domain); -- what is left of its predecessor
+	local before = entry(domain) or {};
+	if before.deleted then
+		ok, err = lib.delete(domain, before.ended); -- what is left of its predecessor
 		if not ok then return nil, err; end
+		before = entry(domain) or {};
+		if prosody.hosts[domain] and before.created then return true; end -- another has made it meanwhile
 	end
-	ok, err = store:set(domain, { created = os.time() });
+	ok, err = store:set(domain, { created = os.time(), life = life });
 	if not ok then return nil, err; end
 	ok, err = start(domain);
 	if not ok then
 		stop(domain);
-		store:set(domain, nil);
+		store:set(domain, before.spared and before or nil);
 		return nil, err;
 	end
 	module:log("info", "Host %s created", domain);
 	return true;
 end
 
---- Closes a tenant, removes all its data and forgets it.
-local function delete(domain)
-	local ok, err = store:set(domain, { deleted = os.time() });
+--- Whether an end is as late as another, where nil is later than all.
+local function covers(ended, other)
+	return invitations.later(ended or true, other or true) == (ended or true);
+end
+
+--- Closes a tenant, removes all its data but invitations that are newer than `ended`, and forgets it.
+-- @param before  its entry
+local function delete(domain, ended, before)
+	if before.deleted and covers(before.ended, ended) then ended = before.ended; end
+	local ok, err = store:set(domain, { deleted = os.time(), ended = ended });
 	if not ok then return nil, err; end
 	ok, err = transaction(function () stop(domain); end); -- many sessions and rooms may have something to store
 	if not ok then -- no matter: it would be removed now
@@ -173,27 +197,42 @@ local function delete(domain)
 	if prosody.hosts[domain] or prosody.hosts[component] then
 		return nil, "it could not be stopped: "..tostring(err or "see the log");
 	end
+	ok, err = withdraw_guests(component, ended);
+	if not ok then return nil, err; end
+	local spared = 0;
 	for _, name in ipairs { domain, component } do
-		ok, err = purge(name);
-		if not ok then return nil, err; end
+		local count, problem = purge(name, ended);
+		if not count then return nil, problem; end
+		spared = spared + count;
 	end
-	ok, err = store:set(domain, nil);
+	ok, err = store:set(domain, spared > 0 and { spared = ended } or nil);
 	if not ok then return nil, err; end
 	module:log("info", "Host %s deleted with its data", domain);
+	if spared > 0 then
+		module:log("info", "Kept %d invitations to rooms of the next life of %s", spared, domain);
+	end
 	return true;
 end
 
-local deleting = {}; -- domain: { over = boolean, ok, err = what `delete` returned, waiters = { function, … } }
+-- domain: { ended, over = boolean, ok, err = what `delete` returned, waiters = { function, … } }
+local deleting = {};
 
 --- The same, for any number of callers at once. It lasts; to be called in a runner of util.async.
+-- @param ended  the deletion, as the service names it: a host of a newer life is left alone; or nil
 -- @return true, or nil and what went wrong
-function lib.delete(domain)
+function lib.delete(domain, ended)
+	local before = entry(domain) or {};
+	local life = lives.parse(before.life);
+	if life and ended and lives.is_newer(life, lives.parse(ended)) then
+		module:log("info", "Host %s is of a newer life than what is to be deleted, and stays", domain);
+		return true;
+	end
 	local deletion = deleting[domain];
 	if not deletion then
-		deletion = { waiters = {} };
+		deletion = { ended = ended, waiters = {} };
 		deleting[domain] = deletion;
 		slices.run(function ()
-			local called, ok, err = xpcall(delete, debug.traceback, domain);
+			local called, ok, err = xpcall(delete, debug.traceback, domain, ended, before);
 			deletion.over, deletion.ok, deletion.err = true, called and ok, called and err or ok;
 			deleting[domain] = nil;
 			for _, go_on in ipairs(deletion.waiters) do go_on(); end
@@ -204,6 +243,7 @@ function lib.delete(domain)
 		table.insert(deletion.waiters, go_on);
 		wait();
 	end
+	if deletion.ok and not covers(deletion.ended, ended) and entry(domain) then return lib.delete(domain, ended); end
 	return deletion.ok or nil, deletion.err;
 end
 
@@ -212,13 +252,15 @@ local function report(domain, what, err)
 end
 
 local function replay_one(domain)
-	if not entry(domain).deleted then
+	local data = entry(domain);
+	if data.spared then return; end
+	if not data.deleted then
 		local ok, err = start(domain);
 		if not ok then report(domain, "started", err); end
 		return;
 	end
 	slices.run(function ()
-		local ok, err = lib.delete(domain);
+		local ok, err = lib.delete(domain, data.ended);
 		if not ok then report(domain, "deleted", err); end
 	end);
 end
