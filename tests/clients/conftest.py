@@ -22,6 +22,9 @@ from support.platform import Platform
 SITE = Path(__file__).resolve().parent / "page.html"
 LIBRARIES = ("xmpp-client", "strophe")
 """Those that do all that the guide says; the others are tried for login and messages."""
+CONVERSE = """<link rel="stylesheet" href="/dist/converse.min.css">
+<script type="module">import converse from "/dist/converse.min.js"; window.converse = converse;</script>"""
+"""As its author has it: the page loads it, and it loads the rest from /dist."""
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,7 @@ def site(folder: Path, site_port: int) -> Iterator[Callable[[str], str]]:
     guide.install()
     root = folder / "site"
     root.mkdir()
+    (root / "dist").symlink_to(guide.FOLDER / "node_modules" / "converse.js" / "dist")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:
@@ -71,7 +75,8 @@ def site(folder: Path, site_port: int) -> Iterator[Callable[[str], str]]:
     @functools.cache
     def address(library: str) -> str:
         script = guide.bundle(root, library)
-        (root / f"{library}.html").write_text(SITE.read_text().replace("SCRIPT", script))
+        head = CONVERSE if library == "converse" else ""
+        (root / f"{library}.html").write_text(SITE.read_text().replace("SCRIPT", script).replace("<!-- HEAD -->", head))
         return f"http://127.0.0.1:{site_port}/{library}.html"
 
     yield address

@@ -31,7 +31,7 @@ class Person:
         return self
 
     def run(self, code: str, **values: Any) -> Any:
-        """Code in the page."""
+        """Code in the page, with `values`; `timeout` in seconds."""
         return self.page.run(code, **values)
 
     def wait(self, condition: str, **values: Any) -> Any:

@@ -1,5 +1,7 @@
 """Messages, history, chat list, uploads and blocking as docs/CLIENTS.md has them."""
 
+import pytest
+
 from support.wait import until
 
 TEXTS = "const texts = []; for await (const page of guide.history(session, OPTIONS)) texts.push(page.map((one) => one.text));" \
@@ -65,6 +67,7 @@ def test_history_by_pages(person):
     """ + TEXTS.replace("OPTIONS", "{ after, size: 2 }")) == [["2", "3"], ["to carol"]]
 
 
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_a_position_that_the_archive_does_not_have(person):
     assert person().log_in().run("""
         return guide.history(session, { after: "no-such-id" }).next().then(() => null, (error) => error.condition);
@@ -118,6 +121,7 @@ def test_blocking(person):
     alice.wait_body("and now?")
 
 
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_nobody_is_written_to_on_another_domain(person):
     alice = person("alice").log_in()
     alice.run("await guide.sendText(session, 'bob@partner.test', 'hello', { id: 'abroad' }); await ping()")

@@ -1,5 +1,7 @@
 """Login, connection and resumption as docs/CLIENTS.md has them."""
 
+import pytest
+
 from support.login_tokens import mint
 from support.wait import until
 
@@ -11,6 +13,7 @@ def test_login_is_called_across_origins(person):
     assert alice.run("return session.bareJid") == alice.jid
 
 
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_an_access_token_that_has_expired_is_replaced_once(person):
     alice = person()
     answer = alice.run("""
@@ -26,6 +29,7 @@ def test_an_access_token_that_has_expired_is_replaced_once(person):
                       "type": "urn:sippo-xmpp:problem:capability-required"}
 
 
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_without_a_service_the_login_may_be_tried_again(person):
     alice = person()
     assert alice.run("""
@@ -42,6 +46,7 @@ def test_chat_both_ways(person):
         receiver.wait_body(text)
 
 
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_what_xml_cannot_hold_is_replaced(person):
     alice, bob = person("alice").log_in(), person("bob").log_in()
     alice.say(bob, "a\u0001b\uffffc")
