@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use aws_sdk_sqs::{
     Client,
-    config::retry::RetryConfig,
     error::ProvideErrorMetadata,
     types::{MessageAttributeValue, SendMessageBatchRequestEntry},
 };
 use sippo_xmpp_core::{
-    aws::sdk_config,
+    aws::single_attempt_config,
     config,
     events::{EventType, Poison},
     telemetry::trace::TRACEPARENT,
@@ -61,11 +60,9 @@ pub struct Sqs {
 impl Sqs {
     /// Queues as configured; calls nobody yet.
     pub async fn new(queues: &config::Queues) -> Self {
-        let shared = sdk_config(CALL_LIMIT).await;
-        // Retries are the session's: it knows how long to wait, and when to stop.
-        let config = aws_sdk_sqs::config::Builder::from(&shared).retry_config(RetryConfig::disabled()).build();
         Self {
-            client: Client::from_conf(config),
+            // Retries are the session's: it knows how long to wait, and when to stop.
+            client: Client::new(&single_attempt_config(CALL_LIMIT).await),
             urls: EventType::ALL.map(|event_type| queues.url(event_type.function())),
         }
     }

@@ -5,7 +5,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use aws_config::{BehaviorVersion, SdkConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, ConfigLoader, SdkConfig,
+    retry::RetryConfig,
+    timeout::{TimeoutConfig, TimeoutConfigBuilder},
+};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient as SdkHttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -14,7 +18,10 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
-use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
+use aws_smithy_types::{
+    body::SdkBody,
+    retry::{ErrorKind, ReconnectMode},
+};
 use http::Response;
 
 use crate::{http::HttpClient, tls::Tls};
@@ -22,14 +29,33 @@ use crate::{http::HttpClient, tls::Tls};
 /// A connection that is not there by then is tried anew: the SDK's own value.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
-/// Region, credentials and endpoint as the environment gives them (`AWS_REGION`, `AWS_ENDPOINT_URL`, …); each
-/// operation, with the SDK's own retries, ends within `limit`.
+/// How often an operation is tried.
+const ATTEMPTS: u32 = 3;
+
+/// Region, credentials and endpoint as the environment gives them (`AWS_REGION`, `AWS_ENDPOINT_URL`, …). Each operation is
+/// tried three times and ends within `limit`; an attempt that hangs is given up after a quarter of it.
 pub async fn sdk_config(limit: Duration) -> SdkConfig {
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(Connections::new())
-        .timeout_config(TimeoutConfig::builder().operation_timeout(limit).build())
-        .load()
-        .await
+    loader(limit).load().await
+}
+
+/// The same for a caller that repeats by itself: each operation is one attempt, which ends within `limit`.
+pub async fn single_attempt_config(limit: Duration) -> SdkConfig {
+    base(TimeoutConfig::builder().operation_timeout(limit), RetryConfig::disabled()).load().await
+}
+
+fn loader(limit: Duration) -> ConfigLoader {
+    // A second attempt always has its time, whatever the first took and the pause between them was; the third has it
+    // unless both hung.
+    let timeouts = TimeoutConfig::builder().operation_timeout(limit).operation_attempt_timeout(limit / 4);
+    base(timeouts, RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(limit / 8))
+}
+
+fn base(timeouts: TimeoutConfigBuilder, retries: RetryConfig) -> ConfigLoader {
+    // The SDK cannot close a connection of ours, and would log an error about that at every 5xx. Ours closes what broke or
+    // was given up by itself; one on which a 5xx came is as good as any other.
+    let retries = retries.with_reconnect_mode(ReconnectMode::ReuseAllConnections);
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(Connections::new());
+    loader.timeout_config(timeouts.build()).retry_config(retries)
 }
 
 /// Our HTTP client as the SDK wants one.
@@ -91,18 +117,26 @@ fn classified(error: reqwest::Error) -> ConnectorError {
 #[cfg(test)]
 mod tests {
     use aws_sdk_sqs::{
-        Client, Config,
+        Client,
         config::{Credentials, Region},
     };
-    use sippo_xmpp_doubles::{HttpAnswer, HttpFake};
+    use sippo_xmpp_doubles::{HttpAnswer, HttpFake, LogLines};
+    use tracing::Level;
 
     use super::*;
     use crate::cause::root_cause;
 
-    fn client(address: std::net::SocketAddr) -> Client {
-        let config = Config::builder().behavior_version(BehaviorVersion::latest()).http_client(Connections::new());
-        let config = config.region(Region::from_static("eu-west-1")).endpoint_url(format!("http://{address}"));
-        Client::from_conf(config.credentials_provider(Credentials::new("id", "key", None, None, "test")).build())
+    /// Long enough for a busy machine to answer an attempt in time.
+    const LIMIT: Duration = Duration::from_secs(8);
+
+    async fn client_of(loader: ConfigLoader, address: std::net::SocketAddr) -> Client {
+        let loader = loader.region(Region::from_static("eu-west-1")).endpoint_url(format!("http://{address}"));
+        let credentials = Credentials::new("id", "key", None, None, "test");
+        Client::new(&loader.credentials_provider(credentials).load().await)
+    }
+
+    async fn client(address: std::net::SocketAddr) -> Client {
+        client_of(loader(LIMIT), address).await
     }
 
     #[tokio::test]
@@ -117,7 +151,8 @@ mod tests {
             }
         })
         .await;
-        let sent = client(fake.address).send_message().queue_url("http://q/a").message_body("the body").send().await;
+        let sent =
+            client(fake.address).await.send_message().queue_url("http://q/a").message_body("the body").send().await;
         assert_eq!(sent.unwrap().message_id(), Some("m"));
         let seen = fake.seen.lock().unwrap();
         assert_eq!(seen.len(), 2);
@@ -129,10 +164,58 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         drop(listener);
-        let sent = client(address).send_message().queue_url("http://q/a").message_body("the body").send().await;
+        let sent = client(address).await.send_message().queue_url("http://q/a").message_body("the body").send().await;
         let error = sent.unwrap_err();
         let aws_sdk_sqs::error::SdkError::DispatchFailure(failure) = &error else { panic!("{error:?}") };
         assert!(failure.is_io());
         assert!(root_cause(&error).contains("refused"), "{}", root_cause(&error));
+    }
+
+    fn taken() -> HttpAnswer {
+        HttpAnswer::Keep(200, r#"{"MessageId":"m"}"#.to_owned())
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_hangs_is_given_up_and_the_operation_repeated() {
+        let mut connections = 0;
+        let fake = HttpFake::answering(move |request| {
+            connections += usize::from(request.before == 0);
+            if connections == 1 { HttpAnswer::Ignore } else { taken() }
+        })
+        .await;
+        let sent =
+            client(fake.address).await.send_message().queue_url("http://q/a").message_body("the body").send().await;
+        assert_eq!(sent.unwrap().message_id(), Some("m"));
+        assert_eq!(fake.seen.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_a_retry_mends_is_no_line_in_the_log() {
+        let logged = [Level::WARN, Level::ERROR].map(LogLines::of_level);
+        for fault in [HttpAnswer::Keep(500, "{}".to_owned()), HttpAnswer::HangUp, HttpAnswer::Keep(503, String::new())]
+        {
+            let mut is_first = true;
+            let fake =
+                HttpFake::answering(
+                    move |_| {
+                        if std::mem::replace(&mut is_first, false) { fault.clone() } else { taken() }
+                    },
+                )
+                .await;
+            let client = client(fake.address).await;
+            let sent = client.send_message().queue_url("http://q/a").message_body("the body").send().await;
+            assert_eq!(sent.unwrap().message_id(), Some("m"));
+        }
+        assert_eq!(logged.map(|lines| lines.messages()), [Vec::<String>::new(), Vec::new()]);
+    }
+
+    #[tokio::test]
+    async fn a_single_attempt_is_not_repeated_and_leaves_its_error_to_the_caller() {
+        let logged = LogLines::of_level(Level::ERROR);
+        let fake = HttpFake::answering(|_| HttpAnswer::Keep(500, "{}".to_owned())).await;
+        let single = base(TimeoutConfig::builder().operation_timeout(LIMIT), RetryConfig::disabled());
+        let client = client_of(single, fake.address).await;
+        client.send_message().queue_url("http://q/a").message_body("the body").send().await.unwrap_err();
+        assert_eq!((fake.count(), logged.messages()), (1, Vec::new()));
     }
 }

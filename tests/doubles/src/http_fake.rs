@@ -49,6 +49,8 @@ pub enum HttpAnswer {
     Close(u16, String),
     /// The connection is closed without an answer.
     HangUp,
+    /// Nothing: the connection stays, and no answer comes.
+    Ignore,
 }
 
 /// A running server on loopback.
@@ -107,7 +109,7 @@ impl HttpFake {
                 tokio::spawn(serve(tcp, move |request| {
                     log.lock().unwrap().push(request.text.clone());
                     let answer = (*answers.lock().unwrap())(request);
-                    if !matches!(answer, HttpAnswer::HangUp) {
+                    if !matches!(answer, HttpAnswer::HangUp | HttpAnswer::Ignore) {
                         count.fetch_add(1, Ordering::SeqCst);
                     }
                     answer
@@ -136,6 +138,7 @@ async fn serve(mut tcp: TcpStream, mut answer: impl FnMut(&HttpRequest) -> HttpA
             HttpAnswer::Keep(status, body) => (status, body, true),
             HttpAnswer::Close(status, body) => (status, body, false),
             HttpAnswer::HangUp => return,
+            HttpAnswer::Ignore => return std::future::pending().await,
         };
         let (connection, length) = (if keeps { "keep-alive" } else { "close" }, body.len());
         let head = format!("HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: {connection}\r\n");

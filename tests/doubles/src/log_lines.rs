@@ -22,10 +22,10 @@ pub fn install() {
     });
 }
 
-/// The lines of one level with exactly one message that this thread, and so this test, logs from now on.
+/// The lines of one level, all or those with exactly one message, that this thread, and so this test, logs from now on.
 pub struct LogLines {
     level: Level,
-    message: &'static str,
+    message: Option<&'static str>,
     before: usize,
 }
 
@@ -33,20 +33,37 @@ impl LogLines {
     /// Begins to count.
     #[must_use]
     pub fn of(level: Level, message: &'static str) -> Self {
+        Self::begin(level, Some(message))
+    }
+
+    /// Begins to note whatever is logged at `level`.
+    #[must_use]
+    pub fn of_level(level: Level) -> Self {
+        Self::begin(level, None)
+    }
+
+    fn begin(level: Level, message: Option<&'static str>) -> Self {
         install();
-        Self { level, message, before: all(level, message) }
+        Self { level, message, before: all(level, message).len() }
     }
 
     /// How many there are by now.
     #[must_use]
     pub fn count(&self) -> usize {
-        all(self.level, self.message) - self.before
+        self.messages().len()
+    }
+
+    /// Their messages.
+    #[must_use]
+    pub fn messages(&self) -> Vec<String> {
+        all(self.level, self.message).split_off(self.before)
     }
 }
 
-fn all(level: Level, message: &str) -> usize {
+fn all(level: Level, message: Option<&str>) -> Vec<String> {
     let lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-    lines.iter().filter(|line| line.0 == thread::current().id() && line.1 == level && line.2 == message).count()
+    let own = lines.iter().filter(|line| line.0 == thread::current().id() && line.1 == level);
+    own.filter(|line| message.is_none_or(|message| line.2 == message)).map(|line| line.2.clone()).collect()
 }
 
 struct Notes;
