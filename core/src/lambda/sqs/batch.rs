@@ -3,13 +3,17 @@
 use std::{collections::HashMap, time::Duration};
 
 use aws_lambda_events::sqs::SqsMessage;
-use futures::{StreamExt, future::LocalBoxFuture, stream};
+use futures::{
+    StreamExt,
+    future::{LocalBoxFuture, join_all},
+    stream,
+};
 use jid::DomainPart;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field::Empty};
 
-use super::queue::{Queue, QueueError};
+use super::queue::{MAX_BATCH, Queue, QueueError};
 use crate::{
     address::{RoomJid, Tenancy},
     domains::{DomainEvent, Domains, HostServer},
@@ -24,9 +28,6 @@ use crate::{
 
 /// Rooms that are worked on at a time: one that hangs keeps few from their turn, and one session carries the requests of all.
 const GROUPS_AT_A_TIME: usize = 32;
-
-/// Failed messages whose next try is put off at a time: a whole batch, for little time is left then.
-const POSTPONED_AT_A_TIME: usize = 100;
 
 /// The wait before the second try; it doubles with each.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -181,16 +182,17 @@ where
     /// Has the failed messages come again soon at first, and ever more seldom. They need not stay invisible until the
     /// visibility timeout ends: no request of theirs is left, or how long to hold off is known.
     async fn postpone(&self, messages: &[SqsMessage], failed: &[Retry]) {
-        let postpone = |retry: &Retry| {
+        let waits = failed.iter().map(|retry| {
             let message = &messages[retry.index];
-            let wait = retry_delay(message).min(self.longest_wait).max(retry.delay);
-            async move {
-                if let Err(error) = self.queue.postpone(message, wait).await {
-                    tracing::debug!(error = %error, "A failed message comes again when its visibility timeout ends");
-                }
+            (message, retry_delay(message).min(self.longest_wait).max(retry.delay))
+        });
+        let waits: Vec<_> = waits.collect();
+        // All at a time, for little time is left then.
+        for errors in join_all(waits.chunks(MAX_BATCH).map(|chunk| self.queue.postpone(chunk))).await {
+            for error in errors {
+                tracing::debug!(%error, "A failed message comes again when its visibility timeout ends");
             }
-        };
-        stream::iter(failed.iter().map(postpone)).buffer_unordered(POSTPONED_AT_A_TIME).collect::<()>().await;
+        }
     }
 }
 

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsMessage;
-use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use aws_sdk_sqs::{
+    Client,
+    types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue},
+};
 
 use crate::{
     aws::sdk_config,
@@ -30,13 +33,13 @@ pub(super) trait Queue {
     fn dead_letter(&self, message: &SqsMessage, poison: &Poison)
     -> impl Future<Output = Result<(), QueueError>> + Send;
 
-    /// Has `message`, which will be reported as failed, come again after `wait` and not only when its visibility
-    /// timeout ends.
-    ///
-    /// # Errors
-    /// [`QueueError`]; it then comes when the timeout ends.
-    fn postpone(&self, message: &SqsMessage, wait: Duration) -> impl Future<Output = Result<(), QueueError>> + Send;
+    /// Has messages, [`MAX_BATCH`] at most, which will be reported as failed, come again after their waits and not only when
+    /// their visibility timeouts end. Returns an error for each of which that failed: it comes when its timeout ends.
+    fn postpone(&self, messages: &[(&SqsMessage, Duration)]) -> impl Future<Output = Vec<QueueError>> + Send;
 }
+
+/// Most messages of one call: SQS's limit.
+pub(super) const MAX_BATCH: usize = 10;
 
 /// A queue of Amazon SQS.
 #[derive(Debug)]
@@ -76,11 +79,19 @@ impl Queue for SqsQueue {
         Ok(())
     }
 
-    async fn postpone(&self, message: &SqsMessage, wait: Duration) -> Result<(), QueueError> {
-        let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
-        let request = self.client.change_message_visibility().queue_url(&self.url).visibility_timeout(seconds);
-        let request = request.receipt_handle(message.receipt_handle.as_deref().unwrap_or_default());
-        request.send().await.map_err(|error| QueueError(root_cause(&error)))?;
-        Ok(())
+    async fn postpone(&self, messages: &[(&SqsMessage, Duration)]) -> Vec<QueueError> {
+        let entries = messages.iter().enumerate().filter_map(|(id, (message, wait))| {
+            let seconds = i32::try_from(wait.as_secs()).unwrap_or(i32::MAX);
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(id.to_string());
+            let receipt_handle = message.receipt_handle.as_deref().unwrap_or_default();
+            entry.receipt_handle(receipt_handle).visibility_timeout(seconds).build().ok()
+        });
+        let request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        match request.set_entries(Some(entries.collect())).send().await {
+            Ok(answer) => {
+                answer.failed.into_iter().map(|failed| QueueError(failed.message.unwrap_or(failed.code))).collect()
+            }
+            Err(error) => vec![QueueError(root_cause(&error)); messages.len()],
+        }
     }
 }

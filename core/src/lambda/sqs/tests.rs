@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     batch::Worker,
-    queue::{Queue, QueueError},
+    queue::{MAX_BATCH, Queue, QueueError},
 };
 use crate::{
     address::{Tenancy, UserJid},
@@ -40,9 +40,11 @@ impl Queue for &RecordingQueue {
         Ok(())
     }
 
-    async fn postpone(&self, message: &SqsMessage, wait: Duration) -> Result<(), QueueError> {
-        self.waits.lock().unwrap().push((message.message_id.clone().unwrap(), wait));
-        if self.refuses { Err(QueueError("injected".to_owned())) } else { Ok(()) }
+    async fn postpone(&self, messages: &[(&SqsMessage, Duration)]) -> Vec<QueueError> {
+        assert!((1..=MAX_BATCH).contains(&messages.len()), "what SQS takes at a time");
+        let waits = messages.iter().map(|(message, wait)| (message.message_id.clone().unwrap(), *wait));
+        self.waits.lock().unwrap().extend(waits);
+        if self.refuses { vec![QueueError("injected".to_owned()); messages.len()] } else { Vec::new() }
     }
 }
 
