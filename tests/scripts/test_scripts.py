@@ -7,9 +7,12 @@ import subprocess
 import uuid
 from pathlib import Path
 
+import httpx
 import pytest
 
+from stack import aws
 from stack.event_types import ROUTING_KEYS
+from stack.fake_aws import TABLE
 from stack.paths import ROOT
 from stack.stack import PARTNER
 from support.login_tokens import mint
@@ -68,6 +71,23 @@ def test_resync_brings_back_all_tenants_of_a_server_that_has_lost_its_data(platf
     for domain in (DOMAIN, PARTNER):
         with platform.user(f"alice@{domain}"):
             pass
+
+
+def test_resync_goes_on_with_a_walk_that_was_begun_and_begins_none(platform: Platform, room: Room):
+    """As the second schedule of template.yaml invokes it."""
+    room.create("alice", [])
+    queue_port = platform.stack.ports.queue
+
+    def go_on() -> dict[str, object]:
+        url = f"{platform.stack.functions.url}/2015-03-31/functions/resync/invocations"
+        return httpx.post(url, json={"onlyUnfinished": True}, timeout=30, trust_env=False).raise_for_status().json()
+    script(platform, "invoke", "resync")  # to the end: nothing is under way
+    assert go_on() == {"domains": 0, "rooms": 0, "failed": 0, "forgotten": 0, "complete": True, "advanced": False}
+    bookmark = {"pk": {"S": "resync"}, "sk": {"S": "bookmark"}, "met": {"S": f"room#{room.jid}"}}
+    aws.call(queue_port, "dynamodb", "PutItem", TableName=TABLE, Item=bookmark)
+    report = go_on()
+    assert (report["complete"], report["advanced"], report["failed"]) == (True, True, 0)
+    assert go_on()["advanced"] is False
 
 
 def test_a_missing_stack_is_told(platform: Platform, tmp_path):

@@ -23,6 +23,10 @@ EVERYTHING = {
     "BrokerArn": "arn:aws:mq:eu-west-1:123456789012:broker:platform:b-00000000",
     "SubnetIds": "subnet-00000000,subnet-11111111",
     "SecurityGroupIds": "sg-00000000",
+    "AllowedOrigins": "https://chat.example.com,https://other.example.com",
+    "RestConcurrency": "50",
+    "ApiDomainName": "api.example.com",
+    "ApiCertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
 }
 

@@ -99,6 +99,19 @@ def test_the_documents_know_every_alarm(template: dict, observe: dict, document:
     assert {name for name in alarms if not any(pattern.fullmatch(name) for pattern in documented)} == set()
 
 
+def test_the_costs_count_what_there_is(template: dict, full: dict, observe: dict):
+    text = (ROOT / "docs" / "DEPLOY.md").read_text()
+
+    def alarms(*conditions: str | None) -> int:
+        every = [one for part in (template, observe) for one in part["Resources"].values()]
+        return sum(one["Type"] == "AWS::CloudWatch::Alarm" and one.get("Condition") in conditions for one in every)
+    daemon, function = alarms(None, "IsRabbitMQ"), alarms(None, "IsAmazonMQ", "HasBridgeFunction")
+    assert daemon == function, "or the page says both"
+    metrics = len(re.findall(r"^\| `\w+` \| \w+ \|", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE))
+    assert f"| alarms | 0.10 each, {daemon} | {daemon / 10:.2f} |" in text
+    assert f"| metrics | 0.30 each while they are written, {metrics} | 0–{0.3 * metrics:.2f} |" in text
+
+
 def test_the_alarm_on_failing_events_sees_each_of_their_tries(template: dict, observe: dict):
     """One that is tried as seldom as can be by default is in every period."""
     period = observe["Resources"]["EventsFailingAlarm"]["Properties"]["Period"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -159,14 +160,20 @@ def test_no_right_goes_beyond_a_resource_but_where_aws_knows_none(full):
             assert "*" not in resources or action.startswith("ec2:"), (logical_id, action)
 
 
-def test_resync_may_walk_the_ledger_and_is_alone(full):
+def test_resync_may_walk_the_ledger_and_has_company_of_one_that_goes_on(full):
     logical_id = functions(full)["resync"]
     rights = allowed(full, logical_id)
     assert {action for action in rights if action.startswith("dynamodb:")} == LEDGER | {
         "dynamodb:Scan", "dynamodb:DeleteItem"}
     assert setting(full, logical_id, "Timeout") == 900
-    assert setting(full, logical_id, "ReservedConcurrentExecutions") == 1
-    assert full["Resources"][logical_id]["Properties"]["Events"]["Schedule"]["Type"] == "Schedule"
+    assert setting(full, logical_id, "ReservedConcurrentExecutions") == 2
+    schedules = full["Resources"][logical_id]["Properties"]["Events"]
+    assert schedules["Schedule"]["Type"] == schedules["GoOn"]["Type"] == "Schedule"
+    # A walk that one run does not end goes on soon, and no run begins before the last one's time is over.
+    again = re.fullmatch(r"rate\((\d+) minutes\)", schedules["GoOn"]["Properties"]["Schedule"])
+    assert again and 900 < 60 * int(again[1]) <= 1800
+    [(key, value)] = json.loads(schedules["GoOn"]["Properties"]["Input"]).items()
+    assert value is True and f'"{key}"' in (ROOT / "core/src/lambda/resync.rs").read_text()
 
 
 def test_the_bridge_is_one_and_sends_to_the_event_queues_only(full, template):
@@ -199,6 +206,37 @@ def test_the_ledger_is_kept(template):
     assert "SSESpecification" not in properties, "the key that DynamoDB owns costs nothing; SSEEnabled takes another"
 
 
+def test_api_gateway_answers_pages_as_the_functions_do(full, template):
+    """It answers preflights by itself once it knows the origins, and puts its headers in place of the functions'."""
+    source = (ROOT / "core/src/lambda/cors.rs").read_text()
+    headers = (ROOT / "core/src/config/sections.rs").read_text().partition("const DEFAULT_HEADERS")[2].partition("];")[0]
+    routes = (ROOT / "core/src/lambda/routes.rs").read_text().partition("fn methods")[2].partition("fn operation")[0]
+    methods = {one for group in re.findall(r'"([A-Z, ]+)"', routes) for one in group.split(", ")} - {"OPTIONS"}
+    exposed = re.search(r'ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static\("([^"]+)"', source)
+    age = re.search(r'ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static\("(\d+)"', source)
+    assert exposed and age
+    assert full["Resources"]["Api"]["Properties"]["CorsConfiguration"] == {
+        "AllowOrigins": EVERYTHING["AllowedOrigins"].split(","),
+        "AllowHeaders": re.findall(r'"([^"]+)"', headers),
+        "AllowMethods": ["GET", "PUT", "DELETE"],
+        "ExposeHeaders": exposed[1].split(", "),
+        "MaxAge": int(age[1]),
+    }
+    assert methods == {"GET", "PUT", "DELETE"}
+    variables = full["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["SIPPO_CORS__ALLOWED_ORIGINS"] == EVERYTHING["AllowedOrigins"]
+    assert variables["SIPPO_CORS__ALLOWED_HEADERS"].split(",") == re.findall(r'"([^"]+)"', headers)
+    assert "CorsConfiguration" not in template["Resources"]["Api"]["Properties"]
+
+
+@pytest.mark.parametrize("name", ["AdminTokenSecretArn", "IntrospectionSecretArn", "BrokerSecretArn", "BrokerUrlSecretArn"])
+def test_a_secrets_arn_has_its_suffix(template, name):
+    """A policy that names it without the six characters allows nothing."""
+    pattern = template["Parameters"][name]["AllowedPattern"]
+    assert re.fullmatch(pattern, EVERYTHING[name]) and re.fullmatch(pattern, "")
+    assert not re.fullmatch(pattern, EVERYTHING[name].rpartition("-")[0])
+
+
 def test_with_subnets_every_function_is_in_the_vpc(full, template):
     assert full["Globals"]["Function"]["VpcConfig"] == {
         "SubnetIds": EVERYTHING["SubnetIds"].split(","), "SecurityGroupIds": [EVERYTHING["SecurityGroupIds"]]}
@@ -226,7 +264,8 @@ def test_what_is_split_is_padded(name):
     """The transform of Fn::ForEach evaluates Fn::Select whatever a condition says: a parameter may be empty then."""
     text = (ROOT / f"{name}.yaml").read_text()
     selections = re.findall(r"!Select \[(\d+), !Split \[\"(.)\", (.*)", text)
-    assert len(selections) == text.count("Select") == text.count("!Split")
+    lists = re.findall(r'!Split \[",", !Ref \w+\]', text)  # all of it is used, so nothing can be missing
+    assert len(selections) == text.count("Select") == text.count("!Split") - len(lists)
     for index, separator, rest in selections:
         padded = re.match(r'!Join \["", \[!Ref \w+, "([^"]*)"\]\]\]\]', rest)
         assert padded and padded[1] == separator * int(index), rest

@@ -4,6 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     invocation::{deadline, invocation},
@@ -11,9 +12,15 @@ use super::{
     start::{self, Dependencies},
 };
 use crate::{
+    domains::HostServer,
+    ledger::{Ledger, LedgerError, LedgerMaintenance},
     resync::{Report, Resync},
+    rooms::RoomServer,
     telemetry::{self, Metric},
 };
+
+/// The key of an invocation that is to go on with a walk that was begun, and to begin none (`template.yaml` has it).
+const ONLY_UNFINISHED: &str = "onlyUnfinished";
 
 /// Runs the function until the process is ended; whatever invokes it, the whole ledger is meant. What keeps it from starting is
 /// printed as one line.
@@ -29,23 +36,57 @@ pub async fn run() -> ExitCode {
         let adapters = adapters.clone();
         async move {
             let context = event.context;
+            let only_unfinished = event.payload.get(ONLY_UNFINISHED) == Some(&Value::Bool(true));
             // Boxed, for what it holds is large and would be moved about.
             let resync = Box::pin(async {
-                let report = Box::pin(Resync::new(&adapters.0, &adapters.1).run(deadline(&context, RESERVE))).await;
-                match &report {
-                    Ok(report) => {
-                        Metric::ResyncFailed.add(report.failed);
-                        tracing::info!(?report, "Resync ended");
-                    }
-                    Err(error) => tracing::error!(%error, "Resync ended early; the next one goes on"),
-                }
-                report.map_err(|error| error.to_string())
+                let resync = Resync::new(&adapters.0, &adapters.1);
+                let report = Box::pin(walk(&resync, deadline(&context, RESERVE), only_unfinished)).await;
+                log(report)
             });
             invocation(&context, &context.request_id, None, resync).await
         }
     }))
     .await;
     start::exit_code(outcome)
+}
+
+/// Walks, or only goes on with a walk that was begun; then there is no report when there is none.
+async fn walk<L, S, H>(
+    resync: &Resync<'_, L, S, H>,
+    deadline: Instant,
+    only_unfinished: bool,
+) -> Result<Option<Report>, LedgerError>
+where
+    L: Ledger + LedgerMaintenance + Sync,
+    S: RoomServer + Sync,
+    H: HostServer + Sync,
+{
+    if only_unfinished && !resync.is_under_way().await? {
+        return Ok(None);
+    }
+    resync.run(deadline).await.map(Some)
+}
+
+/// Logs and counts what came of it. What is an error is one of the invocation, too, so that the alarm on those goes off.
+fn log(outcome: Result<Option<Report>, LedgerError>) -> Result<Report, String> {
+    let report = match outcome {
+        Ok(Some(report)) => report,
+        Ok(None) => return Ok(Report { complete: true, ..Report::default() }),
+        Err(error) => {
+            Metric::ResyncUnfinished.add(1);
+            tracing::error!(%error, "Resync ended early; the next one goes on");
+            return Err(error.to_string());
+        }
+    };
+    Metric::ResyncFailed.add(report.failed);
+    Metric::ResyncUnfinished.add(usize::from(!report.complete));
+    tracing::info!(?report, "Resync ended");
+    if !report.advanced {
+        let line = "Resync does not get on: what it looks at is not answered in its time";
+        tracing::error!(?report, "{line}");
+        return Err(line.to_owned());
+    }
+    Ok(report)
 }
 
 /// Nothing is to be repaired for a service that is off.

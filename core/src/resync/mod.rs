@@ -4,7 +4,8 @@
 //! hosts without a record are never touched: people make those by hand. What can no longer make a difference is forgotten on
 //! the way.
 //!
-//! A walk that does not end in one invocation's time leaves a cursor, and the next one goes on from there.
+//! A walk that does not end in one invocation's time leaves a cursor, and the next one goes on from there. A second schedule
+//! invokes it for nothing else, so that a walk of any length ends soon.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,6 +57,8 @@ pub struct Report {
     pub forgotten: usize,
     /// Whether the walk came to its end; else the next invocation goes on.
     pub complete: bool,
+    /// Whether this invocation got the walk any further.
+    pub advanced: bool,
 }
 
 /// Makes the XMPP server agree with the whole ledger.
@@ -95,8 +98,8 @@ where
     pub async fn run(&self, deadline: Instant) -> Result<Report, LedgerError> {
         let ledger = self.reconciler.ledger();
         let begun = SystemTime::now();
-        let mut after = ledger.cursor().await?;
-        let from_the_beginning = after.is_none();
+        let start = ledger.cursor().await?;
+        let (mut after, from_the_beginning) = (start.clone(), start.is_none());
         let (mut report, mut seen) = (Report::default(), Seen::new());
         let has_time = deadline.saturating_duration_since(Instant::now()) > 2 * SECOND_LOOK;
         let limits = Limits { first: if has_time { deadline - SECOND_LOOK } else { deadline }, last: deadline };
@@ -114,6 +117,7 @@ where
             }
             after = Some(last);
         }
+        report.advanced = report.complete || after != start;
         if report.complete {
             if from_the_beginning {
                 report.forgotten += self.forget_domains(&seen, begun).await?;
@@ -123,6 +127,14 @@ where
             ledger.set_cursor(after.as_ref()).await?;
         }
         Ok(report)
+    }
+
+    /// Whether a walk was begun that did not come to its end yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; retry helps.
+    pub async fn is_under_way(&self) -> Result<bool, LedgerError> {
+        Ok(self.reconciler.ledger().cursor().await?.is_some())
     }
 
     /// Domains first: a room can only be where its host is.

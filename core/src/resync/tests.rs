@@ -56,7 +56,7 @@ async fn what_the_server_lost_is_back_and_what_people_made_stays() {
     rooms.add(&room("team-2"), user("by-hand"));
     rooms.add(&room("by-hand"), user("carol"));
     let report = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
-    assert_eq!(report, Report { domains: 1, rooms: 298, complete: true, ..Report::default() });
+    assert_eq!(report, Report { domains: 1, rooms: 298, complete: true, advanced: true, ..Report::default() });
     assert!(hosts.has("example.test"));
     assert_eq!(rooms.members("team-2@").unwrap(), ["alice", "by-hand"]);
     assert_eq!(rooms.members("team-299@").unwrap(), ["alice", "bob"]);
@@ -89,9 +89,11 @@ async fn a_walk_without_time_goes_on_at_the_next_call() {
     // The room that hangs is in the first page, and takes all the time there is for more.
     let time = LIMIT + EXPIRY_GRACE + LIMIT + RESERVE / 2 + SECOND_LOOK;
     let first = Resync::new(&reconciler, &&hosts).run(Instant::now() + time).await.unwrap();
-    assert_eq!((first.rooms, first.failed, first.complete), (PAGE, 1, false));
+    assert_eq!((first.rooms, first.failed, first.complete, first.advanced), (PAGE, 1, false, true));
+    assert!(Resync::new(&reconciler, &&hosts).is_under_way().await.unwrap());
     assert!(rooms.members("team-300@").is_none());
     let second = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
+    assert!(second.advanced && !Resync::new(&reconciler, &&hosts).is_under_way().await.unwrap());
     assert_eq!((second.rooms, second.failed, second.complete), (301 - PAGE, 0, true));
     assert_eq!(rooms.members("team-300@").unwrap(), ["alice"]);
 }
@@ -117,4 +119,13 @@ async fn a_short_time_is_used_as_well() {
     let report = Resync::new(&reconciler, &&FakeHosts::default()).run(Instant::now() + time).await.unwrap();
     assert_eq!((report.rooms, report.failed, report.complete), (1, 0, true));
     assert_eq!(rooms.members("team@").unwrap(), ["alice"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_walk_that_does_not_get_on_says_so() {
+    let rooms = FakeRooms::default();
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    reconciler.ledger().record(&room("stuck"), &[created(1, &["alice"])]).await.unwrap();
+    let report = Resync::new(&reconciler, &&FakeHosts::default()).run(Instant::now() + RESERVE * 2).await.unwrap();
+    assert_eq!((report.rooms, report.failed, report.complete, report.advanced), (1, 1, false, false));
 }

@@ -75,6 +75,8 @@ metrics! {
     LedgerConflicts: "ledger_conflicts", Count;
     /// Rooms and domains that a resync could not make agree.
     ResyncFailed: "resync_failed", Count;
+    /// Runs of resync that ended before its walk did.
+    ResyncUnfinished: "resync_unfinished", Count;
     /// Messages taken from the broker.
     BridgeIn: "bridge_in", Count;
     /// Messages that SQS has accepted.
