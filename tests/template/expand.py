@@ -74,7 +74,7 @@ class Values:
             return value
         match value:
             case {"Fn::If": [condition, then, otherwise]}:
-                return self.resolve(then if self._holds({"Condition": condition}) else otherwise)
+                return self.resolve(then if self.holds(condition) else otherwise)
             case {"Ref": str(name)}:
                 return self._known.get(name, value)
         found = {key: one for key, one in ((key, self.resolve(one)) for key, one in value.items()) if one != NOTHING}
@@ -96,16 +96,17 @@ class Values:
         text = PLACEHOLDER.sub(known, text)
         return {"Fn::Sub": text} if PLACEHOLDER.search(text) else text
 
-    def _holds(self, condition: Any) -> bool:
+    def holds(self, condition: Any) -> bool:
+        """Whether a condition, or the one of this name, is true."""
         match condition:
-            case {"Condition": name}:
-                return self._holds(self._conditions[name])
+            case str(name) | {"Condition": str(name)}:
+                return self.holds(self._conditions[name])
             case {"Fn::Not": [one]}:
-                return not self._holds(one)
+                return not self.holds(one)
             case {"Fn::And": parts}:
-                return all(map(self._holds, parts))
+                return all(map(self.holds, parts))
             case {"Fn::Or": parts}:
-                return any(map(self._holds, parts))
+                return any(map(self.holds, parts))
             case {"Fn::Equals": [one, other]}:
                 return str(self.resolve(one)) == str(self.resolve(other))
         raise ValueError(f"no condition: {condition}")

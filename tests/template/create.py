@@ -1,0 +1,72 @@
+"""Creates a stack of the templates on an emulator of AWS, as `sam deploy` would on AWS, and prints what came of it as JSON.
+
+Run by the Python of aws-sam-cli's own environment, which has boto3: `create.py ENDPOINT FOLDER STACK [PARAMETER=VALUE …]`. FOLDER has
+what transform.py wrote: template.json and template-observe.json.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+BUCKET = "artifacts"
+PATIENCE = 120.0
+
+
+def main() -> None:
+    """Command line."""
+    endpoint, folder, stack = sys.argv[1:4]
+    parameters = [dict(zip(("ParameterKey", "ParameterValue"), one.split("=", 1))) for one in sys.argv[4:]]
+
+    def client(service: str) -> Any:
+        return boto3.client(service, endpoint_url=endpoint, region_name="eu-west-1", aws_access_key_id="test",
+                            aws_secret_access_key="test", config=Config(retries={"max_attempts": 1}, read_timeout=PATIENCE))
+    s3, cloudformation = client("s3"), client("cloudformation")
+    if not any(one["Name"] == BUCKET for one in s3.list_buckets()["Buckets"]):
+        s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.writestr("bootstrap", "#!/bin/sh\n")
+    s3.put_object(Bucket=BUCKET, Key="code.zip", Body=code.getvalue())
+    for file in Path(folder).glob("*.json"):
+        s3.put_object(Bucket=BUCKET, Key=file.name, Body=file.read_bytes())
+    cloudformation.create_stack(StackName=stack, TemplateURL=f"{endpoint}/{BUCKET}/template.json", Parameters=parameters,
+                                Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
+    deadline = time.monotonic() + PATIENCE
+    while (status := cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]).endswith("IN_PROGRESS"):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.2)
+    events = cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+    failures = [f"{one['LogicalResourceId']}: {one.get('ResourceStatusReason')}" for one in events
+                if one["ResourceStatus"].endswith("FAILED")]
+    if status != "CREATE_COMPLETE":
+        print(json.dumps({"status": status, "failures": failures}))
+        return
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
+    made = {one["LogicalResourceId"]: one for page in pages for one in page["StackResourceSummaries"]}
+    nested = cloudformation.get_paginator("list_stack_resources").paginate(StackName=made["Observe"]["PhysicalResourceId"])
+    found = {
+        "status": status,
+        "failures": failures,
+        "resources": {name: one["ResourceType"] for name, one in made.items()},
+        "nested": sorted(one["LogicalResourceId"] for page in nested for one in page["StackResourceSummaries"]),
+        "outputs": {one["OutputKey"]: one["OutputValue"]
+                    for one in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])},
+        "queue": client("sqs").get_queue_attributes(
+            QueueUrl=made["DomainCreatedQueue"]["PhysicalResourceId"], AttributeNames=["All"])["Attributes"],
+        "environment": client("lambda").get_function_configuration(
+            FunctionName=made["LoginFunction"]["PhysicalResourceId"])["Environment"]["Variables"],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

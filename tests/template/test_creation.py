@@ -1,0 +1,99 @@
+"""The templates, transformed as by AWS, are created on an emulator that refuses properties which it does not know."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack import http_probe
+from stack.fake_aws import HEALTH_PATH
+from stack.ports import free_port
+from support.wait import until
+from template.conftest import EVERYTHING, ROOT, SAM, run
+from template.expand import Values
+
+SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq"
+TOOLS = Path(__file__).parent
+NAMES = {"plain": {"NamePrefix": "plain-"}, "full": EVERYTHING | {"NamePrefix": "full-"}}
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A ministack of its own: the stack's has two services only."""
+    port, folder = free_port(), tmp_path_factory.mktemp("emulator")
+    (folder / "tmp").mkdir()
+    environment = os.environ | {
+        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "MINISTACK_REGION": "eu-west-1", "SERVICES": SERVICES,
+        "PERSIST_STATE": "0", "STATE_DIR": str(folder), "TMPDIR": str(folder / "tmp"), "LOG_LEVEL": "WARNING",
+        "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": f"unix://{folder}/no-docker"}
+    with (folder / "log").open("wb") as log:
+        emulator = subprocess.Popen([sys.executable, "-m", "ministack"], cwd=folder, env=environment, stdout=log, stderr=log,
+                                    start_new_session=True)
+        try:
+            until(lambda: http_probe.status(port, HEALTH_PATH) == 200, "the emulator", 60)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(emulator.pid, signal.SIGKILL)
+            emulator.wait()
+
+
+def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict[str, dict]:
+    """Both templates as AWS creates resources from them. Alarms on metric math are left out, for the emulator knows none."""
+    given = [f"{key}={value}" for key, value in parameters.items()]
+    for name in ("template", "template-observe"):
+        run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", folder / f"{name}.json",
+            f"{endpoint}/artifacts/template-observe.json", *(given if name == "template" else []))
+    templates = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("template", "template-observe")}
+    observe = templates["template-observe"]
+    math = [name for name, one in observe["Resources"].items() if "Metrics" in one["Properties"]]
+    assert len(math) == 10 and all(name.startswith("DeadLettersGrow") for name in math)
+    observe["Resources"] = {name: one for name, one in observe["Resources"].items() if name not in math}
+    (folder / "template-observe.json").write_text(json.dumps(observe))
+    return templates
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_stack_is_created(name: str, endpoint: str, tmp_path: Path):
+    parameters = NAMES[name]
+    templates = transformed(tmp_path, endpoint, parameters)
+    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, name,
+                          *(f"{key}={value}" for key, value in parameters.items())))
+    assert made["status"] == "CREATE_COMPLETE" and made["failures"] == []
+    values = Values(templates["template"], parameters)
+    assert made["resources"] == {
+        logical_id: one["Type"] for logical_id, one in templates["template"]["Resources"].items()
+        if "Condition" not in one or values.holds(one["Condition"])}
+    conditional = {"BridgeFailingAlarm", "BridgeBehindAlarm"}, {"BridgeStoppedAlarm", "BrokerBlockedAlarm"}
+    absent = conditional[name == "full"]
+    assert set(made["nested"]) == templates["template-observe"]["Resources"].keys() - absent
+    assert made["queue"]["VisibilityTimeout"] == "390"
+    assert made["queue"]["RedrivePolicy"] and f":{name}-domain-created-dead" in made["queue"]["RedrivePolicy"]
+    assert made["outputs"]["QueueUrlPrefix"].endswith(f"/{name}-")
+    assert made["environment"]["SIPPO_LEDGER__TABLE"] == f"{name}-ledger"
+    secrets = {key for key in made["environment"] if key.endswith("SECRET_ARN")}
+    # The emulator does not look at it.
+    cors = values.resolve(templates["template"]["Resources"]["Api"]["Properties"]["Body"]).get("x-amazon-apigateway-cors")
+    if name == "full":
+        assert cors["allowOrigins"] == EVERYTHING["AllowedOrigins"].split(",") and len(cors["allowHeaders"]) > 10
+        assert len(secrets) == 2 and made["outputs"]["ApiUrl"] == "https://api.example.com"
+    else:
+        assert cors is None and not secrets
+
+
+def test_the_emulator_refuses_what_it_does_not_know(endpoint: str, tmp_path: Path):
+    """Or its consent would mean nothing: with the alarms that are left out above there is no stack."""
+    templates = transformed(tmp_path, endpoint, {"NamePrefix": "wrong-"})
+    alarm = {"Type": "AWS::CloudWatch::Alarm", "Properties": {
+        "Metrics": [{"Id": "one", "Expression": "DIFF(other)"}], "EvaluationPeriods": 1, "Threshold": 0,
+        "ComparisonOperator": "GreaterThanThreshold"}}
+    templates["template-observe"]["Resources"]["Wrong"] = alarm
+    (tmp_path / "template-observe.json").write_text(json.dumps(templates["template-observe"]))
+    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "wrong", "NamePrefix=wrong-"))
+    assert made["status"] == "ROLLBACK_COMPLETE", made
