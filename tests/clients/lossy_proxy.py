@@ -18,6 +18,7 @@ class LossyProxy:
         self._open: list[socket.socket] = []
         self._budget: int | None = None
         self._is_refusing = False
+        self._frozen: set[socket.socket] = set()
         self.passed = 0
         """Bytes from clients."""
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -30,6 +31,11 @@ class LossyProxy:
         for one in sockets:
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+    def freeze(self) -> None:
+        """Passes nothing on any more on the connections that there are, and closes none, as a network that is gone."""
+        with self._lock:
+            self._frozen.update(self._open)
 
     def cut_after(self, count: int) -> None:
         """Passes `count` more bytes from clients, then cuts all connections, once."""
@@ -71,6 +77,8 @@ class LossyProxy:
     def _pass(self, source: socket.socket, target: socket.socket, is_client: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if source in self._frozen:
+                    continue
                 rest = self._count(len(data)) if is_client else len(data)
                 target.sendall(data[:rest])
                 if rest < len(data):

@@ -19,15 +19,15 @@ class Person:
         """As the platform gives it."""
         return self.platform.stack.issuer.token(self.name, self.domain, ["chat"], **options)
 
-    def log_in(self) -> Person:
+    def log_in(self, **options: Any) -> Person:
         """Opens a session as the guide says, until the page is told that it is online."""
         self.page.run("""
             window.token = token;
             window.login = guide.makeLogin(url, async () => window.token);
-            session = await guide.connect(window.login, handlers);
+            session = await guide.connect(window.login, handlers, options);
             await wait(() => counts.online === 1);
             await ping();
-        """, url=self.platform.stack.functions.url, token=self.access_token())
+        """, url=self.platform.stack.functions.url, token=self.access_token(), options=options)
         return self
 
     def run(self, code: str, **values: Any) -> Any:

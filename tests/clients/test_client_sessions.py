@@ -76,6 +76,16 @@ def test_a_connection_cut_within_a_frame_resumes_and_loses_nothing(person, proxy
     assert bob.run("return bodies().map((text) => text.split(' ')[0])") == ["0", "1", "2", "3", "4"]
 
 
+def test_a_connection_on_which_nothing_passes_any_more_is_left_and_resumes(person, proxy):
+    alice = person("alice").log_in(keepAlive={"quiet": 0.5, "patience": 1})
+    bob = alice.platform.online(f"bob-{alice.name}@{alice.domain}")
+    proxy.freeze()
+    bob.message(alice.jid, "into the void")
+    alice.wait("counts.resumed === 1")
+    alice.wait_body("into the void")
+    assert alice.run("return counts.online") == 1
+
+
 def test_what_came_meanwhile_is_there_after_resumption(person, proxy):
     alice, bob = person("alice").log_in(), person("bob").log_in()
     sender = bob.platform.user(f"carol@{bob.domain}")
