@@ -37,3 +37,29 @@ def test_its_links_lead_somewhere():
             assert (guide.GUIDE.parent / file).exists(), target
         else:
             assert anchor in headings, target
+
+
+UNITS = {"bytes": {"MiB": 1024 ** 2, "KiB": 1024}, "s": {"days": 86400, "h": 3600, "min": 60, "s": 1}}
+
+
+def written(default: str, unit: str) -> str:
+    """A default as the guide writes it."""
+    number = int(default)
+    names = ((name, size) for name, size in UNITS.get(unit.partition(",")[0], {}).items() if number % size == 0)
+    name, size = next(names, ("", 1))
+    return f"{number // size:,} {name}".strip()
+
+
+def test_the_limits_are_the_defaults_of_the_options():
+    readme = (ROOT / "xmpp-server" / "README.md").read_text()
+    options = {name: (default.strip(), unit.strip()) for name, unit, default in
+               re.findall(r"^\| `([A-Z_]+)` \|([^|]*)\|([^|]*)\|", readme, re.MULTILINE)}
+    limits = re.findall(r"^\| [^|]+ \| ([^|]+) \| `([A-Z_]+)` \|", TEXT, re.MULTILINE)
+    assert len(limits) > 20
+    for limit, name in limits:
+        default, unit = options[name]
+        if default.isdigit():
+            assert re.match(rf"{written(default, unit)}\b", limit), f"{name} is {written(default, unit)}, not {limit}"
+    told = {name for _, name in limits}
+    quotas = {name for name in options if re.search("LIMIT|QUOTA|SLOTS|RETENTION|MAX_AGE", name)}
+    assert quotas - told == set(), "docs/CLIENTS.md has to list them"
