@@ -1,6 +1,9 @@
 //! Events on their way to SQS, put together by type.
 
-use sippo_xmpp_core::{events::EventType, telemetry::trace::TRACEPARENT};
+use sippo_xmpp_core::{
+    events::{EventType, Outline, StampedEvent},
+    telemetry::trace::{TRACEPARENT, TraceContext},
+};
 
 /// Most entries of one `SendMessageBatch`.
 pub const MAX_ENTRIES: usize = 10;
@@ -30,6 +33,19 @@ impl Entry {
     #[must_use]
     pub fn size(&self) -> usize {
         self.text.len() + self.traceparent.as_ref().map_or(0, |value| TRACEPARENT_OVERHEAD + value.len())
+    }
+
+    /// Logs how far it has come, for whoever follows one event. It is read for that, so nobody pays who does not look.
+    pub(crate) fn log_way(&self, message: &str) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let Ok(stamped) = StampedEvent::parse(&self.text) else { return };
+        let (outline, version) = (Outline::of_stamped(&stamped), stamped.version());
+        let (id, event_type, room) = (outline.id, stamped.routing_key(), outline.room.map(tracing::field::display));
+        let trace: Option<TraceContext> = self.traceparent.as_deref().and_then(|value| value.parse().ok());
+        let trace_id = trace.map(TraceContext::trace_id);
+        tracing::debug!(event.id = id, "event.type" = event_type, %version, room, trace_id, "{message}");
     }
 }
 

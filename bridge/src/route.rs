@@ -133,7 +133,10 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>, unkno
         None => Poison::unknown_routing_key(event.routing_key),
         Some(_) if body.is_err() => Poison::TooLarge(MAX_BYTES + 1),
         Some(_) if entry.size() > MAX_MESSAGE => Poison::TooLarge(entry.size()),
-        Some(event_type) => return Route::Queue(event_type, entry),
+        Some(event_type) => {
+            entry.log_way("An event came from the broker");
+            return Route::Queue(event_type, entry);
+        }
     };
     let body = if body.is_err() || entry.size() > MAX_MESSAGE {
         Body::Original(event.body.to_vec())

@@ -66,7 +66,10 @@ fn apply(attempt: Attempt, result: Result<Vec<Outcome>, SendError>) -> SendResul
     let mut result = SendResult::default();
     for (entry, outcome) in attempt.batch.entries.into_iter().zip(outcomes) {
         match outcome {
-            Outcome::Accepted => result.accepted.push(entry.tag),
+            Outcome::Accepted => {
+                entry.log_way("An event is in its queue");
+                result.accepted.push(entry.tag);
+            }
             Outcome::Refused(poison) => result.dead.push(DeadLetter::refused(event_type, entry, poison)),
             Outcome::Failed(cause) => {
                 result.cause = Some(cause);

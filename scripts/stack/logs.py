@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,14 @@ class Line:
     fields: dict[str, Any]
     text: str
     """All of it, as it stands in the file."""
+    has_fraction: bool = True
+    """Whether the time is more exact than a second; Prosody's is not."""
+
+    @property
+    def place(self) -> datetime:
+        """For sorting: what has whole seconds only stands behind all of its second. What Prosody does for an event would else
+        stand before the event."""
+        return self.at if self.has_fraction else self.at + timedelta(milliseconds=999)
 
     def shown(self, width: int = 400) -> str:
         """The line for people."""
@@ -41,7 +49,7 @@ class Line:
 def lines(folder: Path, wanted: Callable[[str], bool]) -> list[Line]:
     """All lines whose text is `wanted`, of all programs, in the order of time."""
     found = [line for file in sorted(folder.glob("*.log")) for line in _lines(file, wanted)]
-    return sorted(found, key=lambda line: line.at)
+    return sorted(found, key=lambda line: line.place)
 
 
 def _lines(file: Path, wanted: Callable[[str], bool]) -> Iterator[Line]:
@@ -68,7 +76,7 @@ def _parse(source: str, text: str) -> Line | None:
         return None
     level = next((word for word in ("error", "warn", "info", "debug") if re.search(rf"\b{word}\b", match[2])), "")
     message = re.sub(rf"\s+{level}\s+", ": ", match[2], count=1) if level else match[2]
-    return Line(at, source, level, " ".join(message.split()), {}, text)
+    return Line(at, source, level, " ".join(message.split()), {}, text, "." in match[1] or "," in match[1])
 
 
 def naming(*names: str) -> Callable[[str], bool]:

@@ -61,7 +61,8 @@ class Why:
         """Why a user is, or is not, where they should be."""
         self.report.part(f"Domain {_domain(jid)}", lambda: self._domain(_domain(jid)))
         self.report.part(f"Rooms of {jid}", lambda: self._rooms_of(jid))
-        self._rest(jid)
+        # Who asks for a domain that is not served has not said yet who they are.
+        self._rest(jid, f"Stream to {_domain(jid)} refused")
         return self.report
 
     def room(self, jid: str) -> Report:
@@ -72,10 +73,10 @@ class Why:
         self._rest(jid)
         return self.report
 
-    def _rest(self, jid: str) -> None:
+    def _rest(self, jid: str, *texts: str) -> None:
         self.report.part("Queues", self._queues)
         self.report.part(f"Dead letters that name {jid}", lambda: self._dead_letters(jid))
-        self.report.part(f"Recent log lines that name {jid}", lambda: self._log_lines(jid))
+        self.report.part(f"Recent log lines that name {jid}", lambda: self._log_lines(jid, *texts))
 
     def _ledger(self, partition: str | None = None) -> list[ledger_view.Item]:
         return ledger_view.read(stack_env.port_of(self.env["AWS_ENDPOINT_URL"]), self.env["LEDGER_TABLE"], partition)
@@ -153,9 +154,10 @@ class Why:
         if not found:
             self.report.line("none")
 
-    def _log_lines(self, jid: str) -> None:
+    def _log_lines(self, jid: str, *texts: str) -> None:
+        is_named = logs.naming(jid)
         # Prosody's debug lines are of single stanzas, those of this very look among them.
-        found = [line for line in logs.lines(Path(self.env["LOG_DIR"]), logs.naming(jid))
+        found = [line for line in logs.lines(Path(self.env["LOG_DIR"]), lambda text: is_named(text) or any(one in text for one in texts))
                  if (line.source, line.level) != ("prosody", "debug")][-RECENT:]
         for line in found:
             self.report.line(f"{line.at.astimezone():%H:%M:%S} {line.shown()}", amiss=line.level in ("warn", "error"))

@@ -141,6 +141,13 @@ def test_environment_variables_override_and_are_named_in_errors(config):
     stops(path, "SIPPO_LOG__LEVEL", environment={"SIPPO_LOG__LEVEL": "loud"})
     stops(path, "SIPPO_XMPP__LOGIN_TOKEN_TTL", environment={"SIPPO_XMPP__LOGIN_TOKEN_TTL": "soon"})
     stops(path, "SIPPO_XMPP__XMPPURL", environment={"SIPPO_XMPP__XMPPURL": "ws://x"})
+    # One underscore instead of two, and a name of the XMPP server's that it does not have either.
+    stops(path, "SIPPO_LOG_LEVEL", "SIPPO_LOG__LEVEL", environment={"SIPPO_LOG_LEVEL": "debug"})
+    stops(path, "SIPPO_XMPP_LOGLEVEL", "SIPPO_XMPP_LOG_LEVEL", environment={"SIPPO_XMPP_LOGLEVEL": "debug"})
+    stops(path, "SIPPO_XMPP_ADMIN_JID", environment={"SIPPO_XMPP_ADMIN_JID": "chat@admin.internal"})
+    others = {"SIPPO_XMPP_DATA": "/srv/xmpp", "SIPPO_XMPP_ADMIN_JID": "sippo@sippo-admin.internal", "SIPPO_PROSODY": "13.0"}
+    _, output = run_alone("login", path, others)
+    assert "Function started" in output
     _, output = run_alone("login", config(xmpp={"xmppUrl": None}), {"SIPPO_XMPP__XMPP_URL": "ws://127.0.0.1:1/x"})
     assert "Function started" in output
 

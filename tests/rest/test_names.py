@@ -114,6 +114,10 @@ def test_claims_can_have_other_names(functions, token_for):
 
 def test_a_domain_that_the_xmpp_server_does_not_serve(api, token_for):
     token = token_for("alice@nowhere.test")
+    mark = api.mark()
     problem(api.call("GET", LIST, token), 403, "domain-not-served")
+    [line] = api.log(mark, REFUSED)
+    assert (line["level"], line["user"], line["domain"]) == ("warn", "alice@nowhere.test", "nowhere.test")
+    assert "is not served by the XMPP server" in line["reason"]
     problem(api.put(token, "bob@nowhere.test"), 403, "domain-not-served")
     problem(api.delete(token, "bob@nowhere.test"), 403, "domain-not-served")

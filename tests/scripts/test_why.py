@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 import uuid
 
+import httpx
 import pytest
 
+from stack.stack_env import settings
 from support.platform import Platform
 from support.rooms import Room
 from support.scripts import script
 from support.stanzas import ask
 from support.wait import until
-from support.xmpp import Client
+from support.xmpp import Client, XmppError
 
 
 def amiss(output: str) -> list[str]:
@@ -55,6 +57,31 @@ def test_a_user_of_a_domain_that_is_not_served_and_their_dead_letters(platform: 
     assert any("no virtual host" in line for line in amiss(script(platform, "why", "user", f"alice@{domain}", code=1)))
 
 
+def test_a_user_whose_tenant_is_not_served(platform: Platform):
+    """The login is answered, for nobody is asked; the server then knows no such host, and does not say to whom."""
+    user, env = f"alice@n{uuid.uuid4().hex[:8]}.test", settings(platform.paths.state, "test")
+    token = script(platform, "token", user).strip()
+    calls = {path: httpx.get(env["API_URL"] + path, headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+             for path in ("/sapi/xmpp/login", "/sapi/xmpp/individualChatList")}
+    login, refused = calls.values()
+    assert (login.status_code, refused.status_code) == (200, 403)
+    with pytest.raises(XmppError) as failure:
+        Client(env["XMPP_URL"], user, login.json()["token"]).connect()
+    assert failure.value.condition == "host-unknown"
+    wrong = amiss(script(platform, "why", "user", user, code=1))
+    assert any("no virtual host of this name; publish domain.created" in line for line in wrong)
+    assert any("A caller with a valid access token may not use chat" in line and "is not served" in line for line in wrong), wrong
+    assert any(f"Stream to {user.partition('@')[2]} refused" in line for line in wrong), wrong
+
+
+def test_a_member_without_chat(platform: Platform, admin: Client, room: Room):
+    user = f"user-{uuid.uuid4().hex[:8]}"
+    room.create("alice", ["bob", {"username": user, "capabilities": ["video"]}])
+    room.wait_affiliated(admin, "member", ["bob"])
+    for output in (script(platform, "why", "user", room.jid_of(user), code=None), script(platform, "why", "room", room.jid, code=None)):
+        assert "Users who lack chat are left out of an event" in output
+
+
 @pytest.mark.parametrize("arguments", [("user", "alice"), ("user", "a@conference.example.test"), ("room", "alice@example.test")])
 def test_what_is_no_such_jid_is_a_usage_error(platform: Platform, arguments: tuple[str, str]):
     script(platform, "why", *arguments, code=2)
@@ -68,10 +95,13 @@ def test_the_way_of_an_event_by_its_trace_and_by_its_id(platform: Platform, room
     platform.wait_received(id)
     ways = [script(platform, "trace", one).splitlines() for one in (id, trace)]
     assert ways[0] == ways[1]
-    for source, message in (("poller", "Event goes to its function"), ("functions", "Received a new usersGroup creation"), ("prosody", "Received[c2s]: <iq")):
+    for source, message in (("bridge", "An event came from the broker"), ("bridge", "An event is in its queue"), ("poller", "Event goes to its function"), ("functions", "Received a new usersGroup creation"), ("prosody", "Received[c2s]: <iq")):
         assert any(f" {source} " in line and message in line for line in ways[0]), "\n".join(ways[0])
-    times = [float(re.search(r"([+-][0-9.]+) s ", line)[1]) for line in ways[0]]
+    assert " bridge " in ways[0][0], ways[0][0]
+    times = [float(re.search(r"([+-][0-9.]+) s ", line)[1]) for line in ways[0] if " prosody " not in line]
     assert times[0] == 0 and times == sorted(times)
+    first = next(number for number, line in enumerate(ways[0]) if " prosody " in line)
+    assert any("Received a new usersGroup creation" in line for line in ways[0][:first]), "whole seconds are no reason to come first"
     script(platform, "trace", uuid.uuid4().hex, code=1)
 
 

@@ -70,6 +70,17 @@ def test_every_error_and_warning_is_documented():
     assert not missing, "docs/OPERATIONS.md has to list them, to the letter"
 
 
+def test_functions_know_the_xmpp_servers_variables():
+    """One environment may serve both; what neither knows is misspelt, and stops a function."""
+    server = (ROOT / "xmpp-server" / "prosody.cfg.lua").read_text()
+    named = re.findall(r'\b(?:env|number|list|paths|(secret|token))\("([A-Z_]+)"', server)
+    names = {name for _, name in named} | {f"{name}_FILE" for is_secret, name in named if is_secret}
+    source = (ROOT / "core" / "src" / "config" / "variables.rs").read_text()
+    known = re.search(r"const XMPP_SERVER: &\[&str\] = &\[(.*?)\];", source, re.DOTALL)
+    assert len(names) > 40
+    assert set(re.findall(r'"([A-Z_]+)"', known[1])) == names, "core/src/config/variables.rs has to list them"
+
+
 def test_the_guide_names_what_is_there():
     """Paths in CONTRIBUTING.md, but for those of its examples: `<…>` and `…`."""
     named = set(re.findall(r"`((?:\.?[\w-]+/)+[\w.*-]*|[\w-]+\.(?:toml|yaml|md|json))`", GUIDE))
@@ -88,6 +99,11 @@ def test_the_guide_counts_the_rows_of_its_tables(heading: str):
     assert [int(number) for number, _ in rows] == list(range(1, len(rows) + 1))
     new = sum(file.startswith("new: ") for _, file in rows)
     assert f"\n{NUMBERS[len(rows)]} files, {NUMBERS[new].lower()} of them new; " in part, (len(rows), new)
+
+
+def test_the_estimate_of_costs_counts_the_queues():
+    text = (ROOT / "docs" / "DEPLOY.md").read_text()
+    assert f"| {NUMBERS[len(EVENT_FUNCTIONS)].lower()} queues, polled" in text, "docs/DEPLOY.md, costs: queues and their requests"
 
 
 def test_the_outputs_of_the_stack_and_the_documents_that_use_them():

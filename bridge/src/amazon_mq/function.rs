@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sippo_xmpp_core::{
-    config::Config,
+    config::{Config, platform_file},
     lambda::{
         exit_code,
         invocation::{deadline, invocation},
@@ -34,7 +34,10 @@ async fn start() -> Result<Option<Dependencies>, String> {
     let config = Config::load().map_err(|error| error.to_string())?;
     telemetry::init(config.log);
     let Some(service) = &config.service else {
-        tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]; every invocation fails");
+        tracing::info!(
+            "The service is disabled: {} has no section [xmpp]; every invocation fails",
+            platform_file().display()
+        );
         return Ok(None);
     };
     tracing::trace!("Connecting to message-broker");
@@ -44,7 +47,10 @@ async fn start() -> Result<Option<Dependencies>, String> {
 async fn invoke(dependencies: Option<&Dependencies>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
     // Nothing is lost: the event source keeps the messages and comes again.
     let Some(Dependencies { broker, queues, register, unknown_keys }) = dependencies else {
-        return Err("the service is disabled; add [xmpp] to config/wac.ini, or disable the event source".into());
+        let file = platform_file();
+        return Err(
+            format!("the service is disabled; add [xmpp] to {}, or disable the event source", file.display()).into()
+        );
     };
     let (context, event) = (event.context, event.payload);
     let deadline = deadline(&context, RESERVE);

@@ -9,7 +9,7 @@ use bridge::{
     metrics,
 };
 use sippo_xmpp_core::{
-    config::{Config, DEFAULT_LISTEN, ServiceConfig},
+    config::{Config, DEFAULT_LISTEN, ServiceConfig, platform_file},
     telemetry,
 };
 use tokio::{
@@ -58,7 +58,10 @@ async fn idle(mut stop: watch::Receiver<bool>) -> Result<(), String> {
         .parse()
         .map_err(|_| "SIPPO_BRIDGE__LISTEN is no IP address with a port; write it as in 127.0.0.1:8081".to_owned())?;
     listen(address, &Health::new(State::Disabled)).await?;
-    tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]; no events are consumed");
+    tracing::info!(
+        "The service is disabled: {} has no section [xmpp]; no events are consumed",
+        platform_file().display()
+    );
     let _ = stop.wait_for(|stop| *stop).await;
     Ok(())
 }

@@ -74,6 +74,9 @@ pub(super) const ALTERNATIVES: &[(&str, &str, &str)] = &[
 /// Sections that may come several times, as `[[auth]]`.
 pub(super) const REPEATABLE: &[&str] = &["auth"];
 
+/// The service's own account, where no key names another one.
+pub(super) const DEFAULT_ADMIN_JID: &str = "sippo@sippo-admin.internal";
+
 /// The only key of `wac.ini` that concerns this service beside the section `[xmpp]` itself.
 pub(super) const LOG_LEVEL: Key = key("log", "level", Kind::Text);
 

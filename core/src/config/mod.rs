@@ -10,6 +10,7 @@ mod keys;
 mod secret;
 mod sections;
 mod source;
+mod variables;
 
 use std::{
     collections::BTreeMap,
@@ -56,7 +57,7 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] when the configuration cannot be used; no retry helps.
     pub fn load() -> Result<Self, ConfigError> {
-        let folder = std::env::var_os("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from);
+        let folder = folder();
         let environment = environment(&folder, std::env::vars_os())?;
         Self::read(&folder, &environment)
     }
@@ -66,7 +67,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn read(folder: &Path, environment: &BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        let platform = Platform::read(&folder.join("wac.ini"), environment)?;
+        let platform = Platform::read(&folder.join(PLATFORM_FILE), environment)?;
         let mut log = Log { level: platform.level, format: Format::default() };
         if !platform.enabled {
             return Ok(Self { log, service: None });
@@ -84,6 +85,17 @@ impl Config {
     }
 }
 
+/// The folder of the files: `CONFIG_DIR`, or else `config`.
+fn folder() -> PathBuf {
+    std::env::var_os("CONFIG_DIR").map_or_else(|| PathBuf::from("config"), PathBuf::from)
+}
+
+/// The file whose section `[xmpp]` enables the service, as messages name it.
+#[must_use]
+pub fn platform_file() -> PathBuf {
+    folder().join(PLATFORM_FILE)
+}
+
 /// The variables, but for other programs' that are not UTF-8.
 fn environment(
     folder: &Path,
@@ -97,7 +109,7 @@ fn environment(
             }
             (name, _) => {
                 let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
-                if source::is_override(&name) {
+                if variables::is_override(&name) {
                     let key = format!("environment variable {name}");
                     let hint = "write it anew: URLs, names and secrets are text";
                     return Err(ConfigError::of_key(&folder.join("xmpp.toml"), key, "is not UTF-8", hint));
@@ -132,6 +144,9 @@ fn read_format(source: &Source) -> Result<Format, ConfigError> {
             .map_err(|()| source.bad("log", "format", format!("is {text:?}"), "write \"auto\", \"json\" or \"text\""))
     })
 }
+
+/// The platform-wide file.
+const PLATFORM_FILE: &str = "wac.ini";
 
 /// The section of `wac.ini` that enables the service.
 const ENABLING: &str = "xmpp";

@@ -7,6 +7,7 @@ use url::{Host, Url};
 
 use super::{
     error::ConfigError,
+    keys,
     secret::{Secret, SecretKind},
     source::Source,
 };
@@ -80,7 +81,7 @@ impl Xmpp {
                 .ok_or_else(|| source.missing("xmpp", "hostsAdminUrl"))?,
         );
         let public_url = source.url("xmpp", "publicXmppUrl", &["ws", "wss"])?.unwrap_or_else(|| url.clone());
-        let admin_jid = source.text("xmpp", "adminJid").unwrap_or("sippo@sippo-admin.internal");
+        let admin_jid = source.text("xmpp", "adminJid").unwrap_or(keys::DEFAULT_ADMIN_JID);
         let admin_jid = UserJid::canonical(admin_jid).map_err(|error| {
             source.bad(
                 "xmpp",

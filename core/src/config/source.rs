@@ -11,10 +11,8 @@ use url::Url;
 use super::{
     error::ConfigError,
     keys::{self, Key, Kind},
+    variables::{self, Unknown},
 };
-
-/// The variables that may override a key: those that begin with this.
-const PREFIX: &str = "SIPPO_";
 
 #[derive(Clone)]
 enum Value {
@@ -57,6 +55,7 @@ impl Source {
         source.take_file(&text)?;
         source.take_environment(environment)?;
         source.settle_alternatives()?;
+        source.ensure_one_admin(environment)?;
         Ok(source)
     }
 
@@ -147,17 +146,10 @@ impl Source {
 
     fn take_environment(&mut self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
         for (variable, text) in environment {
-            if !is_override(variable) || *variable == keys::LOG_LEVEL.variable() {
+            let Some(key) = variables::key_of(variable).map_err(|unknown| self.unknown_variable(variable, &unknown))?
+            else {
                 continue;
-            }
-            let key = keys::KEYS.iter().find(|key| key.variable() == *variable).ok_or_else(|| {
-                ConfigError::of_key(
-                    &self.file,
-                    format!("environment variable {variable}"),
-                    "overrides no known key",
-                    "unset it or correct its name: SIPPO_<SECTION>__<KEY>, as in SIPPO_XMPP__XMPP_URL",
-                )
-            })?;
+            };
             let value = match key.kind {
                 Kind::Text | Kind::Secret => Value::Text(text.clone()),
                 Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
@@ -183,6 +175,22 @@ impl Source {
             values.insert((key.section, key.name), (value, Origin::Variable(variable.clone())));
         }
         Ok(())
+    }
+
+    /// In an environment that serves the XMPP server as well, both have to name the same admin.
+    fn ensure_one_admin(&self, environment: &BTreeMap<String, String>) -> Result<(), ConfigError> {
+        let (section, name) = ("xmpp", "adminJid");
+        let ours = self.text(section, name).unwrap_or(keys::DEFAULT_ADMIN_JID);
+        let twin = Key::find(section, name).and_then(|key| variables::xmpp_servers_twin(&key.variable()));
+        match twin.and_then(|twin| Some((environment.get(&twin).filter(|jid| !jid.is_empty())?, twin))) {
+            Some((servers, twin)) if servers != ours => Err(self.bad(
+                section,
+                name,
+                format!("is {ours:?}, but {twin}, the XMPP server's, is {servers:?}"),
+                "make both the same; ours, SIPPO_XMPP__ADMIN_JID, has two underscores in a row",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Of two keys that stand for each other, keeps the one that the environment gives.
@@ -234,6 +242,8 @@ impl Source {
     ) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.text(section, name) else { return Ok(None) };
         let wanted = schemes.iter().map(|scheme| format!("{scheme}://")).collect::<Vec<_>>().join(" or ");
+        let then =
+            if schemes.contains(&"file") { " and a host, or with file:/// and the whole path" } else { " and a host" };
         let url = Url::parse(text).map_err(|error| {
             self.bad(section, name, format!("is not a URL ({error})"), format!("write one that begins with {wanted}"))
         })?;
@@ -243,7 +253,7 @@ impl Source {
                 section,
                 name,
                 "is not a URL of the right kind",
-                format!("write one that begins with {wanted} and a host, without user and password"),
+                format!("write one that begins with {wanted}{then}, without user and password"),
             ));
         }
         Ok(Some(url))
@@ -293,7 +303,23 @@ impl Source {
     /// The error for a key that must be there and is not.
     pub(super) fn missing(&self, section: &'static str, name: &'static str) -> ConfigError {
         let variable = Key::find(section, name).map(Key::variable).unwrap_or_default();
-        self.bad(section, name, "is missing", format!("set it there or in {variable}"))
+        let twin = variables::xmpp_servers_twin(&variable);
+        let twin = twin.map(|twin| format!(" ({twin}, with one underscore less, is the XMPP server's own)"));
+        self.bad(section, name, "is missing", format!("set it there or in {variable}{}", twin.unwrap_or_default()))
+    }
+
+    /// The error for a variable that looks like ours.
+    fn unknown_variable(&self, variable: &str, unknown: &Unknown) -> ConfigError {
+        let meant = match &unknown.meant {
+            Some(name) => format!("is {name} meant?"),
+            None => "ours are SIPPO_<SECTION>__<KEY>, as in SIPPO_XMPP__XMPP_URL".to_owned(),
+        };
+        ConfigError::of_key(
+            &self.file,
+            format!("environment variable {variable}"),
+            "overrides no known key",
+            format!("unset it or correct its name: {meant}"),
+        )
     }
 
     fn ill_typed(&self, key: &'static Key) -> ConfigError {
@@ -323,11 +349,6 @@ fn only_one_meant<'a>(key: &Key, all: &'a mut [Values]) -> Option<&'a mut Values
         (only, None) if key.name.starts_with("introspection") => only,
         _ => None,
     }
-}
-
-/// Whether a variable's name is of the form of those that override a key: `SIPPO_<SECTION>__<KEY>`.
-pub(super) fn is_override(variable: &str) -> bool {
-    variable.strip_prefix(PREFIX).is_some_and(|rest| rest.contains("__"))
 }
 
 /// How an error names a key whose value came from the environment.

@@ -138,7 +138,11 @@ fn each_fault_names_file_key_and_mend() {
         ("issuer = \"https://issuer.test\"", "", vec!["[auth] issuer", "missing"]),
         ("audience = \"chat-api\"", "", vec!["[auth] audience", "missing"]),
         ("audience = \"chat-api\"", "audience = [1]", vec!["[auth] audience", "list"]),
-        ("jwksUrl = \"https:", "jwksUrl = \"http:", vec!["[auth] jwksUrl", "https:// or file://"]),
+        (
+            "jwksUrl = \"https:",
+            "jwksUrl = \"http:",
+            vec!["[auth] jwksUrl", "https:// or file://", "file:/// and the whole path"],
+        ),
         ("https://issuer.test/keys", "file://config/jwks.json", vec!["[auth] jwksUrl", "host", "file:///"]),
         ("jwksUrl = \"https://issuer.test/keys\"", "", vec!["[auth] jwksUrl", "introspectionUrl"]),
         ("[auth]", "[auth]\nintrospectionUrl = \"https://x/y\"", vec!["introspectionUrl", "remove"]),
@@ -186,8 +190,29 @@ fn the_environment_overrides_the_file() {
     assert!(line.contains("SIPPO_XMPP__ADMIN_TOKEN"), "{line}");
     let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__LOGIN_TOKEN_TTL", "soon")]).unwrap_err();
     assert!(line.contains("SIPPO_XMPP__LOGIN_TOKEN_TTL"), "{line}");
-    let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__ADMIN_TOKN", TOKEN)]).unwrap_err();
-    assert!(line.contains("SIPPO_XMPP__ADMIN_TOKN"), "{line}");
+    for (misspelt, right) in [
+        ("SIPPO_XMPP__ADMIN_TOKN", "SIPPO_XMPP__ADMIN_TOKEN"),
+        ("SIPPO_LOG_LEVEL", "SIPPO_LOG__LEVEL"),
+        ("SIPPO_XMPP_OFLINE_QUOTA", "SIPPO_XMPP_OFFLINE_QUOTA"),
+    ] {
+        let line = read(Some("[xmpp]"), Some(TOML), &[(misspelt, TOKEN)]).unwrap_err();
+        assert!(line.contains(misspelt) && line.contains(&format!("is {right} meant?")), "{line}");
+    }
+}
+
+#[test]
+fn an_environment_that_serves_the_xmpp_server_too_names_one_admin() {
+    let read = |variables: &[(&str, &str)]| read(Some("[xmpp]"), Some(TOML), variables);
+    let servers = ("SIPPO_XMPP_ADMIN_JID", "chat@admin.internal");
+    let line = read(&[servers]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP_ADMIN_JID") && line.contains("SIPPO_XMPP__ADMIN_JID"), "{line}");
+    assert!(read(&[servers, ("SIPPO_XMPP__ADMIN_JID", servers.1)]).is_ok());
+    assert!(read(&[("SIPPO_XMPP_ADMIN_JID", "sippo@sippo-admin.internal")]).is_ok());
+    assert!(read(&[("SIPPO_XMPP_ADMIN_JID", "")]).is_ok());
+
+    let without = TOML.replace("adminToken =", "# adminToken =");
+    let line = self::read(Some("[xmpp]"), Some(&without), &[("SIPPO_XMPP_ADMIN_TOKEN", TOKEN)]).unwrap_err();
+    assert!(line.contains("SIPPO_XMPP_ADMIN_TOKEN, with one underscore less, is the XMPP server's own"), "{line}");
 }
 
 #[test]

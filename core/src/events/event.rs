@@ -22,6 +22,8 @@ pub struct Event {
     pub payload: Payload,
     /// Why parts of it are left out of what it says: users who cannot be named, an odd name of a room.
     pub left_out: Vec<Poison>,
+    /// Whom it names and says to have no chat: they are left out of who becomes a member. Each once, sorted.
+    pub without_chat: Vec<UserJid>,
 }
 
 /// What an event says.
@@ -136,8 +138,9 @@ impl Event {
                 participants: participants(event_type, &fields, users.whatever_capabilities())?,
             },
         };
+        let without_chat = users.without_chat();
         left_out.extend(users.into_left_out());
-        Ok(Self { id: envelope.id, event_type, payload, left_out })
+        Ok(Self { id: envelope.id, event_type, payload, left_out, without_chat })
     }
 }
 

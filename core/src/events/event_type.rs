@@ -138,6 +138,8 @@ mod tests {
         for one in EventType::ALL {
             assert_eq!(EventType::of_routing_key(one.routing_key()), Some(one));
             assert!(one.routing_key().starts_with(one.family().as_str()));
+            // The tests of the whole stack, and OPERATIONS, find what has come by that word.
+            assert!(one.received_message().starts_with("Received "), "{}", one.received_message());
             // A function's name is its routing key in the manner of file names.
             let mut name = String::new();
             for character in one.routing_key().chars() {

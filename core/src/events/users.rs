@@ -1,6 +1,6 @@
 //! The users that an event names.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jid::DomainRef;
 use serde_json::value::RawValue;
@@ -24,7 +24,7 @@ pub(super) struct Users<'a> {
     /// The event's domain, for those who are named without one.
     domain: &'a DomainRef,
     /// Those of whom the event says that they have no chat.
-    without_chat: HashSet<UserJid>,
+    without_chat: BTreeSet<UserJid>,
     /// Why others are left out.
     left_out: Vec<Poison>,
     /// Whether to look at capabilities.
@@ -33,7 +33,7 @@ pub(super) struct Users<'a> {
 
 impl<'a> Users<'a> {
     pub(super) fn new(tenancy: &'a Tenancy, domain: &'a DomainRef) -> Self {
-        Self { tenancy, domain, without_chat: HashSet::new(), left_out: Vec::new(), reads_capabilities: true }
+        Self { tenancy, domain, without_chat: BTreeSet::new(), left_out: Vec::new(), reads_capabilities: true }
     }
 
     /// The user at `path`. Whether they have chat is looked at by [`Users::remove_without_chat`], once all are read:
@@ -72,6 +72,11 @@ impl<'a> Users<'a> {
             return Err(self.left_out.swap_remove(self.left_out.len() - list.len()));
         }
         Ok(users)
+    }
+
+    /// Who has no chat.
+    pub(super) fn without_chat(&self) -> Vec<UserJid> {
+        self.without_chat.iter().cloned().collect()
     }
 
     /// Why users were left out.

@@ -59,7 +59,7 @@ impl Problem {
             "service-disabled",
             StatusCode::NOT_FOUND,
             "The chat service is disabled",
-            "config/wac.ini has no section [xmpp]; the operator enables the service by adding it",
+            "the platform's wac.ini has no section [xmpp]; the operator enables the service by adding it",
         )
     }
 
@@ -87,6 +87,11 @@ impl Problem {
     fn unavailable(name: &'static str, title: &'static str, detail: String) -> Self {
         Self::new(name, StatusCode::SERVICE_UNAVAILABLE, title, detail)
             .with(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS))
+    }
+
+    /// Why the caller may not do this at all (403); `None` for every other problem.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        (self.status == StatusCode::FORBIDDEN).then_some(self.detail.as_str())
     }
 
     /// As an answer; `request_id` becomes the problem's `instance`.

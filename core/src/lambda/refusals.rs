@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::auth::{Denied, Identity};
+use crate::{
+    address::UserJid,
+    auth::{Denied, Identity},
+};
 
 /// Lines that one process writes within [`PERIOD`].
 const MOST: u32 = 30;
@@ -41,6 +44,12 @@ impl Refusals {
         let (username, domain) = (identity.username.as_ref().map(name), identity.domain.as_ref().map(name));
         let (username, domain) = (username.unwrap_or_default(), domain.unwrap_or_default());
         tracing::warn!(username, domain, reason = %denied, unlogged, "A caller with a valid access token may not use chat");
+    }
+
+    /// Logs that a caller who is let in, and whom the span names, was refused all the same.
+    pub(super) fn log_caller(&self, jid: &UserJid, reason: &str) {
+        let Some(unlogged) = self.spend(Instant::now()) else { return };
+        tracing::warn!(domain = %jid.domain(), reason, unlogged, "A caller with a valid access token may not use chat");
     }
 
     /// One line of the budget, if there is one left: how many were not written since the last.

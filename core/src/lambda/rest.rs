@@ -138,7 +138,11 @@ impl<E: Endpoint> Function<E> {
             tracing::warn!(?operation, own = ?E::OPERATION, "A request was routed to another operation's function; see the routes in template.yaml");
             return Err(Problem::not_found());
         }
-        service.endpoint.call(&caller, contact.as_ref(), deadline).await
+        service.endpoint.call(&caller, contact.as_ref(), deadline).await.inspect_err(|problem| {
+            if let Some(reason) = problem.refusal() {
+                service.refusals.log_caller(&caller.jid, reason);
+            }
+        })
     }
 }
 

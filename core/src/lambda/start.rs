@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use crate::http::HttpClient;
 use crate::{
     address::Tenancy,
-    config::{Config, ServiceConfig},
+    config::{Config, ServiceConfig, platform_file},
     secret::RotatingSecret,
     telemetry::{self, Log},
     tls::Tls,
@@ -33,7 +33,7 @@ impl Dependencies {
         let config = Config::load().map_err(|error| error.to_string())?;
         start_telemetry(config.log);
         let Some(service) = config.service else {
-            tracing::info!("The service is disabled: config/wac.ini has no section [xmpp]");
+            tracing::info!("The service is disabled: {} has no section [xmpp]", platform_file().display());
             return Ok(None);
         };
         for (key, url) in service.exposed_urls() {

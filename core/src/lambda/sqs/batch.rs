@@ -15,7 +15,7 @@ use tracing::{Instrument as _, Span, field::Empty};
 
 use super::queue::{MAX_BATCH, Queue, QueueError};
 use crate::{
-    address::{RoomJid, Tenancy},
+    address::{RoomJid, Tenancy, UserJid},
     domains::{DomainEvent, Domains, HostServer},
     events::{Event, EventType, Outline, Payload, Poison, StampedEvent},
     ledger::{Ledger, LedgerMaintenance, Ordinal, RoomChange, RoomEvent},
@@ -287,6 +287,9 @@ fn log_receipt(event: &Event, stamped: &StampedEvent, meta: &MessageMeta) -> Res
 /// Most parts of one event that are logged one by one.
 const MAX_LEFT_OUT_LINES: usize = 10;
 
+/// Most users without chat that the line of an event names.
+const MAX_WITHOUT_CHAT: usize = 10;
+
 /// Logs who and what of the event is left out, and why.
 fn log_left_out(event: &Event, meta: &MessageMeta) {
     let (id, version, trace_id) = (event.id.as_str(), meta.at.version, meta.trace.map(TraceContext::trace_id));
@@ -295,6 +298,11 @@ fn log_left_out(event: &Event, meta: &MessageMeta) {
     let unlogged = event.left_out.len().saturating_sub(MAX_LEFT_OUT_LINES);
     for fault in event.left_out.iter().take(MAX_LEFT_OUT_LINES) {
         tracing::warn!(event.id = id, %version, room, trace_id, code = fault.code(), reason = %fault, unlogged, "A part of an event is left out");
+    }
+    if !event.without_chat.is_empty() {
+        let named: Vec<_> = event.without_chat.iter().take(MAX_WITHOUT_CHAT).map(UserJid::as_str).collect();
+        let (users, unlogged) = (named.join(", "), event.without_chat.len() - named.len());
+        tracing::info!(event.id = id, %version, room, trace_id, users, unlogged, "Users who lack chat are left out of an event");
     }
 }
 
