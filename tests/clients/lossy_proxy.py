@@ -12,15 +12,12 @@ class LossyProxy:
     """Passes on what comes to `port`; all connections can be cut."""
 
     def __init__(self, port: int, upstream: int) -> None:
-        self.port = port
         self._upstream = upstream
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
         self._budget: int | None = None
         self._is_refusing = False
         self._frozen: set[socket.socket] = set()
-        self.passed = 0
-        """Bytes from clients."""
         self._listener = socket.create_server(("127.0.0.1", port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -91,7 +88,6 @@ class LossyProxy:
     def _count(self, size: int) -> int:
         """How many of so many bytes may pass."""
         with self._lock:
-            self.passed += size
             if self._budget is None:
                 return size
             if size <= self._budget:

@@ -24,7 +24,7 @@ class Person:
         self.page.run("""
             window.token = token;
             window.login = guide.makeLogin(url, async () => window.token);
-            session = await guide.connect(window.login, handlers, options);
+            session = await guide.connect(() => window.login(), handlers, options);
             await wait(() => counts.online === 1);
             await ping();
         """, url=self.platform.stack.functions.url, token=self.access_token(), options=options)

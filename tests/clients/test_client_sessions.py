@@ -1,8 +1,11 @@
 """Login, connection and resumption as docs/CLIENTS.md has them."""
 
+import uuid
+
 import pytest
 
 from support.login_tokens import mint
+from support.prosody import Server
 from support.wait import until
 
 
@@ -126,6 +129,43 @@ def test_a_session_whose_user_may_not_chat_any_more_ends(person, proxy):
     proxy.cut()
     alice.wait("counts.ended === 1")
     assert alice.run("return [lastError.status, lastError.type]") == [403, "urn:sippo-xmpp:problem:capability-required"]
+
+
+def test_a_login_that_fails_for_a_while_is_tried_again(person, proxy):
+    alice = person().log_in()
+    alice.run("""
+        const good = window.login;
+        window.attempts = 0;
+        window.login = () => (attempts += 1) > 2 ? good()
+          : Promise.reject(new guide.LoginError("try later", 503, "urn:sippo-xmpp:problem:issuer-unavailable", 1));
+    """)
+    proxy.cut()
+    alice.wait("counts.resumed === 1")
+    assert alice.run("return attempts") == 3
+
+
+def test_whose_tenant_is_deleted_stops(person, platform):
+    domain = f"d{uuid.uuid4().hex[:8]}.test"
+    platform.stack.create_domain(domain)
+    alice = person(jid=f"alice@{domain}").log_in()
+    platform.publish("domain.deleted", {"domain": domain})
+    alice.wait("counts.ended === 1")
+    assert "host-gone" in alice.run("return String(lastError)")
+
+
+def test_a_session_that_has_reached_its_age_is_followed_by_another(person, folder):
+    server = Server(folder / f"short-sessions-{uuid.uuid4().hex[:8]}", extra={"SESSION_MAX_AGE": "2"}).start()
+    try:
+        alice = person(jid=f"alice@{server.create_host('short.test')}")
+        alice.run("""
+            const login = async () => ({ jid, token, xmppUrl, mucDomain: "conference.short.test" });
+            session = await guide.connect(login, handlers);
+            await wait(() => counts.online === 2);
+        """, jid=alice.jid, token=server.login_token(alice.jid), xmppUrl=server.ws_url)
+        assert alice.run("return counts.resumed") == 0
+        alice.run("await session.close()")
+    finally:
+        server.stop()
 
 
 def test_the_server_is_killed(person):
