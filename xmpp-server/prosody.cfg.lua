@@ -269,6 +269,7 @@ modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
 	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_https_certificates", "sippo_known_versions", "sippo_delivery",
+	"sippo_dates",
 	"sippo_unknown_hosts",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
@@ -290,7 +291,7 @@ local room_options = {
 	modules_enabled = {
 		"muc_mam", "sippo_tenant_isolation", "sippo_muc_policy", "sippo_muc_lives", "muc_admin_batch", "sippo_message_batch",
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
-		"sippo_errors", "sippo_websocket_errors", "sippo_unknown_hosts", "sippo_muc_voice",
+		"sippo_errors", "sippo_websocket_errors", "sippo_unknown_hosts", "sippo_muc_voice", "sippo_muc_requests",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
 		"sippo_muc_invitations", "sippo_muc_archive_purge", "sippo_muc_nickname_limit", "sippo_muc_fan_out",
 	},

@@ -15,6 +15,7 @@
 module:set_global();
 
 local add_filter = require "util.filters".add_filter;
+local jid_bare, jid_resource = require "util.jid".bare, require "util.jid".resource;
 local st = require "util.stanza";
 
 local attribute = "sippo-delivery";
@@ -48,8 +49,10 @@ local function key_of(message)
 	return table.concat({ attr.from or "", attr.to or "", attr.id or "" }, "\0");
 end
 
---- The message that a carbon copy brings to a recipient's other session.
+--- The message that a carbon copy brings to a recipient's other session. Only the server sends in the name of one's own
+-- account; what another client calls a carbon copy is part of its message.
 local function carbon_of(stanza)
+	if not stanza.attr.to or stanza.attr.from ~= jid_bare(stanza.attr.to) then return; end
 	local received = stanza:get_child("received", xmlns_carbons);
 	local forwarded = received and received:get_child("forwarded", xmlns_forward);
 	return forwarded and forwarded:get_child("message", "jabber:client");
@@ -148,12 +151,15 @@ local function handle_failure(host_module, session, stanza)
 		delivery.failed = delivery.failed + 1;
 		if delivery.failed < delivery.sent then return true; end -- another has it
 	end
-	if stanza:get_child("result", xmlns_mam) or stanza:get_child("sent", xmlns_carbons) then return true; end
-	local message = stanza;
-	if stanza:get_child("received", xmlns_carbons) then
-		message = carbon_of(stanza);
-		if not message or not delivery then return true; end
-		message = st.clone(message);
+	-- Clients write such elements as well, but from an address with a resource.
+	local is_servers = not jid_resource(stanza.attr.from);
+	if is_servers and (stanza:get_child("result", xmlns_mam) or stanza:get_child("sent", xmlns_carbons)) then
+		return true;
+	end
+	local message, carbon = stanza, carbon_of(stanza);
+	if carbon then
+		if not delivery then return true; end
+		message = st.clone(carbon);
 		message.attr.xmlns = nil;
 	end
 	deliver_otherwise(host_module, session, message);

@@ -2,7 +2,7 @@
 --
 -- Prosody logs what is thrown while a stanza is handled, and its sender waits in vain. Here
 --   * a stanza whose handling throws gets `internal-server-error` (RFC 6120, section 8.3.3.6), unless it is an answer
---     itself;
+--     itself; an error that would be answered with an error is dropped (RFC 6120, section 8.3.1);
 --   * any other element whose handling throws ends its stream with that condition;
 --   * what is thrown in Prosody's main thread, which handles signals, is logged and no more: under Prosody 0.12 it
 --     would have later signals ignored;
@@ -35,6 +35,10 @@ local function guard(handlers, event_name, event)
 	local id, kind, from, to = attr.id, attr.type, attr.from, attr.to; -- handlers change addresses
 	local ok, result = xpcall(handlers, traceback, event_name, event);
 	if ok then return result; end
+	if kind == "error" and result:find("must not be replied to", 1, true) then -- util.stanza's words
+		module:log("debug", "Dropped an error from %s to %s: it would be answered with an error", from, to);
+		return true;
+	end
 	module:log("error", "Traceback[%s]: a module failed at %s from %s to %s; mend it, or report it: %s", origin.type,
 		event_name, from, to, result); -- begins as Prosody's own line does
 	answer(origin, stanza.name, id, kind, from, to);

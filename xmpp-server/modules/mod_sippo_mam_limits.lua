@@ -17,8 +17,21 @@ local xmlns_rsm = "http://jabber.org/protocol/rsm";
 local whose = module:get_host_type() == "component" and "bare" or "self";
 local query_event = "iq-set/"..whose.."/"..xmlns_mam..":query";
 
+--- Whether a form says that it has a type (XEP-0068) and not which: mod_mam misses util.dataforms' words for it.
+local function has_empty_type(form)
+	for field in form:childtags("field") do
+		if field.attr.var == "FORM_TYPE" then return not field:get_child_text("value"); end
+	end
+	return false;
+end
+
 local function guard(event)
 	local origin, stanza = event.origin, event.stanza;
+	local form = stanza.tags[1]:get_child("x", "jabber:x:data");
+	if form and has_empty_type(form) then
+		origin.send(st.error_reply(stanza, "modify", "bad-request", "Give FORM_TYPE a value"));
+		return true;
+	end
 	local set = stanza.tags[1]:get_child("set", xmlns_rsm);
 	for max in set and set:childtags("max") or function () end do -- of several, the last would count
 		if not (max:get_text() or ""):match("^%s*%+?%d+%s*$") then -- as XML Schema writes one

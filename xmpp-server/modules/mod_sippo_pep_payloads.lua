@@ -2,12 +2,17 @@
 --
 --   * mod_vcard_legacy throws at a photo that is no base64 (XEP-0054);
 --   * mod_bookmarks takes an item without <conference/> (XEP-0402), and throws from then on whenever bookmarks are set
---     in private storage.
+--     in private storage, and fails when none are set and none are there;
+--   * mod_bookmarks takes an item without <storage/> as old bookmarks (XEP-0048), and throws at every login from then
+--     on: the user cannot log in any more;
+--   * mod_pubsub throws at <publish-options/> without a form (XEP-0060, section 7.1.5).
 
 local base64 = require "util.encodings".base64;
 local st = require "util.stanza";
 
-local xmlns_bookmarks = "urn:xmpp:bookmarks:1";
+local pep = module:depends "pep";
+
+local xmlns_bookmarks, xmlns_old_bookmarks = "urn:xmpp:bookmarks:1", "storage:bookmarks";
 
 local function refuse(event, text)
 	event.origin.send(st.error_reply(event.stanza, "modify", "bad-request", text));
@@ -22,11 +27,50 @@ module:hook("iq-set/self/vcard-temp:vCard", function (event)
 end, 10);
 
 module:hook("iq/bare/http://jabber.org/protocol/pubsub:pubsub", function (event)
-	local publish = event.stanza.tags[1]:get_child("publish");
-	if event.stanza.attr.type ~= "set" or not publish or publish.attr.node ~= xmlns_bookmarks then return; end
+	local pubsub = event.stanza.tags[1];
+	local options, publish = pubsub:get_child("publish-options"), pubsub:get_child("publish");
+	if options and not options:get_child("x", "jabber:x:data") then
+		return refuse(event, "Give publish-options a form");
+	end
+	if event.stanza.attr.type ~= "set" or not publish then return; end
 	for item in publish:childtags("item") do
-		if not item:get_child("conference", xmlns_bookmarks) then
+		if publish.attr.node == xmlns_old_bookmarks and not item:get_child("storage", xmlns_old_bookmarks) then
+			return refuse(event, "Old bookmarks are an item with <storage/>");
+		elseif publish.attr.node == xmlns_bookmarks and not item:get_child("conference", xmlns_bookmarks) then
 			return refuse(event, "A bookmark is an item with <conference/>");
 		end
+	end
+end, 10);
+
+--- Answers that no bookmarks are kept when none are set and none were: mod_bookmarks purges what is not there.
+local function keep_none(event, storage)
+	if not storage or #storage.tags > 0 then return; end
+	local username = event.origin.username;
+	local found, problem = pep.get_pep_service(username):get_items(xmlns_bookmarks, username.."@"..module.host);
+	if found or problem ~= "item-not-found" then return; end
+	event.origin.send(st.reply(event.stanza));
+	return true;
+end
+
+module:hook("iq/bare/jabber:iq:private:query", function (event)
+	local stanza = event.stanza;
+	if stanza.attr.to or stanza.attr.type ~= "set" then return; end
+	return keep_none(event, stanza.tags[1]:get_child("storage", xmlns_old_bookmarks));
+end, 5);
+
+module:hook("iq/bare/http://jabber.org/protocol/pubsub:pubsub", function (event)
+	local stanza = event.stanza;
+	local publish = not stanza.attr.to and stanza.attr.type == "set" and stanza.tags[1]:get_child("publish");
+	local item = publish and publish.attr.node == xmlns_old_bookmarks and publish:get_child("item");
+	return keep_none(event, item and item:get_child("storage", xmlns_old_bookmarks));
+end, 5);
+
+-- What was stored before it was refused. Before mod_bookmarks (0), which would throw
+module:hook("resource-bind", function (event)
+	local username = event.session.username;
+	local jid, service = username.."@"..module.host, pep.get_pep_service(username);
+	local found, items = service:get_items(xmlns_old_bookmarks, jid);
+	for _, id in ipairs(found and items or {}) do
+		if not items[id]:get_child("storage", xmlns_old_bookmarks) then service:retract(xmlns_old_bookmarks, jid, id); end
 	end
 end, 10);

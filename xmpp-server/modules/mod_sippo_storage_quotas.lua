@@ -77,7 +77,8 @@ local asks = { subscribe = true, subscribed = true };
 for _, event_name in ipairs { "pre-presence/bare", "pre-presence/full" } do
 	module:hook(event_name, function (event)
 		local origin, stanza = event.origin, event.stanza;
-		if asks[stanza.attr.type] and origin.username and has_full_roster(origin.username, jid_bare(stanza.attr.to)) then
+		local to = stanza.attr.to; -- none: to oneself
+		if asks[stanza.attr.type] and to and origin.username and has_full_roster(origin.username, jid_bare(to)) then
 			return full(event, "contacts");
 		end
 	end, 10);

@@ -48,6 +48,10 @@ local function limit(handlers, meta, session)
 		return end_element(...);
 	end
 
+	--- How many elements are open, the stream's included: mod_sippo_websocket_limits asks.
+	local function open_elements() return depth; end
+	session.sippo_open_elements = open_elements;
+
 	local reset, set_session = meta.reset, meta.set_session;
 	function meta.reset()
 		depth, elements = 0, 0;
@@ -55,6 +59,7 @@ local function limit(handlers, meta, session)
 	end
 	function meta.set_session(stream, new_session)
 		session = new_session;
+		session.sippo_open_elements = open_elements;
 		return set_session(stream, new_session);
 	end
 end

@@ -92,6 +92,8 @@ class Inspector:
             # the room's own history has the sender's item
             if local(said) != "item" or FORGED in "".join(said.itertext()):
                 self.note("forged", f"muc#user of a client in a group message: {plain(text)}")
+        if re.match(f"{FORGED}[0-9]", body(message) or ""):
+            self.note("forged", f"what a client had said another wrote: {plain(text)}")
         mark = MARK.match(body(message) or "")
         if mark and (nick or not in_room):
             jid = ACTORS[mark[2]][0]

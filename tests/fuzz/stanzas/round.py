@@ -137,7 +137,7 @@ class Round:
             self.findings.add(NEIGHBOUR, f"another tenant's session has ended: {pinger.ended}")
 
     def _sync(self) -> None:
-        waiting: dict[str, Actor] = {}
+        waiting: list[tuple[str, Actor]] = []
         for actor in self.everybody:
             if actor.wire is not None and actor.wire.closed:
                 if actor.label == NEIGHBOUR:
@@ -145,15 +145,14 @@ class Round:
                     actor.own_end = True
                 actor.settle_end()
             if actor.wire is not None:
-                waiting[actor.sync()] = actor
+                waiting.append((actor.sync(), actor))
         deadline = time.monotonic() + ANSWER_TIMEOUT
         while waiting:
-            for ident, actor in list(waiting.items()):
+            for actor in self.everybody:
                 actor.drain()
-                if ident not in actor.due or actor.wire is None or actor.wire.closed:
-                    del waiting[ident]
+            waiting = [(ident, actor) for ident, actor in waiting if ident in actor.due and actor.wire is not None and not actor.wire.closed]
             if waiting and time.monotonic() > deadline:
-                for actor in waiting.values():
+                for _, actor in waiting:
                     self.findings.add("alive", f"{actor.label} waits in vain for the answer to a ping")
                 return
             if waiting:

@@ -300,3 +300,17 @@ def test_what_marks_a_delivery_stays_in_the_server(world):
     with closing(sqlite3.connect(w.server.data / "prosody.sqlite", timeout=10)) as db:
         assert db.execute("SELECT COUNT(*) FROM prosodyarchive WHERE value LIKE '%sippo-delivery%'").fetchone() == (0,)
     again.close()
+
+
+def test_what_a_client_calls_a_carbon_copy_is_never_taken_for_one(world):
+    """When a lost session ended, what was in it was delivered as if its made-up sender had sent it."""
+    lost = world.present("lost")
+    world.lose(lost)
+    inner = E("message", None, E("body", None, "forged"), to=world.jid, type="chat", from_=f"carol@{world.domain}/desk")
+    carbon = E("received", CARBONS, E("forwarded", "urn:xmpp:forward:0", inner))
+    world.bob.message(f"{world.jid}/lost", "written by bob", carbon)
+    settle(world.bob)
+    live = world.present("live")
+    world.expire(1)
+    assert live.wait(lambda e: e.tag == f"{{{CLIENT}}}message").get("from") == world.bob.jid
+    assert_absent(live, has_body("forged"))

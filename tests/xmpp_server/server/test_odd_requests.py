@@ -1,0 +1,118 @@
+"""Requests that stock Prosody throws at, found by the stanza fuzzer (scripts/fuzz stanzas): each has an answer, and the log is
+silent. The fixture `complaints` fails each of these tests if the server logs an error."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from support.stanzas import MUC, MUC_ADMIN, archived_bodies, ask, condition, join, ok, settle, statuses
+from support.xmpp import CLIENT, StreamError
+
+PUBSUB, BOOKMARKS, OLD_BOOKMARKS, MAM = "http://jabber.org/protocol/pubsub", "urn:xmpp:bookmarks:1", "storage:bookmarks", "urn:xmpp:mam:2"
+
+
+@pytest.fixture
+def alice(server, domain):
+    with server.user(f"alice@{domain}", "phone") as client:
+        yield client
+
+
+@pytest.fixture
+def room(domain, alice):
+    name = f"adhoc-{uuid.uuid4().hex[:8]}@conference.{domain}"
+    join(alice, name, "alice")
+    ok(ask(alice, "set", f"<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='submit'/></query>", name))
+    return name
+
+
+def form(kind: str, **fields: str) -> str:
+    """A form of this FORM_TYPE; an empty kind has no value."""
+    value = f"<value>{kind}</value>" if kind else ""
+    rest = "".join(f"<field var='{name}'><value>{text}</value></field>" for name, text in fields.items())
+    return f"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>{value}</field>{rest}</x>"
+
+
+# Rooms
+
+
+def test_a_list_of_nobody_is_refused(alice, room):
+    assert condition(ask(alice, "get", f"<query xmlns='{MUC_ADMIN}'/>", room)) == "bad-request"
+
+
+@pytest.mark.parametrize("kind", [f"{MUC}#register", ""])
+def test_a_registration_without_a_nickname_is_refused(alice, room, kind):
+    assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:register'>{form(kind)}</query>", room)) == "bad-request"
+
+
+def test_a_history_since_before_all_dates_is_sent(server, domain, room):
+    with server.user(f"bob@{domain}") as bob:
+        bob.send(f"<presence xmlns='{CLIENT}' to='{room}/bob'><x xmlns='{MUC}'><history since='1969-12-31T23:59:59Z'/></x></presence>")
+        assert bob.wait(lambda e: "110" in statuses(e)).get("type") is None
+
+
+def test_an_error_to_nobody_in_the_room_is_dropped(alice, room):
+    alice.send(f"<message xmlns='{CLIENT}' type='error' to='{room}/nobody'><error type='cancel'/></message>")
+    settle(alice)
+
+
+# The own account
+
+
+def test_an_error_as_presence_is_dropped(alice):
+    alice.send(f"<presence xmlns='{CLIENT}' type='error'><error type='cancel'/></presence>")
+    settle(alice)
+
+
+@pytest.mark.parametrize("kind", ["subscribe", "subscribed"])
+def test_a_subscription_to_nobody_is_answered(alice, kind):
+    alice.send(f"<presence xmlns='{CLIENT}' type='{kind}'/>")
+    alice.send(f"<presence xmlns='{CLIENT}' type='{kind}' to='{alice.bare_jid}'/>")
+    settle(alice)
+
+
+@pytest.mark.parametrize("field", ["start", "end"])
+def test_an_archive_before_all_dates_is_refused(alice, field):
+    query = f"<query xmlns='{MAM}'>{form(MAM, **{field: '1969-12-31T23:59:59Z'})}</query>"
+    assert condition(ask(alice, "set", query)) == "bad-request"
+
+
+def test_an_archive_by_a_form_of_no_type_is_refused(alice, room):
+    for to in (None, room):
+        assert condition(ask(alice, "set", f"<query xmlns='{MAM}'>{form('')}</query>", to)) == "bad-request"
+    assert archived_bodies(alice, alice.bare_jid) == []
+
+
+def test_publish_options_without_a_form_are_refused(alice):
+    request = f"<pubsub xmlns='{PUBSUB}'><publish node='urn:x'><item/></publish><publish-options/></pubsub>"
+    assert condition(ask(alice, "set", request)) == "bad-request"
+
+
+@pytest.mark.parametrize("request_", [
+    f"<query xmlns='jabber:iq:private'><storage xmlns='{OLD_BOOKMARKS}'/></query>",
+    f"<pubsub xmlns='{PUBSUB}'><publish node='{OLD_BOOKMARKS}'><item id='current'><storage xmlns='{OLD_BOOKMARKS}'/></item></publish></pubsub>",
+], ids=["private", "pubsub"])
+def test_no_bookmarks_are_set_where_there_were_none(alice, request_):
+    ok(ask(alice, "set", request_))
+
+
+def test_old_bookmarks_that_are_none_keep_nobody_out(server, domain, alice):
+    """They were taken, and every later login of the user ended in an error."""
+    publish = f"<pubsub xmlns='{PUBSUB}'><publish node='{OLD_BOOKMARKS}'><item id='current'><a xmlns='urn:x'/></item></publish></pubsub>"
+    configure = (f"<pubsub xmlns='{PUBSUB}#owner'><configure node='{OLD_BOOKMARKS}'>"
+                 + form(f"{PUBSUB}#node_config", **{"pubsub#persist_items": "true"}) + "</configure></pubsub>")
+    ok(ask(alice, "set", configure))
+    assert condition(ask(alice, "set", publish)) == "bad-request"
+    with server.user(f"alice@{domain}", "laptop") as again:
+        settle(again)
+
+
+# Streams
+
+
+def test_a_message_that_is_no_whole_element_ends_the_stream(alice):
+    """All that came behind it was lost inside of it."""
+    alice.send(f"<message xmlns='{CLIENT}'><body>hello")
+    end = alice.wait_closed()
+    assert isinstance(end, StreamError) and end.condition == "not-well-formed"

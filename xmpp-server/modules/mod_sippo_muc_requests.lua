@@ -1,0 +1,27 @@
+--- Requests to a room that mod_muc throws at are refused before it sees them (XEP-0045).
+--
+--   * A list of members, or of occupants, asked for without saying of whom (section 9.5);
+--   * a nickname registered by a form that has none (section 7.10).
+
+local st = require "util.stanza";
+
+local function refuse(event, text)
+	event.origin.send(st.error_reply(event.stanza, "modify", "bad-request", text));
+	return true;
+end
+
+-- Before mod_muc, and before our modules that look into the same requests
+module:hook("iq-get/bare/http://jabber.org/protocol/muc#admin:query", function (event)
+	if not event.stanza.tags[1].tags[1] then return refuse(event, "Give an item with an affiliation or a role"); end
+end, 20);
+
+module:hook("iq/bare/jabber:iq:register:query", function (event)
+	local form = event.stanza.attr.type == "set" and event.stanza.tags[1]:get_child("x", "jabber:x:data");
+	local values = {};
+	for field in form and form:childtags("field") or function () end do
+		values[field.attr.var or ""] = field:get_child_text("value");
+	end
+	if form and not (values.FORM_TYPE and values["muc#register_roomnick"]) then
+		return refuse(event, "Give a form with a FORM_TYPE and a nickname");
+	end
+end, 20);
