@@ -1,7 +1,8 @@
 --- Requests to a room that mod_muc throws at are refused before it sees them (XEP-0045).
 --
 --   * A list of members, or of occupants, asked for without saying of whom (section 9.5);
---   * a nickname registered by a form that has none (section 7.10).
+--   * a nickname registered by a form that has none (section 7.10);
+--   * an invitation, or what declines one, of another namespace than `muc#user` (section 7.8.2).
 
 local st = require "util.stanza";
 
@@ -23,5 +24,15 @@ module:hook("iq/bare/jabber:iq:register:query", function (event)
 	end
 	if form and not (values.FORM_TYPE and values["muc#register_roomnick"]) then
 		return refuse(event, "Give a form with a FORM_TYPE and a nickname");
+	end
+end, 20);
+
+local asks = { invite = true, decline = true };
+
+module:hook("message/bare", function (event)
+	local x = event.stanza:get_child("x", "http://jabber.org/protocol/muc#user");
+	local payload = event.stanza.attr.type ~= "error" and x and x.tags[1];
+	if payload and asks[payload.name] and payload.attr.xmlns ~= x.attr.xmlns then
+		return refuse(event, "Invite and decline by elements of muc#user");
 	end
 end, 20);

@@ -5,9 +5,11 @@
 --     in private storage, and fails when none are set and none are there;
 --   * mod_bookmarks takes an item without <storage/> as old bookmarks (XEP-0048), and throws at every login from then
 --     on: the user cannot log in any more;
---   * mod_pubsub throws at <publish-options/> without a form (XEP-0060, section 7.1.5).
+--   * mod_pubsub throws at <publish-options/> without a form (XEP-0060, section 7.1.5), and at an affiliation of nobody
+--     (section 8.9.2).
 
 local base64 = require "util.encodings".base64;
+local jid_prep = require "util.jid".prep;
 local st = require "util.stanza";
 
 local pep = module:depends "pep";
@@ -39,6 +41,13 @@ module:hook("iq/bare/http://jabber.org/protocol/pubsub:pubsub", function (event)
 		elseif publish.attr.node == xmlns_bookmarks and not item:get_child("conference", xmlns_bookmarks) then
 			return refuse(event, "A bookmark is an item with <conference/>");
 		end
+	end
+end, 10);
+
+module:hook("iq/bare/http://jabber.org/protocol/pubsub#owner:pubsub", function (event)
+	local affiliations = event.stanza.tags[1]:get_child("affiliations");
+	for affiliation in affiliations and affiliations:childtags("affiliation") or function () end do
+		if not jid_prep(affiliation.attr.jid) then return refuse(event, "Give each affiliation a JID"); end
 	end
 end, 10);
 

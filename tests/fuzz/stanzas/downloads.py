@@ -14,7 +14,8 @@ KNOWN = {name.lower() for name in (
     "Date", "Connection", "Content-Type", "Content-Length", "Content-Disposition", "Content-Security-Policy", "Content-Range", "Accept-Ranges",
     "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age",
     "X-Content-Type-Options", "X-Frame-Options", "Cache-Control", "ETag", "Last-Modified", "Expires", "Vary", "Location", "Allow",
-    "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "WWW-Authenticate", "Referrer-Policy", "Keep-Alive", "Strict-Transport-Security")}
+    "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "WWW-Authenticate", "Referrer-Policy", "Keep-Alive", "Strict-Transport-Security",
+    "X-XSS-Protection")}
 """Headers that the server has a reason to send."""
 ONCE = {"content-type", "content-length", "content-disposition", "content-range"}
 PATIENCE = 0.3

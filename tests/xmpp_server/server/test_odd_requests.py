@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from support.stanzas import MUC, MUC_ADMIN, archived_bodies, ask, condition, join, ok, settle, statuses
+from support.stanzas import MUC, MUC_ADMIN, answer, archived_bodies, ask, condition, join, new_id, ok, settle, statuses
 from support.xmpp import CLIENT, StreamError
 
 PUBSUB, BOOKMARKS, OLD_BOOKMARKS, MAM = "http://jabber.org/protocol/pubsub", "urn:xmpp:bookmarks:1", "storage:bookmarks", "urn:xmpp:mam:2"
@@ -44,6 +44,13 @@ def test_a_list_of_nobody_is_refused(alice, room):
 @pytest.mark.parametrize("kind", [f"{MUC}#register", ""])
 def test_a_registration_without_a_nickname_is_refused(alice, room, kind):
     assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:register'>{form(kind)}</query>", room)) == "bad-request"
+
+
+@pytest.mark.parametrize("name", ["invite", "decline"])
+def test_an_invitation_of_another_namespace_is_refused(alice, room, name):
+    ident = new_id()
+    alice.send(f"<message xmlns='{CLIENT}' id='{ident}' to='{room}'><x xmlns='{MUC}#user'><{name} xmlns='urn:x' to='{alice.bare_jid}'/></x></message>")
+    assert condition(answer(alice, ident)) == "bad-request"
 
 
 def test_a_history_since_before_all_dates_is_sent(server, domain, room):
@@ -87,6 +94,13 @@ def test_an_archive_by_a_form_of_no_type_is_refused(alice, room):
 def test_publish_options_without_a_form_are_refused(alice):
     request = f"<pubsub xmlns='{PUBSUB}'><publish node='urn:x'><item/></publish><publish-options/></pubsub>"
     assert condition(ask(alice, "set", request)) == "bad-request"
+
+
+def test_an_affiliation_of_nobody_is_refused(alice):
+    ok(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='urn:x'><item id='1'><a xmlns='urn:x'/></item></publish></pubsub>"))
+    for jid in ("jid='@b'", ""):
+        request = f"<affiliations node='urn:x'><affiliation {jid} affiliation='member'/></affiliations>"
+        assert condition(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}#owner'>{request}</pubsub>")) == "bad-request"
 
 
 @pytest.mark.parametrize("request_", [
