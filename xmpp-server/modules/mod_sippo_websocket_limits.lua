@@ -7,8 +7,8 @@
 --     message ends the session with `policy-violation` as soon as its header or fragment tells;
 --   * refuses frames that are not masked (RFC 6455, section 5.1) or not in order (section 5.4);
 --   * hands on message after message, so that each finds the session as the one before has left it;
---   * ends a stream in which <open/> comes while it is open, or a message is not one whole element (RFC 7395, section
---     3.3): all that comes later would be lost in what it has left open.
+--   * ends a stream in which <open/> comes while it is open, or a message behind one that is no whole element (RFC 7395,
+--     section 3.3): all that comes would be lost in what that has left open.
 --
 -- A resumed session (XEP-0198) goes on with what reads its new connection. mod_smacks leaves it the old connection's
 -- buffer and parser: what was cut off there would spoil all that comes.
@@ -122,12 +122,10 @@ local function is_open(message)
 	return element and element.name == "open" and element.attr.xmlns == xmlns_framing;
 end
 
---- Ends a stream in which a message has left an element open.
-local function end_if_unfinished(reader)
-	local session = reader.session;
+--- Whether the message before has left an element open. Before login that is a matter of the limits and of time.
+local function is_unfinished(session)
 	local open_elements = session.sippo_open_elements;
-	if not open_elements or open_elements() <= 1 or session.destroyed or session.conn ~= reader.conn then return; end
-	session:close({ condition = "not-well-formed", text = "A message is one whole element" });
+	return open_elements and open_elements() > 1 and session.type ~= "c2s_unauthed";
 end
 
 local function handle(reader, frame, payload)
@@ -139,11 +137,12 @@ local function handle(reader, frame, payload)
 	reader.message = not frame.fin and message or nil;
 	if not frame.fin then return; end
 	local data = table.concat(message.pieces);
-	if not reader.session.notopen and is_open(data) then
+	if is_unfinished(reader.session) then
+		reader.session:close({ condition = "not-well-formed", text = "The message before was no whole element" });
+	elseif not reader.session.notopen and is_open(data) then
 		reader.session:close({ condition = "unsupported-stanza-type", text = "The stream is open already" });
 	else
 		reader.feed(frames.build { FIN = true, opcode = op_text, data = data });
-		end_if_unfinished(reader);
 	end
 end
 

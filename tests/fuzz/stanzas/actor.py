@@ -122,6 +122,10 @@ class Actor:
         self.write(f"<presence xmlns='{CLIENT}'/>")
         self.write(f"<presence xmlns='{CLIENT}' to='{TEAM}/{name(self.bare_jid)}'><x xmlns='{MUC}'/></presence>")
 
+    def forget_new(self) -> None:
+        """What was sent lately may be lost with the connection before the server has read it (XEP-0198 has it sent again)."""
+        self.due = {ident: due for ident, due in self.due.items() if due.position < self.findings.since}
+
     def forget(self) -> None:
         """Nothing is due any more: the session has ended."""
         self.due.clear()

@@ -65,6 +65,7 @@ class Doer:
         wire.abort()
         wire.wait_closed()
         actor.drain()
+        actor.forget_new()
         if data["resume"] and actor.previd:
             actor.resume(data["element"])
         else:

@@ -21,8 +21,8 @@ BATCH = 25
 """Actions after which all is awaited that is due."""
 MAX_WAIT = 1.0
 """Seconds of the server's processor time that another tenant's ping may wait."""
-MAX_LEFT = 64 * 1024
-"""KiB that may stay when all users have gone."""
+MAX_LEFT = 64 * 1024 * len({jid for jid, _ in ACTORS.values()})
+"""KiB that may stay when all users have gone: 64 MiB for each who fuzzes."""
 LEFT_TIMEOUT = 60.0
 NEIGHBOUR = "neighbour"
 
@@ -193,7 +193,8 @@ class Round:
             self.report.sent, self.report.received = self.report.sent + actor.sent, self.report.received + actor.received
             self.report.connections += actor.connections
             if actor.wire is not None:
-                actor.wire.close()
+                actor.own_end = True
+                actor.wire.abort()
         if not self.world.server.running:
             return
         if not any(one.oracle == "alive" for one in self.findings.all):

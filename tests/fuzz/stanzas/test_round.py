@@ -10,7 +10,7 @@ from fuzz.stanzas import generator
 from fuzz.stanzas.action import Action
 from fuzz.stanzas.round import Round
 
-SEED, ACTIONS = 7, 5000
+SEED, ACTIONS = 7, 4000
 
 
 @pytest.mark.timeout(600)

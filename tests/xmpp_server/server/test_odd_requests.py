@@ -125,8 +125,9 @@ def test_old_bookmarks_that_are_none_keep_nobody_out(server, domain, alice):
 # Streams
 
 
-def test_a_message_that_is_no_whole_element_ends_the_stream(alice):
-    """All that came behind it was lost inside of it."""
+def test_what_comes_behind_half_an_element_ends_the_stream(alice):
+    """All of it was lost inside."""
     alice.send(f"<message xmlns='{CLIENT}'><body>hello")
+    alice.send(f"<iq xmlns='{CLIENT}' type='get' id='lost'><ping xmlns='urn:xmpp:ping'/></iq>")
     end = alice.wait_closed()
     assert isinstance(end, StreamError) and end.condition == "not-well-formed"
