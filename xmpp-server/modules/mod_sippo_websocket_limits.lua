@@ -7,8 +7,8 @@
 --     message ends the session with `policy-violation` as soon as its header or fragment tells;
 --   * refuses frames that are not masked (RFC 6455, section 5.1) or not in order (section 5.4);
 --   * hands on message after message, so that each finds the session as the one before has left it;
---   * ends a stream in which <open/> comes while it is open, or a message behind one that is no whole element (RFC 7395,
---     section 3.3): all that comes would be lost in what that has left open.
+--   * ends a stream in which <open/> comes while it is open, or a message behind one that is no whole element (RFC
+--     7395, section 3.3): all that comes would be lost in what that has left open.
 --
 -- A resumed session (XEP-0198) goes on with what reads its new connection. mod_smacks leaves it the old connection's
 -- buffer and parser: what was cut off there would spoil all that comes.
