@@ -25,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from stack.command_line import in_words  # noqa: E402
 from stack.die_with_parent import bind_to_parent  # noqa: E402
 from stack.gateway import Gateway  # noqa: E402
 from stack.http1 import Request, Upstream, read_request, start_server, write_response  # noqa: E402
@@ -212,7 +213,7 @@ class Host:
             # request comes or there will be none.
             await self.upstream.call("POST", path, body, {"connection": "close"})
         except (OSError, EOFError, ValueError) as error:
-            log("warn", "An answer could not be delivered", function_request_id=invocation.id, error=repr(error))
+            log("warn", "An answer could not be delivered", function_request_id=invocation.id, error=in_words(error))
 
     def fail(self, copy: Copy, kind: str, message: str) -> None:
         """Answers the copy's current invocation, if any, with an error, as Lambda does."""

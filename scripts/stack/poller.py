@@ -22,6 +22,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from stack import aws, event_outline, sqs_event  # noqa: E402
+from stack.command_line import in_words  # noqa: E402
 from stack.event_types import COALESCED, EVENT_FUNCTIONS, RESYNC  # noqa: E402
 from stack.http1 import Response, Upstream  # noqa: E402
 from stack.sqs_event import Message  # noqa: E402
@@ -79,7 +80,7 @@ class Mapping:
             try:
                 messages = await self._gather()
             except TROUBLE as error:
-                log("warn", "Queue cannot be read, trying again", queue=self.queue, error=repr(error))
+                log("warn", "Queue cannot be read, trying again", queue=self.queue, error=in_words(error))
                 self._slots.release()
                 await asyncio.sleep(0.5)
                 continue
@@ -170,11 +171,11 @@ class Mapping:
                 # The functions are being started. Nothing was sent, so it can be tried again while the
                 # messages are this poller's for long enough.
                 if time.monotonic() > deadline:
-                    log("warn", "Functions do not run", queue=self.queue, error=repr(error))
+                    log("warn", "Functions do not run", queue=self.queue, error=in_words(error))
                     return None
                 await asyncio.sleep(0.1)
             except (OSError, EOFError, ValueError) as error:
-                log("warn", "Functions ended before they answered", queue=self.queue, error=repr(error))
+                log("warn", "Functions ended before they answered", queue=self.queue, error=in_words(error))
                 return None
 
     async def _delete(self, messages: list[Message]) -> None:
@@ -187,7 +188,7 @@ class Mapping:
         try:
             failed = (await self._call("DeleteMessageBatch", Entries=entries)).get("Failed", [])
         except TROUBLE as error:
-            failed = [repr(error)]
+            failed = [in_words(error)]
         if failed:
             # They come again, which handlers bear.
             log("warn", "Messages could not be deleted", queue=self.queue, failed=failed)
@@ -222,7 +223,7 @@ async def resync(invoker: Upstream, interval: float) -> None:
             if answer.status != 200 or "x-amz-function-error" in answer.headers:
                 log("error", "Function failed", function=RESYNC, status=answer.status, answer=_excerpt(answer))
         except (OSError, EOFError, ValueError) as error:
-            log("warn", "Functions did not answer", function=RESYNC, error=repr(error))
+            log("warn", "Functions did not answer", function=RESYNC, error=in_words(error))
 
 
 async def run(options: argparse.Namespace) -> None:
