@@ -1,6 +1,6 @@
 --- What modules that store in PEP cannot digest is refused before they see it.
 --
---   * mod_vcard_legacy throws at a photo that is no base64 (XEP-0054);
+--   * mod_vcard_legacy throws at a photo that is no base64, and at a JID that is no text (XEP-0054);
 --   * mod_bookmarks takes an item without <conference/> (XEP-0402), and throws from then on whenever bookmarks are set
 --     in private storage, and fails when none are set and none are there;
 --   * mod_bookmarks takes an item without <storage/> as old bookmarks (XEP-0048), and throws at every login from then
@@ -22,7 +22,11 @@ local function refuse(event, text)
 end
 
 module:hook("iq-set/self/vcard-temp:vCard", function (event)
-	for photo in event.stanza.tags[1]:childtags("PHOTO") do
+	local vcard = event.stanza.tags[1];
+	for jid in vcard:childtags("JABBERID") do
+		if not jid:get_text() then return refuse(event, "JABBERID is no text"); end
+	end
+	for photo in vcard:childtags("PHOTO") do
 		local data = photo:get_child_text("BINVAL");
 		if data and not base64.decode(data) then return refuse(event, "BINVAL of PHOTO is no base64"); end
 	end

@@ -74,23 +74,29 @@ class Actor:
             return base64.b64encode(f"\0{name(jid)}\0{password}".encode()).decode()
 
         values = {
-            "token": token, "plain": plain(self.bare_jid, token), "previd": self.previd or "none", "archived": self.archived or "none",
-            "expired": plain(self.bare_jid, self.world.server.login_token(self.bare_jid, ttl=-10)), "crossed": plain(MAL if "eve" in self.label else "eve@x", token),
+            "token": token, "plain": plain(self.bare_jid, token), "previd": self.previd or "none",
+            "archived": self.archived or "none",
+            "expired": plain(self.bare_jid, self.world.server.login_token(self.bare_jid, ttl=-10)),
+            "crossed": plain(MAL if "eve" in self.label else "eve@x", token),
             "admin": plain(self.world.server.admin_jid, token), "guess": plain(VERA, "x" * 64),
         }
         for key, value in values.items():
             text = text.replace(f"%{key}%", value)
         return text
 
+    def _new_wire(self) -> Wire:
+        token = self.world.token(self.bare_jid)
+        return Wire(self.world.server.ws_url, self.bare_jid, token, self.resource, timeout=STREAM_TIMEOUT)
+
     def connect(self) -> None:
         """A new session."""
-        self.wire = Wire(self.world.server.ws_url, self.bare_jid, self.world.token(self.bare_jid), self.resource, timeout=STREAM_TIMEOUT)
+        self.wire = self._new_wire()
         self.wire.connect()
         self._begin()
 
     def resume(self, element: str) -> None:
         """A new connection for the session as it was, or a new session. `element`: instead of the right `<resume/>`."""
-        wire = Wire(self.world.server.ws_url, self.bare_jid, self.world.token(self.bare_jid), self.resource, timeout=STREAM_TIMEOUT)
+        wire = self._new_wire()
         try:
             wire.open()
             wire.authenticate()
@@ -146,7 +152,8 @@ class Actor:
         end = self.wire.wait_closed()
         last = list(self.wire.frames)[-2:]
         self.drain()
-        if isinstance(end, Closed) and not self.own_end and not self.wire.was_reset and self.wire.close_code is None and end.condition != "stream-closed":
+        is_explained = self.own_end or self.wire.was_reset or self.wire.close_code is not None
+        if isinstance(end, Closed) and not is_explained and end.condition != "stream-closed":
             self.findings.add("end", f"a connection of {self.label} ended without a word; at last {last}")
         self.forget()
         self.wire = None

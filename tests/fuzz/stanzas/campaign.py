@@ -51,8 +51,9 @@ def run(plan: Plan, folder: Path, say: Say) -> int:
         totals.longest_wait = max(totals.longest_wait, report.longest_wait)
         totals.longest_by_clock = max(totals.longest_by_clock, report.longest_by_clock)
         seed += 1
-    say(f"{seed - plan.seed} rounds: {totals.actions} actions, {totals.sent} sent, {totals.received} received, {totals.seconds / 3600:.2f} h, "
-        f"{totals.processor / 3600:.2f} h of Prosody's processor time, another tenant's longest ping {totals.longest_wait:.2f} s of it; "
+    say(f"{seed - plan.seed} rounds: {totals.actions} actions, {totals.sent} sent, {totals.received} received, "
+        f"{totals.seconds / 3600:.2f} h, {totals.processor / 3600:.2f} h of Prosody's processor time, "
+        f"another tenant's longest ping {totals.longest_wait:.2f} s of it; "
         f"{len(known)} faults")
     return len(known)
 

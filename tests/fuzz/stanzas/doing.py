@@ -143,7 +143,8 @@ class Doer:
         content = (f"<{FORGED}>{action.position:09}".encode() * 8000)[:int(size[1]) if size and int(size[1]) < 100_000 else 300]
         put = slot["put"] + data["put"].replace("%", "")
         sent = content[:-1] if data["short"] else content
-        request = f"PUT {put} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {slot['auth']}\r\nContent-Length: {len(sent)}\r\nConnection: close\r\n\r\n"
+        request = (f"PUT {put} HTTP/1.1\r\nHost: localhost\r\nAuthorization: {slot['auth']}\r\nContent-Length: {len(sent)}\r\n"
+                   "Connection: close\r\n\r\n")
         status = 0
         for _ in range(1 + data["twice"]):
             response = self._parse(actor, action, exchange(self.port, request.encode() + sent, 10))
@@ -164,19 +165,22 @@ class Doer:
         if put is None or get is None:
             return None
         header = put.find(f"{{{UPLOAD}}}header[@name='Authorization']")
-        self.slot = {"put": path(put.get("url")), "get": path(get.get("url")), "auth": header.text or "" if header is not None else "none"}
+        token = header.text or "" if header is not None else "none"
+        self.slot = {"put": path(put.get("url")), "get": path(get.get("url")), "auth": token}
         return self.slot
 
     def _fetch(self, actor: Actor, action: Action, where: str, range_header: str, content: bytes | None) -> None:
         method = action.data["method"] if not range_header else "GET"
         extra = f"Range: {range_header}\r\n" if range_header else ""
-        request = f"{method} {where} HTTP/1.1\r\nHost: localhost\r\n{extra}Origin: https://evil.example\r\nConnection: close\r\n\r\n"
+        request = (f"{method} {where} HTTP/1.1\r\nHost: localhost\r\n{extra}Origin: https://evil.example\r\n"
+                   "Connection: close\r\n\r\n")
         response = self._parse(actor, action, exchange(self.port, request.encode(), 10), method == "HEAD")
         if response is None or method != "GET" or content is None:
             return
         status, part = wanted(range_header, content) if range_header else (200, content)
         if status and response.status != status or part is not None and response.body != part:
-            actor.findings.add("http", f"{range_header or 'all'} of {len(content)} bytes: {response.status}, {len(response.body)} bytes", action.position)
+            got = f"{response.status}, {len(response.body)} bytes"
+            actor.findings.add("http", f"{range_header or 'all'} of {len(content)} bytes: {got}", action.position)
         if response.status == 200 and "content-security-policy" not in response.headers:
             actor.findings.add("http", f"a file without a policy: {response.headers}", action.position)
 
@@ -184,7 +188,8 @@ class Doer:
 def as_bytes(one: dict[str, Any]) -> bytes:
     """A frame of an action."""
     payload = one["payload"].encode("latin-1") if one.get("latin") else one["payload"].encode()
-    return frame(payload, one.get("opcode", TEXT), **{key: one[key] for key in ("fin", "masked", "reserved", "length") if key in one})
+    options = {key: one[key] for key in ("fin", "masked", "reserved", "length") if key in one}
+    return frame(payload, one.get("opcode", TEXT), **options)
 
 
 def path(url: str | None) -> str:

@@ -8,14 +8,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 STATUS = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2}) [\t\x20-\x7e]*")
-FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e\x80-\xff](?:[\x20\t\x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?[ \t]*")
-MEDIA_TYPE = re.compile(r"[!#$&^_.+\-0-9A-Za-z]+/[!#$&^_.+\-0-9A-Za-z]+( *; *([!#$&^_.+\-0-9A-Za-z]+=([^\s\";,]+|\"[^\"\\]*\"))?)*")
+FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*"
+                   rb"([\x21-\x7e\x80-\xff](?:[\x20\t\x21-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?[ \t]*")
+MEDIA_TYPE = re.compile(r"[!#$&^_.+\-0-9A-Za-z]+/[!#$&^_.+\-0-9A-Za-z]+"
+                        r"( *; *([!#$&^_.+\-0-9A-Za-z]+=([^\s\";,]+|\"[^\"\\]*\"))?)*")
 KNOWN = {name.lower() for name in (
-    "Date", "Connection", "Content-Type", "Content-Length", "Content-Disposition", "Content-Security-Policy", "Content-Range", "Accept-Ranges",
+    "Date", "Connection", "Content-Type", "Content-Length", "Content-Disposition", "Content-Security-Policy",
+    "Content-Range", "Accept-Ranges",
     "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age",
     "X-Content-Type-Options", "X-Frame-Options", "Cache-Control", "ETag", "Last-Modified", "Expires", "Vary", "Location", "Allow",
-    "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "WWW-Authenticate", "Referrer-Policy", "Keep-Alive", "Strict-Transport-Security",
-    "X-XSS-Protection")}
+    "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "WWW-Authenticate", "Referrer-Policy",
+    "Keep-Alive", "Strict-Transport-Security", "X-XSS-Protection")}
 """Headers that the server has a reason to send."""
 ONCE = {"content-type", "content-length", "content-disposition", "content-range"}
 PATIENCE = 0.3

@@ -20,7 +20,8 @@ for _part in (account, messages, rooms):
     STANZAS |= _part.AREAS
 OTHERS = ["elements", "frames", "cuts", "logins", "uploads", "http"]
 """Areas whose actions are no single stanza."""
-WEIGHTS = {name: 10 for name in STANZAS} | {"entering": 14, "archive": 12, "elements": 3, "frames": 3, "cuts": 2, "logins": 2, "uploads": 5, "http": 4}
+WEIGHTS = {name: 10 for name in STANZAS} | {
+    "entering": 14, "archive": 12, "elements": 3, "frames": 3, "cuts": 2, "logins": 2, "uploads": 5, "http": 4}
 MUTATED = 0.35
 """Part of the stanzas that are not as the grammar has them."""
 

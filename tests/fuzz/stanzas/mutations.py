@@ -10,8 +10,14 @@ from fuzz.stanzas.dice import Dice
 from fuzz.stanzas.grammar import atoms
 from support.xmpp import CLIENT, local, namespace, serialize
 
-NAMESPACES = [CLIENT, "jabber:server", "urn:x", "http://jabber.org/protocol/muc#user", "http://jabber.org/protocol/muc", "urn:xmpp:sid:0", "jabber:x:data",
+NAMESPACES = [CLIENT, "jabber:server", "urn:x", "http://jabber.org/protocol/muc#user", "http://jabber.org/protocol/muc",
+              "urn:xmpp:sid:0",
+              "jabber:x:data",
               "http://jabber.org/protocol/pubsub", "urn:xmpp:mam:2", "jabber:iq:roster", "urn:ietf:params:xml:ns:xmpp-stanzas"]
+ATTRIBUTES = ["from", "to", "type", "jid", "node", "name", "var", "code", "h", "max", "by",
+              "{http://www.w3.org/XML/1998/namespace}lang"]
+TYPES = ["get", "set", "result", "error", "chat", "groupchat", "normal", "headline", "unavailable",
+         "subscribe", "probe", "Get", ""]
 NAMES = ["query", "item", "x", "message", "iq", "presence", "error", "body", "a", "set", "field", "value", "conference", "forged"]
 MAX_TEXT = 250_000
 
@@ -50,13 +56,13 @@ def attribute(root: ET.Element, dice: Dice) -> None:
     elif names and kind < 3:
         element.set(dice.choice(names), value(dice))
     else:
-        element.set(dice.choice(["from", "to", "type", "jid", "node", "name", "var", "code", "h", "max", "xml:lang", "by"]).replace(
-            "xml:", "{http://www.w3.org/XML/1998/namespace}"), value(dice))
+        element.set(dice.choice(ATTRIBUTES), value(dice))
 
 
 def value(dice: Dice) -> str:
     """Anything."""
-    return dice.choice([dice.choice(atoms.ODD), dice.choice(atoms.ODD_NUMBERS), dice.choice(atoms.NUMBERS), atoms.any_jid(dice), dice.choice(NAMES), "y" * 3000])
+    return dice.choice([dice.choice(atoms.ODD), dice.choice(atoms.ODD_NUMBERS), dice.choice(atoms.NUMBERS), atoms.any_jid(dice),
+                        dice.choice(NAMES), "y" * 3000])
 
 
 def text_of(root: ET.Element, dice: Dice) -> None:
@@ -114,24 +120,31 @@ def nest(root: ET.Element, dice: Dice) -> None:
 
 
 def insert(root: ET.Element, dice: Dice) -> None:
-    child = ET.Element(f"{{{dice.choice(NAMESPACES)}}}{dice.choice(NAMES)}", {"jid": atoms.any_jid(dice)} if dice.chance(0.5) else {})
+    tag = f"{{{dice.choice(NAMESPACES)}}}{dice.choice(NAMES)}"
+    child = ET.Element(tag, {"jid": atoms.any_jid(dice)} if dice.chance(0.5) else {})
     child.text = value(dice) if dice.chance(0.5) else None
     parent = inner(root, dice)
     parent.insert(dice.randrange(len(parent) + 1), child)
 
 
 def other_type(root: ET.Element, dice: Dice) -> None:
-    root.set("type", dice.choice(["get", "set", "result", "error", "chat", "groupchat", "normal", "headline", "unavailable", "subscribe", "probe", "Get", ""]))
+    root.set("type", dice.choice(TYPES))
 
 
-TREE: list[Callable[[ET.Element, Dice], None]] = [attribute, attribute, attribute, text_of, tail_of, drop, drop, repeat, swap, rename, other_namespace, nest, insert, other_type]
+TREE: list[Callable[[ET.Element, Dice], None]] = [
+    attribute, attribute, attribute, text_of, tail_of, drop, drop, repeat, swap, rename, other_namespace, nest,
+    insert, other_type]
 
 
 def break_text(text: str, dice: Dice) -> str:
     """No XML any more, most likely."""
     at = dice.randrange(len(text) + 1)
     return dice.choice([
-        lambda: text[:at], lambda: text[:at] + text[at + 1:], lambda: text[:at] + dice.choice("<>&'\"/=\x01\x7f\ufffe\x0b") + text[at:],
-        lambda: text[:at] + "<!DOCTYPE a>" + text[at:], lambda: text[:at] + "<!--x-->" + text[at:], lambda: text[:at] + "<?x?>" + text[at:], lambda: text[:at] + "&#0;" + text[at:],
-        lambda: text[:at] + "&#xD800;" + text[at:], lambda: text[:at] + "]]>" + text[at:], lambda: text + text, lambda: text.replace(">", "/>", 1), lambda: text.upper(), lambda: "\ufeff" + text,
+        lambda: text[:at], lambda: text[:at] + text[at + 1:],
+        lambda: text[:at] + dice.choice("<>&'\"/=\x01\x7f\ufffe\x0b") + text[at:],
+        lambda: text[:at] + "<!DOCTYPE a>" + text[at:], lambda: text[:at] + "<!--x-->" + text[at:],
+        lambda: text[:at] + "<?x?>" + text[at:],
+        lambda: text[:at] + "&#0;" + text[at:],
+        lambda: text[:at] + "&#xD800;" + text[at:], lambda: text[:at] + "]]>" + text[at:], lambda: text + text,
+        lambda: text.replace(">", "/>", 1), lambda: text.upper(), lambda: "\ufeff" + text,
     ])()

@@ -46,16 +46,19 @@ class Report:
     """KiB before and after."""
 
     def __str__(self) -> str:
-        return (f"{self.actions} actions ({self.sent} sent, {self.received} received, {self.connections} connections) in {self.seconds:.0f} s, "
-                f"{self.processor:.0f} s of the server's processor time; another tenant's longest ping {self.longest_wait:.2f} s of these "
-                f"({self.longest_by_clock:.2f} s by the clock); memory {self.memory[0] // 1024} MiB, then {self.memory[1] // 1024}; "
+        return (f"{self.actions} actions ({self.sent} sent, {self.received} received, {self.connections} connections) in "
+                f"{self.seconds:.0f} s, {self.processor:.0f} s of the server's processor time; "
+                f"another tenant's longest ping {self.longest_wait:.2f} s of these "
+                f"({self.longest_by_clock:.2f} s by the clock); memory {self.memory[0] // 1024} MiB, "
+                f"then {self.memory[1] // 1024}; "
                 f"{len(self.findings)} findings")
 
 
 class Round:
     """One of them. `stop_at_first`: it is over with the first finding. `step`: actions between two waits."""
 
-    def __init__(self, folder: Path, *, stop_at_first: bool = False, step: int = BATCH, seconds: float | None = None, **settings: object) -> None:
+    def __init__(self, folder: Path, *, stop_at_first: bool = False, step: int = BATCH, seconds: float | None = None,
+                 **settings: object) -> None:
         self.world = World(folder, **settings)
         self.findings = Findings()
         self.report = Report()
@@ -79,7 +82,8 @@ class Round:
 
     def _start_actors(self) -> None:
         world = self.world
-        self.actors = {label: Actor(world, self.findings, label, jid, resource, world.secrets) for label, (jid, resource) in ACTORS.items()}
+        self.actors = {label: Actor(world, self.findings, label, jid, resource, world.secrets)
+                       for label, (jid, resource) in ACTORS.items()}
         bystander = Actor(world, self.findings, NEIGHBOUR, CAROL, "home", [world.canary, world.admin_name])
         self.everybody = [*self.actors.values(), bystander]
         for one in self.everybody:
@@ -150,7 +154,8 @@ class Round:
         while waiting:
             for actor in self.everybody:
                 actor.drain()
-            waiting = [(ident, actor) for ident, actor in waiting if ident in actor.due and actor.wire is not None and not actor.wire.closed]
+            waiting = [(ident, actor) for ident, actor in waiting
+                       if ident in actor.due and actor.wire is not None and not actor.wire.closed]
             if waiting and time.monotonic() > deadline:
                 for _, actor in waiting:
                     self.findings.add("alive", f"{actor.label} waits in vain for the answer to a ping")

@@ -31,14 +31,16 @@ class Fault:
 
 
 FAULTS = {
-    "headers of a client's own": Fault(("sippo_http_file_share_limits", "sippo_http_file_share_download"), ("uploads",), "http", "X-Forged|no media type|no header"),
+    "headers of a client's own": Fault(("sippo_http_file_share_limits", "sippo_http_file_share_download"), ("uploads",), "http",
+                                       "X-Forged|no media type|no header"),
     "a request for voice from outside": Fault(("sippo_muc_voice",), ("inviting", "entering"), "log", r"request\.lib"),
     "a photo that is no base64": Fault(("sippo_pep_payloads",), ("vcard",), "log", "mod_vcard_legacy"),
     "bookmarks of an occupant": Fault(("sippo_account_owner",), ("bookmarks", "entering"), "log", "mod_bookmarks"),
     "a resumption with an odd count": Fault(("sippo_smacks_counts",), ("elements", "cuts"), "log", "smqueue|mod_smacks"),
     "a login token in the log": Fault(("sippo_errors",), ("elements",), "log", "it has a login token"),
     "a made-up id in an archive": Fault(("sippo_stanza_id",), ("messages",), "forged", "an id in an archive"),
-    "a room's word in a group message": Fault(("sippo_muc_forgeries",), ("talking", "entering"), "forged", "muc#user of a client"),
+    "a room's word in a group message": Fault(("sippo_muc_forgeries",), ("talking", "entering"), "forged",
+                                              "muc#user of a client"),
     "another tenant's vCard": Fault(("sippo_tenant_isolation",), ("vcard",), "secret", "canary"),
 }
 

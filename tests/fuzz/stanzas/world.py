@@ -10,7 +10,8 @@ from pathlib import Path
 from fuzz.stanzas.pinger import Pinger
 from fuzz.stanzas.places import CAROL, DAVE, EVE, GUEST, HOME, MAL, OTHER, OTHER_TEAM, PAT, SECRET, TEAM, VERA, ZOE, name
 from support.prosody import Server
-from support.stanzas import affiliate, affiliated, archived_bodies, ask, configuration, create_room, join, ok, send_message, settle
+from support.stanzas import (
+    affiliate, affiliated, archived_bodies, ask, configuration, create_room, join, ok, send_message, settle)
 from support.uploads import new_slot
 from support.xmpp import Client
 
@@ -26,7 +27,8 @@ class World:
     def __init__(self, folder: Path, **settings: object) -> None:
         self.canary, self.privy = f"canary-{secrets.token_hex(8)}", f"privy-{secrets.token_hex(8)}"
         self.admin_name = f"svc{secrets.token_hex(8)}"
-        self.server = Server(folder, **{"extra": EXTRA, "log_level": "info", "admin_jid": f"{self.admin_name}@admin.internal", **settings})
+        self.server = Server(folder, **{"extra": EXTRA, "log_level": "info", "admin_jid": f"{self.admin_name}@admin.internal",
+                                         **settings})
         self.pinger: Pinger | None = None
         self._tokens: dict[str, str] = {}
 
@@ -78,7 +80,8 @@ class World:
                 fields = configuration(admin, room)
                 found[f"configuration of {room}"] = {one: fields.get(one) for one in KEPT_FIELDS}
             for room in (SECRET, OTHER_TEAM):
-                found[f"members of {room}"] = {rank: affiliated(admin, room, rank) for rank in ("owner", "admin", "member", "outcast")}
+                found[f"members of {room}"] = {
+                    rank: affiliated(admin, room, rank) for rank in ("owner", "admin", "member", "outcast")}
         return found
 
     def _texts(self, client: Client, payload: str) -> list[str]:

@@ -96,6 +96,11 @@ def test_publish_options_without_a_form_are_refused(alice):
     assert condition(ask(alice, "set", request)) == "bad-request"
 
 
+def test_a_vcard_with_a_jid_that_is_no_text_is_refused(alice):
+    vcard = "<vCard xmlns='vcard-temp'><JABBERID>a@b<x/></JABBERID></vCard>"
+    assert condition(ask(alice, "set", vcard)) == "bad-request"
+
+
 def test_an_affiliation_of_nobody_is_refused(alice):
     ok(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='urn:x'><item id='1'><a xmlns='urn:x'/></item></publish></pubsub>"))
     for jid in ("jid='@b'", ""):

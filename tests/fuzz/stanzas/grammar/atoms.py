@@ -15,8 +15,10 @@ LONG = 1024
 USUAL = ["hello", "Team 7", "note.txt", "a", "x y", "Grüße", "日本"]
 ODD = [
     "", " ", "\t", "\r\nX-Forged: yes", "\r\n\r\n<script>forged()</script>", "\n", "%s%s%n", "../../../etc/passwd",
-    "' OR 1=1 --", '"><forged/>', "\u202egnp.exe", "e\u0301\u0301\u0301", "\u200b\u200d", "\U0001f600" * 3, "\U0001f9d1\u200d\U0001f680",
-    "\ufeff", "\ufffd", "ﬁ", "İ", "ß", "Ａ", "а", "\u00a0", "\u0085", "\u2028", "\U0010ffff", "nil", "true", "-1", "0x10", "{}",
+    "' OR 1=1 --", '"><forged/>', "\u202egnp.exe", "e\u0301\u0301\u0301", "\u200b\u200d", "\U0001f600" * 3,
+    "\U0001f9d1\u200d\U0001f680",
+    "\ufeff", "\ufffd", "ﬁ", "İ", "ß", "Ａ", "а", "\u00a0", "\u0085", "\u2028",
+    "\U0010ffff", "nil", "true", "-1", "0x10", "{}",
     "x" * 255, "x" * 256, "x" * LONG, "é" * 512, "\\", "NaN", "1e309",
 ]
 NUMBERS = ["0", "1", "2", "5", "10", "50", "100"]
@@ -30,8 +32,10 @@ LOCAL_USERS = [EVE, MAL, CAROL, DAVE]
 FULL = [f"{jid}/{resource}" for jid, resource in ACTORS.values()]
 NICKS = [name(jid) for jid in (EVE, MAL, ZOE, CAROL)]
 ROOM_JIDS = [TEAM, TEAM, TEAM, *ADHOC, SECRET, OTHER_TEAM, f"nowhere@{ROOMS}", f"adhoc-none@{ROOMS}", f"TEAM@{ROOMS}"]
-HOSTS = [HOME, ROOMS, GUEST, OTHER, OTHER_ROOMS, "admin.internal", "nowhere.example", f"pubsub.{HOME}", "conference.nowhere.example"]
-BAD_JIDS = ["", "@", "/", "a@", "@b", "a@/", "a@b/", "a b@c", "a@b@c", "\u00ad@home.example", f"{'x' * LONG}@{HOME}", f"x@{'y' * LONG}",
+HOSTS = [HOME, ROOMS, GUEST, OTHER, OTHER_ROOMS, "admin.internal", "nowhere.example", f"pubsub.{HOME}",
+    "conference.nowhere.example"]
+BAD_JIDS = ["", "@", "/", "a@", "@b", "a@/", "a@b/", "a b@c", "a@b@c", "\u00ad@home.example", f"{'x' * LONG}@{HOME}",
+    f"x@{'y' * LONG}",
             f"eve@{HOME}/{'z' * LONG}", f"EVE@{HOME.upper()}/Phone", f"eve\\20x@{HOME}", "xn--a@xn--b", f"eve@{HOME}.", "a@[::1]",
             f"\U0001f600@{HOME}", f"eve@{HOME}/\U0001f600", f"&<>'\"@{HOME}", f"eve@{HOME}/\u202e"]
 
@@ -59,7 +63,8 @@ def any_jid(dice: Dice) -> str:
     if kind < 5:
         return dice.choice(FULL)
     if kind < 6:
-        return dice.choice([VERA, PAT, f"{VERA}/desk", f"nobody@{HOME}", f"nobody@{OTHER}", f"someone@{ROOMS}", "operator@admin.internal"])
+        return dice.choice([VERA, PAT, f"{VERA}/desk", f"nobody@{HOME}", f"nobody@{OTHER}", f"someone@{ROOMS}",
+            "operator@admin.internal"])
     if kind < 8:
         return dice.choice(ROOM_JIDS)
     if kind < 9:
@@ -111,7 +116,8 @@ def text(dice: Dice) -> str:
 
 def base64_text(dice: Dice) -> str:
     """Base64, or not quite."""
-    return dice.choice(["aGVsbG8=", "iVBORw0KGgo=", "aGVsbG8", "a", "====", "!!!", "", "aGVs bG8=", "aGVsbG8=\n", "4pyT", "A" * 8_000,
+    return dice.choice(["aGVsbG8=", "iVBORw0KGgo=", "aGVsbG8", "a", "====", "!!!", "", "aGVs bG8=", "aGVsbG8=\n", "4pyT",
+        "A" * 8_000,
                         "&#233;&#233;", "aGVsbG8=="])
 
 
@@ -162,12 +168,17 @@ ATOMS: dict[str, Callable[[Dice], str]] = {
     "subscription": of(["none", "to", "from", "both", "remove"], ["", "REMOVE", "all"], 0.1),
     "show": of(["away", "chat", "dnd", "xa"], ["", "gone", "Away"], 0.2),
     "media": of(["text/plain", "image/png", "text/html", "application/octet-stream", "text/plain; charset=utf-8"],
-                ["text/html\r\nX-Forged: yes", "text/html\r\n\r\n<script>forged()</script>", "", "/", "text", "a/b/c", "text/plain ",
-                 "text/plain;", "text/html\nX-Forged: yes", "é/ü", "text/plain; q=\"\r\n\"", "x" * 200 + "/y", "text /plain", "image/svg+xml"], 0.5),
+                ["text/html\r\nX-Forged: yes", "text/html\r\n\r\n<script>forged()</script>", "", "/", "text", "a/b/c",
+                    "text/plain ",
+                 "text/plain;", "text/html\nX-Forged: yes", "é/ü", "text/plain; q=\"\r\n\"", "x" * 200 + "/y", "text /plain",
+                 "image/svg+xml"], 0.5),
     "code": of(["100", "101", "104", "110", "201", "210", "301", "303", "307", "321", "322", "332"]),
     "condition": of(["service-unavailable", "item-not-found", "forbidden", "recipient-unavailable", "gone", "not-acceptable"]),
-    "urn": of(["urn:x:1", "urn:x:2", "storage:bookmarks", "storage:rosternotes", "urn:example:notes"], ["jabber:client", "", "http://a b/"]),
-    "node": of(["urn:xmpp:bookmarks:1", "storage:bookmarks", "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata", "urn:xmpp:vcard4",
-                "http://jabber.org/protocol/nick", "eu.siacs.conversations.axolotl.devicelist", "urn:x:node", "http://jabber.org/protocol/tune"],
+    "urn": of(["urn:x:1", "urn:x:2", "storage:bookmarks", "storage:rosternotes", "urn:example:notes"], ["jabber:client", "",
+    "http://a b/"]),
+    "node": of(["urn:xmpp:bookmarks:1", "storage:bookmarks", "urn:xmpp:avatar:data", "urn:xmpp:avatar:metadata",
+    "urn:xmpp:vcard4",
+                "http://jabber.org/protocol/nick", "eu.siacs.conversations.axolotl.devicelist", "urn:x:node",
+                "http://jabber.org/protocol/tune"],
                ODD),
 }
