@@ -127,7 +127,7 @@ class Mapping:
                 if not isinstance(failed[0], TROUBLE):
                     raise failed[0]
                 # What has been received is handled now: nobody else sees it before its visibility timeout ends.
-                log("warn", "Queue cannot be read, going on with what there is", queue=self.queue, error=repr(failed[0]),
+                log("warn", "Queue cannot be read, going on with what there is", queue=self.queue, error=in_words(failed[0]),
                     messages=len(messages))
                 break
             if not found:
