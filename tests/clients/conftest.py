@@ -103,9 +103,9 @@ def person(platform: Platform, proxy: LossyProxy, site: Callable[[str], str], br
     """Makes a user of the test's own, with a page of the library's that is not logged in yet."""
     people: list[Person] = []
 
-    def make(name: str = "alice", jid: str | None = None) -> Person:
+    def make(name: str = "alice", jid: str | None = None, **options: bool) -> Person:
         jid = jid or f"{name}-{uuid.uuid4().hex[:8]}@example.test"
-        people.append(Person(platform, browser.page(site(library)), jid))
+        people.append(Person(platform, browser.page(site(library), **options), jid))
         return people[-1]
 
     yield make

@@ -52,6 +52,7 @@ class Browser:
             stdout=self._log, stderr=self._log, stdin=subprocess.DEVNULL, start_new_session=True)
         self._ids = itertools.count(1)
         self._events: list[dict[str, Any]] = []
+        self._closed: list[Page] = []
         try:
             self._socket = self._connect()
         except BaseException:
@@ -107,15 +108,28 @@ class Browser:
         return [event["params"] for event in self._events
                 if event.get("sessionId") == session and event["method"] in methods]
 
-    def page(self, url: str) -> Page:
-        """A new page, which shares nothing with others."""
+    def forget(self, session: str) -> None:
+        """Forgets what a page was told of."""
+        self._events = [event for event in self._events if event.get("sessionId") != session]
+
+    def page(self, url: str, *, is_new: bool = False) -> Page:
+        """A page that shares nothing with others. It may be one that was closed, for a new one takes up to a second; then
+        it remembers answers to preflights."""
+        page = self._closed.pop() if self._closed and not is_new else self._new_page()
+        page.go(url)
+        return page
+
+    def take_back(self, page: Page) -> None:
+        """Keeps a page that is not used any more, and has stored nothing."""
+        self._closed.append(page)
+
+    def _new_page(self) -> Page:
         context = self.call("Target.createBrowserContext")["browserContextId"]
         target = self.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         page = Page(self, context, session)
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.call(f"{domain}.enable", session)
-        page.go(url)
         return page
 
 
@@ -169,5 +183,11 @@ class Page:
                 for event in self._browser.events(self._session, "Network.requestWillBeSent")]
 
     def close(self) -> None:
-        """Ends it with its connections."""
-        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        """Ends what runs in it, with its connections."""
+        has_stored = self.run("return localStorage.length + sessionStorage.length + (await indexedDB.databases()).length")
+        self.go("about:blank")
+        self._browser.forget(self._session)
+        if has_stored:
+            self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
+        else:
+            self._browser.take_back(self)
