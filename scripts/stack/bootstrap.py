@@ -28,7 +28,7 @@ PYTHON = VENV / "bin" / "python"
 
 STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3", "rabbitmq-server"]
 """Debian packages that a running stack needs."""
-TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql", "sqlite3"]
+TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql", "sqlite3", "iproute2"]
 CLIENT_PACKAGES = ["chromium"]
 """What docs/CLIENTS.md is tried in, besides Node's npm."""
 PREPARED = "SIPPO_PREPARED"
