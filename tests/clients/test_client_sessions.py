@@ -50,6 +50,15 @@ def test_chat_both_ways(person):
 
 
 @pytest.mark.parametrize("library", ["xmpp-client"])
+def test_a_message_that_is_too_long_is_not_sent_and_ends_nothing(person):
+    alice = person().log_in()
+    assert alice.run("return guide.sendText(session, 'bob@example.test', 'y'.repeat(256 * 1024)).catch((error) => error.name)") \
+        == "RangeError"
+    alice.run("await ping()")
+    assert alice.run("return counts.online + counts.resumed") == 1
+
+
+@pytest.mark.parametrize("library", ["xmpp-client"])
 def test_what_xml_cannot_hold_is_replaced(person):
     alice, bob = person("alice").log_in(), person("bob").log_in()
     alice.say(bob, "a\u0001b\uffffc")
