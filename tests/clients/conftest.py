@@ -30,11 +30,13 @@ CONVERSE = """<link rel="stylesheet" href="/dist/converse.min.css">
 @pytest.fixture(scope="session")
 def platform(folder: Path, proxy_port: int, site_port: int) -> Iterator[Platform]:
     """The stack; clients are told the proxy's address, and pages of the tests' site may call the REST API."""
-    environment = {"SIPPO_XMPP__PUBLIC_XMPP_URL": f"ws://127.0.0.1:{proxy_port}/xmpp-websocket",
-                   "SIPPO_CORS__ALLOWED_ORIGINS": f"http://127.0.0.1:{site_port}"}
-    platform = Platform(folder, "info", environment=environment).start()
-    yield platform
-    platform.stop()
+    environment = {"SIPPO_XMPP__PUBLIC_XMPP_URL": f"ws://127.0.0.1:{proxy_port}/xmpp-websocket"}
+    # In the environment of what starts the stack, as the guide has it.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(guide.cors_variable(), f"http://127.0.0.1:{site_port}")
+        platform = Platform(folder, "info", environment=environment).start()
+        yield platform
+        platform.stop()
 
 
 @pytest.fixture(scope="session")

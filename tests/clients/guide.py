@@ -35,6 +35,14 @@ def samples(text: str) -> dict[str, str]:
     return found
 
 
+def cors_variable() -> str:
+    """The variable by which the guide lets a page's origin call the local stack."""
+    found = re.search(r"^(\w+)='http://\S+' scripts/run\b", GUIDE.read_text(), re.MULTILINE)
+    if found is None:
+        raise GuideError("the guide does not say how to allow a page's origin, in one line with scripts/run")
+    return found[1]
+
+
 def install() -> None:
     """The libraries, as pinned here; nothing of theirs is run meanwhile."""
     stamp, wanted = FOLDER / "installed", "".join((HERE / name).read_text() for name in PINS)

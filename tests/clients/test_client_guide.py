@@ -30,7 +30,8 @@ def test_every_problem_that_the_rest_api_has_is_listed():
 
 
 def test_its_links_lead_somewhere():
-    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)}
+    headings = {re.sub(r"[^a-z0-9 -]", "", line.lower()).replace(" ", "-")
+                for line in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)}
     for target in re.findall(r"\]\(([^)]+)\)", TEXT):
         file, _, anchor = target.partition("#")
         if file:

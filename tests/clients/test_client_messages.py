@@ -94,7 +94,9 @@ def test_the_chat_list_and_its_pushes(person):
 
 def test_a_file_goes_up_and_comes_down(person):
     alice, bob = person("alice").log_in(), person("bob").log_in()
-    url = alice.run("return guide.sendFile(session, to, new File(['\u00e9t\u00e9'], 'a note.txt', { type: 'text/plain' }))", to=bob.jid)
+    url = alice.run("""
+        return guide.sendFile(session, to, new File(["\u00e9t\u00e9"], "a note.txt", { type: "text/plain" }));
+    """, to=bob.jid)
     bob.wait_body(url)
     found = bob.run("""
         const response = await fetch(url);
