@@ -18,7 +18,7 @@ KNOWN = {name.lower() for name in (
     "Access-Control-Allow-Origin", "Access-Control-Allow-Methods", "Access-Control-Allow-Headers", "Access-Control-Max-Age",
     "X-Content-Type-Options", "X-Frame-Options", "Cache-Control", "ETag", "Last-Modified", "Expires", "Vary", "Location", "Allow",
     "Upgrade", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Version", "WWW-Authenticate", "Referrer-Policy",
-    "Keep-Alive", "Strict-Transport-Security", "X-XSS-Protection")}
+    "Keep-Alive", "Strict-Transport-Security", "X-XSS-Protection", "X-Request-ID")}
 """Headers that the server has a reason to send."""
 ONCE = {"content-type", "content-length", "content-disposition", "content-range"}
 PATIENCE = 0.3

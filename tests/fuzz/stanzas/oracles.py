@@ -63,7 +63,7 @@ class Inspector:
         to = stanza.get("to")
         # A resource that is away has its messages taken by others; an early error goes back to the `from` that its sender
         # made up.
-        early = stanza.get("type") == "error" and stanza.get("from") in (None, self.bare_jid)
+        early = stanza.get("type") == "error" and "/" not in (stanza.get("from") or "")
         if to is not None and to.partition("/")[0] != self.bare_jid and not early:
             self.note("form", f"{self.full_jid} got what is for {to}: {plain(text)}")
         if stanza.get("type") == "error":
