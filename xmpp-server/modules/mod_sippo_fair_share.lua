@@ -83,7 +83,11 @@ local function wait_for(session, seconds)
 	local wait, done = async.waiter();
 	waiting[session] = done;
 	if seconds then module:add_timer(seconds, function () go_on(session); end); end
-	if conn then hold(conn); end
+	if conn then
+		hold(conn);
+		-- What mod_csi_simple keeps back for an inactive client would wait for ever: nothing is sent that it would go with.
+		if not seconds and conn.resume_writes then conn:resume_writes(); end
+	end
 	wait();
 	if conn then let_go(conn); end
 end

@@ -11,6 +11,14 @@ local function refuse(event, text)
 	return true;
 end
 
+--- Whether the first field of that name, which counts, has a value.
+local function has_value(form, name)
+	for field in form:childtags("field") do
+		if field.attr.var == name then return (field:get_child_text("value") or "") ~= ""; end
+	end
+	return false;
+end
+
 -- Before mod_muc, and before our modules that look into the same requests
 module:hook("iq-get/bare/http://jabber.org/protocol/muc#admin:query", function (event)
 	if not event.stanza.tags[1].tags[1] then return refuse(event, "Give an item with an affiliation or a role"); end
@@ -18,11 +26,7 @@ end, 20);
 
 module:hook("iq/bare/jabber:iq:register:query", function (event)
 	local form = event.stanza.attr.type == "set" and event.stanza.tags[1]:get_child("x", "jabber:x:data");
-	local values = {};
-	for field in form and form:childtags("field") or function () end do
-		values[field.attr.var or ""] = field:get_child_text("value");
-	end
-	if form and not (values.FORM_TYPE and values["muc#register_roomnick"]) then
+	if form and not (has_value(form, "FORM_TYPE") and has_value(form, "muc#register_roomnick")) then
 		return refuse(event, "Give a form with a FORM_TYPE and a nickname");
 	end
 end, 20);

@@ -41,9 +41,13 @@ def test_a_list_of_nobody_is_refused(alice, room):
     assert condition(ask(alice, "get", f"<query xmlns='{MUC_ADMIN}'/>", room)) == "bad-request"
 
 
-@pytest.mark.parametrize("kind", [f"{MUC}#register", ""])
-def test_a_registration_without_a_nickname_is_refused(alice, room, kind):
-    assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:register'>{form(kind)}</query>", room)) == "bad-request"
+@pytest.mark.parametrize("fields", [
+    form(f"{MUC}#register"), form(""), form(f"{MUC}#register", **{"muc#register_roomnick": "alice"}).replace(
+        "<field var='muc#register_roomnick'>", "<field var='muc#register_roomnick'/><field var='muc#register_roomnick'>"),
+    form(f"{MUC}#register", **{"muc#register_roomnick": ""}),
+], ids=["none", "no type", "a second one", "an empty one"])
+def test_a_registration_without_a_nickname_is_refused(alice, room, fields):
+    assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:register'>{fields}</query>", room)) == "bad-request"
 
 
 @pytest.mark.parametrize("name", ["invite", "decline"])

@@ -104,3 +104,19 @@ def test_whoever_has_gone_has_left_their_rooms_and_is_offline(server, domain, en
         join(bob, room, "bob")
         getattr(bob, end)()
         alice.wait(lambda e: e.get("from") == f"{room}/bob" and e.get("type") == "unavailable", 10)
+
+
+def test_what_is_kept_back_for_an_inactive_client_does_not_hold_it_up(start):
+    """A client goes inactive (XEP-0352) while a long answer is on its way: mod_csi_simple stopped the sending, and the
+    client's next request waited for its end for ever."""
+    server, home, _ = start()
+    with server.user(f"alice@{home}") as alice:
+        fill_archive(alice)
+        ids = [new_id() for _ in range(QUERIES)]
+        with alice.not_reading():
+            for ident in ids:
+                alice.send(request("set", PAGE, None, new_id()))
+                alice.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+                alice.send(request("get", "<ping xmlns='urn:xmpp:ping'/>", None, ident))
+        for ident in ids:
+            ok(answer(alice, ident, 30))
