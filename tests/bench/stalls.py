@@ -1,5 +1,6 @@
 """How long one user, or one deletion, keeps users of another tenant waiting, and what memory it costs Prosody.
 
+    scripts/bench stalls
     target/venv/bin/python tests/bench/stalls.py [SCENARIO …]
 
 Each scenario has a Prosody of its own. Printed are the longest wait of another tenant's client for the answer to a ping
@@ -214,6 +215,8 @@ def big_room(server: Server) -> Iterator[None]:
 
 SCENARIOS = {f.__name__: f for f in (archive, room, roster, stores, offline, sessions, big_domain, big_room)}
 
+SMOKE = ("archive", "stores")
+
 
 def measure(name: str) -> bool:
     """Runs a scenario; whether others were not kept waiting."""
@@ -242,6 +245,12 @@ def measure(name: str) -> bool:
     print(f"{name:12} longest wait {longest:6.2f} s of {took:6.1f} s   memory {before // 1024:4} MiB, at most "
           f"{most // 1024:4}, then {after // 1024:4}   {'ok' if good else 'TOO MUCH'}", flush=True)
     return good
+
+
+def run(*, smoke: bool) -> bool:
+    """All scenarios, whether all is good. A smoke run has a few, and no verdict: other programs run beside it."""
+    good = [measure(name) for name in (SMOKE if smoke else SCENARIOS)]
+    return smoke or all(good)
 
 
 def main() -> None:
