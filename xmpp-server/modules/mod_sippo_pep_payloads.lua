@@ -2,14 +2,15 @@
 --
 --   * mod_vcard_legacy throws at a photo that is no base64, and at a JID that is no text (XEP-0054);
 --   * mod_bookmarks takes an item without <conference/> (XEP-0402), and throws from then on whenever bookmarks are set
---     in private storage, and fails when none are set and none are there;
+--     in private storage, and fails when none are set and none are there, when their node keeps nothing, and when its
+--     owner has given up being that;
 --   * mod_bookmarks takes an item without <storage/> as old bookmarks (XEP-0048), and throws at every login from then
 --     on: the user cannot log in any more;
 --   * mod_pubsub throws at <publish-options/> without a form (XEP-0060, section 7.1.5), and at an affiliation of nobody
 --     (section 8.9.2).
 
 local base64 = require "util.encodings".base64;
-local jid_prep = require "util.jid".prep;
+local jid_bare, jid_prep = require "util.jid".bare, require "util.jid".prep;
 local st = require "util.stanza";
 
 local pep = module:depends "pep";
@@ -51,9 +52,40 @@ end, 10);
 module:hook("iq/bare/http://jabber.org/protocol/pubsub#owner:pubsub", function (event)
 	local affiliations = event.stanza.tags[1]:get_child("affiliations");
 	for affiliation in affiliations and affiliations:childtags("affiliation") or function () end do
-		if not jid_prep(affiliation.attr.jid) then return refuse(event, "Give each affiliation a JID"); end
+		local jid = jid_prep(affiliation.attr.jid);
+		if not jid then return refuse(event, "Give each affiliation a JID"); end
+		if jid == jid_bare(event.stanza.attr.from) then return refuse(event, "Your own affiliation stays as it is"); end
 	end
 end, 10);
+
+--- Whether a form has a node's items kept nowhere.
+local function keeps_nothing(form)
+	for field in form:childtags("field") do
+		local value = field:get_child_text("value");
+		if field.attr.var == "pubsub#persist_items" and (value == "0" or value == "false") then return true; end
+	end
+	return false;
+end
+
+local function names_bookmarks(pubsub)
+	for _, action in ipairs(pubsub.tags) do
+		if action.attr.node == xmlns_bookmarks then return true; end
+	end
+	return false;
+end
+
+--- Bookmarks are kept: mod_bookmarks fails where their node keeps nothing.
+local function keep_bookmarks(event)
+	local pubsub = event.stanza.tags[1];
+	if event.stanza.attr.type ~= "set" or not names_bookmarks(pubsub) then return; end
+	for _, action in ipairs(pubsub.tags) do
+		local form = action:get_child("x", "jabber:x:data");
+		if form and keeps_nothing(form) then return refuse(event, "Bookmarks are kept: leave persist_items on"); end
+	end
+end
+
+module:hook("iq/bare/http://jabber.org/protocol/pubsub:pubsub", keep_bookmarks, 10);
+module:hook("iq/bare/http://jabber.org/protocol/pubsub#owner:pubsub", keep_bookmarks, 10);
 
 --- Answers that no bookmarks are kept when none are set and none were: mod_bookmarks purges what is not there.
 local function keep_none(event, storage)

@@ -105,6 +105,22 @@ def test_a_vcard_with_a_jid_that_is_no_text_is_refused(alice):
     assert condition(ask(alice, "set", vcard)) == "bad-request"
 
 
+def test_bookmarks_are_kept_and_ones_own(alice):
+    """Their node could be set up so that mod_bookmarks failed from then on."""
+    item = f"<item id='c@d.example'><conference xmlns='{BOOKMARKS}'/></item>"
+    options = form(f"{PUBSUB}#node_config", **{"pubsub#persist_items": "false"})
+    for request in (
+        f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{item}</publish><publish-options>{options}</publish-options></pubsub>",
+        f"<pubsub xmlns='{PUBSUB}'><create node='{BOOKMARKS}'/><configure>{options}</configure></pubsub>",
+        f"<pubsub xmlns='{PUBSUB}#owner'><configure node='{BOOKMARKS}'>{options}</configure></pubsub>",
+        f"<pubsub xmlns='{PUBSUB}#owner'><affiliations node='{BOOKMARKS}'><affiliation jid='{alice.bare_jid}' affiliation='none'/>"
+        "</affiliations></pubsub>",
+    ):
+        ok(ask(alice, "set", f"<query xmlns='jabber:iq:private'><storage xmlns='{OLD_BOOKMARKS}'/></query>"))
+        assert condition(ask(alice, "set", request)) == "bad-request"
+    ok(ask(alice, "get", f"<query xmlns='jabber:iq:private'><storage xmlns='{OLD_BOOKMARKS}'/></query>"))
+
+
 def test_an_affiliation_of_nobody_is_refused(alice):
     ok(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='urn:x'><item id='1'><a xmlns='urn:x'/></item></publish></pubsub>"))
     for jid in ("jid='@b'", ""):
