@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 REPORT = 0.1
@@ -52,7 +53,8 @@ class Pinger:
         """Ends the program; its figures are whole then."""
         if self._process.poll() is None:
             assert self._process.stdin is not None
-            self._process.stdin.close()
+            with suppress(OSError):
+                self._process.stdin.close()
             try:
                 self._process.wait(120)
             except subprocess.TimeoutExpired:

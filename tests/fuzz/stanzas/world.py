@@ -110,11 +110,13 @@ class World:
 
     def end(self) -> int | None:
         """Has the server end by SIGTERM; its exit status, None if it does not end."""
-        self.end_pinger()
         process = self.server._process
         assert process is not None
-        if process.poll() is None:
-            self.server.signal(signal.SIGTERM)
+        try:
+            self.end_pinger()
+        finally:  # whatever comes, a signal for one: the server does not stay behind
+            if process.poll() is None:
+                self.server.signal(signal.SIGTERM)
         try:
             return process.wait(60)
         except subprocess.TimeoutExpired:
