@@ -184,8 +184,10 @@ def units(action: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[
         case "BatchWriteItem":
             puts = [one["PutRequest"]["Item"] for items in request["RequestItems"].values() for one in items]
             return {"write": sum(_blocks(one, 1024) for one in puts)}
-        case "UpdateItem" | "DeleteItem":
-            return {"write": 1}  # the items that are changed or deleted in place are small
+        case "DeleteItem":
+            return {"write": _blocks(answer.get("Attributes", {}), 1024)}
+        case "UpdateItem":
+            return {"write": 1}  # the items that are changed in place are small
     return {}
 
 

@@ -37,27 +37,27 @@ pub fn age(time: Duration) {
     AHEAD.set(AHEAD.get() + time);
 }
 
-fn at(counter: u64) -> Ordinal {
+pub(super) fn at(counter: u64) -> Ordinal {
     Ordinal::new(Version { epoch: 1, counter }, "event")
 }
 
-fn user(name: &str) -> UserJid {
+pub(super) fn user(name: &str) -> UserJid {
     UserJid::of_username(name, "conformance.test").expect("a plain name")
 }
 
-fn users(names: &[&str]) -> BTreeSet<UserJid> {
+pub(super) fn users(names: &[&str]) -> BTreeSet<UserJid> {
     names.iter().map(|name| user(name)).collect()
 }
 
-fn room(id: &str) -> RoomJid {
+pub(super) fn room(id: &str) -> RoomJid {
     RoomJid::of_id(id, "conformance.test").expect("a plain id")
 }
 
-fn event(counter: u64, change: RoomChange) -> RoomEvent {
+pub(super) fn event(counter: u64, change: RoomChange) -> RoomEvent {
     RoomEvent { at: at(counter), kind: RoomKind::Conference, change }
 }
 
-fn created(participants: &[&str]) -> RoomChange {
+pub(super) fn created(participants: &[&str]) -> RoomChange {
     RoomChange::Created { name: Some("Name".to_owned()), owner: Some(user("owner")), participants: users(participants) }
 }
 
@@ -84,11 +84,11 @@ pub async fn run(ledger: &(impl Ledger + LedgerMaintenance)) {
     domains_are_forgotten_last(ledger).await;
 }
 
-async fn read(ledger: &impl Ledger, room: &RoomJid) -> RoomState {
+pub(super) async fn read(ledger: &impl Ledger, room: &RoomJid) -> RoomState {
     ledger.read(room, &Scope::Whole).await.expect("the ledger answers")
 }
 
-async fn record(ledger: &impl Ledger, room: &RoomJid, events: &[RoomEvent]) {
+pub(super) async fn record(ledger: &impl Ledger, room: &RoomJid, events: &[RoomEvent]) {
     ledger.record(room, events).await.expect("the ledger answers");
 }
 

@@ -12,7 +12,7 @@ use super::{
         Scope,
     },
     ordinal::Ordinal,
-    port::{Ledger, LedgerError, LedgerMaintenance},
+    port::{Heir, Ledger, LedgerError, LedgerMaintenance},
     retention::{Pruning, RecordKey, TimestampedRoom, is_old, may_end},
 };
 use crate::address::{RoomJid, UserJid};
@@ -95,6 +95,7 @@ impl RoomState {
                     owner: owner.clone(),
                     participants: participants.clone(),
                     announced: None,
+                    announced_for: None,
                     claimed: None,
                 };
                 self.creations.insert(event.at.clone(), creation);
@@ -244,6 +245,52 @@ impl Ledger for MemoryLedger {
         });
         Ok(())
     }
+
+    async fn note_invited(
+        &self,
+        room: &RoomJid,
+        users: &BTreeSet<UserJid>,
+        since: &Ordinal,
+    ) -> Result<(), LedgerError> {
+        self.change(room, |state| {
+            let mut is_news = |user: &&UserJid| raise(&mut state.member(user).invited, since);
+            ((), users.iter().filter(|user| is_news(user)).cloned().map(RecordKey::Member).collect())
+        });
+        Ok(())
+    }
+
+    async fn take_over_announcement(
+        &self,
+        room: &RoomJid,
+        heir: Heir<'_>,
+        since: &Ordinal,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        Ok(self.change(room, |state| {
+            let free = |one: &&mut Creation| one.announced.is_none() && !one.is_claimed(now);
+            let Some(found) = state.creations.get_mut(heir.at).filter(free) else { return (false, Vec::new()) };
+            found.announced = Some(heir.except.intersection(&found.participants).cloned().collect());
+            (found.announced_for, found.claimed) = (Some(since.clone()), None);
+            (true, vec![RecordKey::Creation(heir.at.clone())])
+        }))
+    }
+
+    async fn forget_creation(
+        &self,
+        room: &RoomJid,
+        at: &Ordinal,
+        read: &Creation,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        let mut tables = self.tables();
+        let Some(recorded) = tables.rooms.get_mut(room) else { return Ok(false) };
+        let found = recorded.state.creations.get(at);
+        let goes = found.is_some_and(|found| found.announced == read.announced && !found.is_claimed(now));
+        if goes {
+            recorded.forget(&RecordKey::Creation(at.clone()));
+        }
+        Ok(goes)
+    }
 }
 
 impl LedgerMaintenance for MemoryLedger {
@@ -309,10 +356,12 @@ impl LedgerMaintenance for MemoryLedger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::conformance;
+    use crate::ledger::{conformance, folding_conformance};
 
     #[tokio::test]
     async fn the_ledger_in_memory_conforms() {
-        conformance::run(&MemoryLedger::with_clock(conformance::clock)).await;
+        let ledger = MemoryLedger::with_clock(conformance::clock);
+        conformance::run(&ledger).await;
+        folding_conformance::run(&ledger).await;
     }
 }

@@ -1,6 +1,6 @@
 //! The ledger: what should be on the XMPP server, according to the broker's events.
 //!
-//! All of it only grows, so that neither the order of events nor their repetition matters: see "Order never matters"
+//! All of it only grows, as far as it makes a difference, so that neither the order of events nor their repetition matters: see "Order never matters"
 //! in `docs/ARCHITECTURE.md`. [`Ledger`] and [`LedgerMaintenance`] are the port, [`DynamoLedger`] keeps it in the table
 //! that functions and bridge share, where the bridge's [`EpochRegister`] lies too.
 
@@ -8,6 +8,8 @@
 pub mod conformance;
 mod dynamo;
 mod epoch;
+#[cfg(any(test, feature = "testing"))]
+pub mod folding_conformance;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
 mod model;
@@ -25,6 +27,6 @@ pub use self::{
         RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
-    port::{Ledger, LedgerError, LedgerMaintenance},
+    port::{Heir, Ledger, LedgerError, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };

@@ -2,7 +2,8 @@
 //!
 //! All that is recorded only grows: the newest destruction, the set of creations, and for each member
 //! their newest joining and their newest leaving. Writing two events in either order, or one of them twice, so leaves
-//! the same ledger, without a reader having to know what was written first.
+//! the same ledger, without a reader having to know what was written first. What goes makes no difference any more:
+//! creations that a newer one covers (`rooms/folding.rs`), and what is old (`retention.rs`).
 //!
 //! Two departures from a record `member | owner | left` with one version, both for that reason. A
 //! record that the last writer wins forgets what an owner was before they joined once more; with
@@ -64,8 +65,27 @@ pub struct Creation {
     pub participants: BTreeSet<UserJid>,
     /// Set once the participants were invited, to those who were *not* invited by that.
     pub announced: Option<BTreeSet<UserJid>>,
+    /// The event for which they were invited, if this creation took their announcement over from an older one.
+    pub announced_for: Option<Ordinal>,
     /// Until when a handler has the participants' invitations to itself.
     pub claimed: Option<SystemTime>,
+}
+
+impl Creation {
+    /// The event for which `user` was invited when this creation, which happened at `at`, was announced, or the one whose
+    /// announcement it took over; `None` if they were not.
+    #[must_use]
+    pub fn invited_for<'a>(&'a self, at: &'a Ordinal, user: &UserJid) -> Option<&'a Ordinal> {
+        let except = self.announced.as_ref()?;
+        let was_invited = self.participants.contains(user) && !except.contains(user);
+        was_invited.then(|| self.announced_for.as_ref().unwrap_or(at))
+    }
+
+    /// Whether a handler has the participants' invitations to itself at `now`.
+    #[must_use]
+    pub fn is_claimed(&self, now: SystemTime) -> bool {
+        self.claimed.is_some_and(|until| until > now)
+    }
 }
 
 /// What changed about one member since the creations.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::SystemTime};
 
 use super::{
-    model::{ClaimTarget, DomainRegister, DomainState, LedgerKey, RoomEvent, RoomState, Scope},
+    model::{ClaimTarget, Creation, DomainRegister, DomainState, LedgerKey, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
 };
 use crate::address::{RoomJid, UserJid};
@@ -21,8 +21,9 @@ pub struct LedgerError(pub String);
 /// - `creation#<ordinal>#<chunk>`: kind, name, owner, participants, and how many chunks there are. A list
 ///   goes into as many chunks as its size asks for (an item has at most 400 KB), and a creation counts for
 ///   readers when all its chunks are there. Until then its writer is not done, so its event comes again.
-///   Chunk 0 is written last. It also has the claim, and `announced` once the invitations were sent: a
-///   bit for each participant who was not invited, in the order of their JIDs;
+///   Chunk 0 is written last, and is the first to go when the creation is forgotten. It also has the claim, and
+///   `announced` once the invitations were sent: a bit for each participant who was not invited, in the order of their
+///   JIDs. With `announced_for` they were sent for that older event;
 /// - `member#<JID>`: `joined`, `parted` (`LEFT` is a reserved word), `invited`, each written if newer and by itself, and the claim.
 ///
 /// One partition per domain, `domain#<name>`, with its `registers`. A read takes the room's partition, or
@@ -36,7 +37,8 @@ pub struct LedgerError(pub String);
 ///
 /// # Consistency
 /// Each read of an item is consistent: it sees every write that was answered before the read began. The
-/// reads of one call need not be atomic together, nor do the writes, since all of it only grows.
+/// reads of one call need not be atomic together, nor do the writes, since all of it only grows. Creations are read in
+/// ascending order: who misses one that was forgotten because a newer one covers it then meets the newer one.
 pub trait Ledger {
     /// Notes `events` of `room`, each where it is newer than what is there. Idempotent.
     ///
@@ -115,6 +117,56 @@ pub trait Ledger {
         creation: &Ordinal,
         except: &BTreeSet<UserJid>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Notes that each of `users` was invited for the event `since`, where that is newer. Unlike
+    /// [`Ledger::mark_invited`] it leaves their claims: who notes this did not send anything.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; of some it may be noted.
+    fn note_invited(
+        &self,
+        room: &RoomJid,
+        users: &BTreeSet<UserJid>,
+        since: &Ordinal,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Has the creation `heir` take an older creation's announcement over: its participants, save those excepted, were
+    /// invited for the event `since`. Whether it did: not if it is gone or was announced, or if a claim on it ends after
+    /// `now`.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it may have done so.
+    fn take_over_announcement(
+        &self,
+        room: &RoomJid,
+        heir: Heir<'_>,
+        since: &Ordinal,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
+    /// Forgets the creation of `room` at `at` if it is as it was `read`; whether it did: not if it was announced since
+    /// then, or if a claim on it ends after `now`. Whoever calls this answers for what is lost with it.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it may be forgotten.
+    fn forget_creation(
+        &self,
+        room: &RoomJid,
+        at: &Ordinal,
+        read: &Creation,
+        now: SystemTime,
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+}
+
+/// The creation that takes an announcement over.
+#[derive(Debug, Clone, Copy)]
+pub struct Heir<'a> {
+    /// When it happened.
+    pub at: &'a Ordinal,
+    /// Its participants.
+    pub participants: &'a BTreeSet<UserJid>,
+    /// Those of them whom that announcement did not invite.
+    pub except: &'a BTreeSet<UserJid>,
 }
 
 /// What a scheduled look at everything needs of the ledger beside [`Ledger`].

@@ -71,8 +71,7 @@ impl RoomState {
         let ended_at = self.membership_ended_at(user);
         let listing = || self.creations.iter().filter(|(_, creation)| creation.participants.contains(user));
         let listed = listing().map(|(at, _)| at).rfind(|at| Some(*at) > ended_at);
-        let invited_by = |creation: &Creation| creation.announced.as_ref().is_some_and(|except| !except.contains(user));
-        let by_list = listing().filter(|(_, creation)| invited_by(creation)).map(|(at, _)| at).next_back();
+        let by_list = listing().filter_map(|(at, creation)| creation.invited_for(at, user)).max();
         let by_record = self.members.get(user).and_then(|record| record.invited.as_ref());
         self.living().next()?;
         listed.max(self.joined_since(user)).filter(|_| by_list.max(by_record) <= ended_at)

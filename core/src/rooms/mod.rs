@@ -9,6 +9,7 @@ mod deadline;
 mod desired;
 mod error;
 mod expiry;
+mod folding;
 mod invitations;
 mod model;
 mod muc;

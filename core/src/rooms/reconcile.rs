@@ -4,7 +4,8 @@
 //! 1. note them in the ledger;
 //! 2. read what should be, in their scope;
 //! 3. make the server agree;
-//! 4. read again; if anything in the scope changed, go to 3 with what was read.
+//! 4. read again; if anything in the scope changed, go to 3 with what was read;
+//! 5. send the invitations that are due, and forget the creations that newer ones cover (`folding.rs`).
 //!
 //! Why it converges: take the last request about a member (or about the room) that reached the server. Its
 //! handler read again afterwards and saw no change; had it crashed instead, its events would have come
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use super::{
     deadline::{ensure_time_left, with_deadline},
     error::{Failures, MAX_ROUNDS, ReconcileError},
+    folding::{Fold, fold},
     invitations::{InvitationSender, SendOutcome},
     model::{Grant, Membership},
     server::{Refusal, RoomServer, ServerError},
@@ -121,6 +123,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             };
             let mut again = read().await?;
             if again.same_desired_state(&state) {
+                let folds = if scope == Scope::Whole { again.folds((self.clock)()) } else { Vec::new() };
                 let sender = InvitationSender {
                     ledger: &self.ledger,
                     server: &self.server,
@@ -131,6 +134,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
                 };
                 match sender.send_due(again, &mut failures).await? {
                     SendOutcome::Done => {
+                        self.fold(room, &folds, deadline).await;
                         if failures.is_empty() {
                             Metric::EventsStale.add(events.iter().filter(|event| state.has_overtaken(event)).count());
                         }
@@ -143,6 +147,13 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             state = again;
         }
         Err(ReconcileError::Busy)
+    }
+
+    /// Best effort: the events are done, and the next handler of a creation folds what is left.
+    async fn fold(&self, room: &RoomJid, folds: &[Fold], deadline: Instant) {
+        if let Err(error) = fold(&self.ledger, room, folds, (self.clock)(), deadline).await {
+            tracing::debug!(%room, %error, "Creations that newer ones cover are left for the next handler to fold");
+        }
     }
 
     /// Step 3.

@@ -12,7 +12,7 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest},
+    types::{AttributeValue, KeysAndAttributes, PutRequest, ReturnValue, WriteRequest},
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -199,6 +199,25 @@ impl Table {
             }
         };
         stream::iter(updates).map(update).buffer_unordered(CONCURRENCY).try_collect().await
+    }
+
+    /// Deletes an item if `condition` holds, whatever the names in it stand for; what the item was, if it did.
+    pub(crate) async fn delete_if(
+        &self,
+        key: &Key,
+        condition: &str,
+        values: Vec<(&'static str, AttributeValue)>,
+    ) -> Result<Option<Item>, TableError> {
+        let request = self.client.delete_item().table_name(&self.name).set_key(Some(key.attributes()));
+        let mut request = request.condition_expression(condition).return_values(ReturnValue::AllOld);
+        for (name, value) in values {
+            request = request.expression_attribute_values(name, value);
+        }
+        match request.send().await {
+            Ok(answer) => Ok(answer.attributes.map(Item)),
+            Err(error) if is_refused(&error) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
     }
 
     /// Deletes an item if its attribute `written` is still what it was; whether it did.

@@ -14,7 +14,7 @@ use sippo_xmpp_core::{
     events::Version,
     ledger::{
         DynamoEpochs, DynamoLedger, EpochRegister, Ledger, LedgerKey, LedgerMaintenance, Ordinal, RoomChange,
-        RoomEvent, RoomKind, RoomState, Scope, conformance,
+        RoomEvent, RoomKind, RoomState, Scope, conformance, folding_conformance,
     },
     table::Table,
 };
@@ -51,7 +51,9 @@ fn created(participants: BTreeSet<UserJid>) -> RoomChange {
 #[tokio::test]
 #[ignore = "needs DynamoDB; tests/ledger/test_ledger.py runs it with a stand-in"]
 async fn the_ledger_on_dynamodb_conforms() {
-    conformance::run(&DynamoLedger::with_clock(table().await, conformance::clock)).await;
+    let ledger = DynamoLedger::with_clock(table().await, conformance::clock);
+    conformance::run(&ledger).await;
+    Box::pin(folding_conformance::run(&ledger)).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{
-        ClaimTarget, DomainRegister, DynamoLedger, END_GRACE, Ledger, LedgerMaintenance, MemoryLedger, Ordinal,
+        ClaimTarget, DomainRegister, DynamoLedger, END_GRACE, Heir, Ledger, LedgerMaintenance, MemoryLedger, Ordinal,
         RETENTION, RoomChange, RoomEvent, RoomKind, Scope,
     },
 };
@@ -77,7 +77,7 @@ async fn step(ledger: &(impl Ledger + LedgerMaintenance), room: &RoomJid, mut di
     let dice = &mut dice;
     let domain = dice.domain.clone();
     let until = |now: SystemTime| now + Duration::from_mins(2);
-    match dice.rng.u8(..16) {
+    match dice.rng.u8(..20) {
         0..=5 => {
             let events: Vec<RoomEvent> = (0..dice.rng.u8(1..4)).map(|_| dice.event()).collect();
             format!("{:?}", ledger.record(room, &events).await)
@@ -92,6 +92,19 @@ async fn step(ledger: &(impl Ledger + LedgerMaintenance), room: &RoomJid, mut di
         13 => {
             let register = if dice.rng.bool() { DomainRegister::Created } else { DomainRegister::Deleted };
             format!("{:?}", ledger.raise_domain(&domain, register, &dice.at()).await)
+        }
+        14 => format!("{:?}", ledger.note_invited(room, &dice.users(), &dice.at()).await),
+        15..=17 => {
+            let state = ledger.read(room, &Scope::Whole).await.unwrap();
+            let all: Vec<_> = state.creations.iter().collect();
+            let Some((at, creation)) = (!all.is_empty()).then(|| all[dice.rng.usize(..all.len())]) else {
+                return "nothing to fold".to_owned();
+            };
+            if dice.rng.bool() {
+                return format!("{:?}", ledger.forget_creation(room, at, creation, now()).await);
+            }
+            let heir = Heir { at, participants: &creation.participants, except: &dice.users() };
+            format!("{:?}", ledger.take_over_announcement(room, heir, &dice.at(), now()).await)
         }
         _ => {
             let pruned = ledger.prune(room, now()).await;

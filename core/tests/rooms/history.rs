@@ -78,6 +78,34 @@ impl History {
         Self((1..=count).map(event).collect())
     }
 
+    /// The same, in which most creations repeat one before them, some with a user more or less.
+    pub(crate) fn repeating(seed: u64) -> Self {
+        let mut history = Self::random(seed);
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0x5851_f42d_4c95_7f2d);
+        let user = UserJid::of_username("c", "example.test").unwrap();
+        let mut first = BTreeMap::<RoomJid, RoomChange>::new();
+        for (room, event) in &mut history.0 {
+            if !matches!(event.change, RoomChange::Created { .. } | RoomChange::Joined(_)) {
+                continue;
+            }
+            match first.get(room) {
+                Some(first) if rng.u8(..4) > 0 => {
+                    event.change = first.clone();
+                    if let (RoomChange::Created { participants, .. }, 0) = (&mut event.change, rng.u8(..3))
+                        && !participants.remove(&user)
+                    {
+                        participants.insert(user.clone());
+                    }
+                }
+                None if matches!(event.change, RoomChange::Created { .. }) => {
+                    first.insert(room.clone(), event.change.clone());
+                }
+                _ => {}
+            }
+        }
+        history
+    }
+
     fn models(&self) -> BTreeMap<&RoomJid, Model> {
         let mut models = BTreeMap::<_, Model>::new();
         for (room, event) in &self.0 {

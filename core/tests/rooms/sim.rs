@@ -13,8 +13,8 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     ledger::{
-        ClaimTarget, DomainRegister, DomainState, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomState,
-        Scope,
+        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Ledger, LedgerError, MemoryLedger, Ordinal,
+        RoomEvent, RoomState, Scope,
     },
     rooms::{CLAIM, ReconcileError, Reconciler, Refusal, ServerError},
     testing::{MucRoom, MucService, RoomRequest, RoomScript},
@@ -29,11 +29,20 @@ pub(crate) enum Trouble {
     FailuresAndCrashes,
 }
 
+/// Whether creations that newer ones cover are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Folding {
+    Off,
+    On,
+}
+
 /// What there is at the end.
 pub(crate) struct End {
     pub(crate) rooms: BTreeMap<RoomJid, MucRoom>,
     pub(crate) invitations: Vec<(RoomJid, UserJid, Ordinal)>,
     pub(crate) steps: u32,
+    /// How many creations were forgotten.
+    pub(crate) folded: u32,
 }
 
 type Reply = Arc<Mutex<Option<Result<(), ServerError>>>>;
@@ -50,6 +59,8 @@ struct World {
     failures: u32,
     muc: MucService,
     in_flight: Vec<InFlight>,
+    folding: Folding,
+    folded: u32,
 }
 
 impl World {
@@ -120,13 +131,23 @@ impl Ledger for SimLedger {
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
         self.pause().await?;
-        let members_first = lock(&self.world).rng.bool();
         let first = self.inner.read(room, scope).await?;
         self.pause().await?;
         let second = self.inner.read(room, scope).await?;
-        let (members, rest) = if members_first { (first, second) } else { (second, first) };
         self.pause().await?;
-        Ok(RoomState { members: members.members, ..rest })
+        let mut world = lock(&self.world);
+        let rng = &mut world.rng;
+        // Creations one after the other, the oldest first.
+        let read_first = rng.usize(..=second.creations.len());
+        let border = second.creations.keys().nth(read_first).cloned();
+        let mut creations: BTreeMap<Ordinal, Creation> = first.creations;
+        if let Some(border) = border {
+            creations.retain(|at, _| *at < border);
+            creations.extend(second.creations.into_iter().filter(|(at, _)| *at >= border));
+        }
+        let members = if rng.bool() { first.members } else { second.members };
+        let destroyed = if rng.bool() { first.destroyed } else { second.destroyed };
+        Ok(RoomState { members, creations, destroyed, domain_deleted: second.domain_deleted })
     }
 
     async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
@@ -170,6 +191,50 @@ impl Ledger for SimLedger {
         self.pause().await?;
         self.inner.mark_announced(room, creation, except).await
     }
+
+    async fn note_invited(
+        &self,
+        room: &RoomJid,
+        users: &BTreeSet<UserJid>,
+        since: &Ordinal,
+    ) -> Result<(), LedgerError> {
+        for user in users {
+            self.pause().await?;
+            self.inner.note_invited(room, &BTreeSet::from([user.clone()]), since).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_over_announcement(
+        &self,
+        room: &RoomJid,
+        heir: Heir<'_>,
+        since: &Ordinal,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        self.pause().await?;
+        if lock(&self.world).folding == Folding::Off {
+            return Ok(false);
+        }
+        self.inner.take_over_announcement(room, heir, since, now).await
+    }
+
+    async fn forget_creation(
+        &self,
+        room: &RoomJid,
+        at: &Ordinal,
+        read: &Creation,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        self.pause().await?;
+        if lock(&self.world).folding == Folding::Off {
+            return Ok(false);
+        }
+        let gone = self.inner.forget_creation(room, at, read, now).await?;
+        lock(&self.world).folded += u32::from(gone);
+        self.pause().await?;
+        Ok(gone)
+    }
 }
 
 thread_local! {
@@ -204,16 +269,17 @@ struct Simulation<'a> {
 /// Delivers the events of `history`, some of them twice, until every message is done.
 ///
 /// A message that failed or whose handler died comes again, once no request of that handler can still take effect.
-pub(crate) fn run(history: &History, seed: u64, trouble: Trouble) -> Result<End, String> {
+pub(crate) fn run(history: &History, seed: u64, trouble: Trouble, folding: Folding) -> Result<End, String> {
     // Deadlines want a timer; none of them ever passes.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let _entered = runtime.enter();
-    let mut simulation = Simulation::new(history, seed, trouble);
+    let mut simulation = Simulation::new(history, seed, trouble, folding);
     for steps in 0..100_000 {
         simulation.bring_back_messages_of_the_dead();
         if simulation.is_over() {
-            let MucService { rooms, invitations } = std::mem::take(&mut lock(&simulation.world).muc);
-            return Ok(End { rooms, invitations, steps });
+            let mut world = lock(&simulation.world);
+            let MucService { rooms, invitations } = std::mem::take(&mut world.muc);
+            return Ok(End { rooms, invitations, steps, folded: world.folded });
         }
         simulation.step(steps);
     }
@@ -221,13 +287,14 @@ pub(crate) fn run(history: &History, seed: u64, trouble: Trouble) -> Result<End,
 }
 
 impl<'a> Simulation<'a> {
-    fn new(history: &'a History, seed: u64, trouble: Trouble) -> Self {
+    fn new(history: &'a History, seed: u64, trouble: Trouble, folding: Folding) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x9e37_79b9_7f4a_7c15);
         let (crashes, failures) = match trouble {
             Trouble::None => (0, 0),
             Trouble::FailuresAndCrashes => (rng.u32(..4), rng.u32(..4)),
         };
-        let world = World { rng: rng.fork(), failures, muc: MucService::default(), in_flight: Vec::new() };
+        let (muc, in_flight) = (MucService::default(), Vec::new());
+        let world = World { rng: rng.fork(), failures, muc, in_flight, folding, folded: 0 };
         let pending = (0..history.0.len()).flat_map(|i| vec![i; 1 + usize::from(rng.u8(..4) == 0)]).collect();
         let (active, dead) = (Vec::new(), Vec::new());
         let (world, ledger) = (Arc::new(Mutex::new(world)), Arc::default());

@@ -5,13 +5,18 @@
 //! nothing is left out. For the same reason a write is one step for each event, and a request takes effect in one
 //! step, at any time while it is under way: ensuring a room is two of them, and each user is one of their own.
 //! Failing requests are not modelled apart: to fail and come again is to crash.
+//!
+//! A creation that a newer one covers may be folded at any time, not only by a handler that has just read so: what
+//! handlers do is among that, for what they go by stays true. An event that comes again is written again.
 
 use sippo_xmpp_core::rooms::Grant;
 use stateright::{Model, Property};
 
 use crate::{
+    folding::Folds,
     history::{Case, Event, Role, USERS, in_broker_order, place},
     view::{View, Views, Wanted},
+    without::Without,
 };
 
 /// Most handlers of one case.
@@ -27,35 +32,6 @@ pub const ENDS: &str = "comes to an end";
 pub const ADMITS_NO_STRANGER: &str = "lets nobody into an earlier life";
 /// Something is checked: there are runs in which all are done.
 pub const IS_DONE: &str = "is done";
-
-/// What is left out of the protocol, or put into it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Without {
-    /// As it is.
-    Nothing,
-    /// Step 4, reading again.
-    SecondRead,
-    /// Grants say which end was read, and a room whose life is not newer is no room to them.
-    EndInGrants,
-    /// Who finds something newer than their own event stops.
-    StaleApply,
-    /// Joining and leaving look at the member's record only.
-    RoomInMemberScope,
-    /// Creation and destruction look at the room and its lists only.
-    MembersInWholeScope,
-    /// Only those are revoked whom the room's present life names.
-    EarlierLives,
-    /// Ensuring a room leaves an older life as it is.
-    Purge,
-    /// Destroying takes any room, however new.
-    ConditionalDestroy,
-    /// Joining and leaving count as done where the room is missing; they do not come again.
-    Retry,
-    /// Joining and leaving may make a missing room: their scope widens.
-    MemberScope,
-    /// A dead handler's event comes again even if another delivery of it is done and has deleted it.
-    ComesAgain,
-}
 
 /// Where a handler is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,6 +60,8 @@ struct Handler {
     state: u8,
     /// A read sees at least these: they were there when it began.
     there: u8,
+    /// Folded since that read began: it sees them or not.
+    gone: u8,
     todo: u8,
     /// A request found no room.
     missing: bool,
@@ -94,7 +72,7 @@ struct Handler {
 }
 
 const DONE: Handler =
-    Handler { phase: Phase::Done, state: 0, there: 0, todo: 0, missing: false, wide: false, dead: false };
+    Handler { phase: Phase::Done, state: 0, there: 0, gone: 0, todo: 0, missing: false, wide: false, dead: false };
 
 /// The room on the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,8 +85,10 @@ struct Room {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
     case: u16,
-    /// The events in the ledger: all that it holds only grows.
+    /// The events that were written to the ledger.
     written: u8,
+    /// Those of them that were folded.
+    folded: u8,
     room: Option<Room>,
     handlers: [Handler; HANDLERS],
     /// How many more may crash.
@@ -125,6 +105,11 @@ impl State {
     #[must_use]
     pub fn case(&self) -> usize {
         self.case.into()
+    }
+
+    /// The events in the ledger.
+    fn present(&self) -> u8 {
+        self.written & !self.folded
     }
 
     fn is_done(&self) -> bool {
@@ -147,12 +132,15 @@ pub enum Action {
     Crash(usize),
     /// What a dead one asked can take no effect any more; its event comes again.
     ComesAgain(usize),
+    /// This event is folded.
+    Fold(usize),
 }
 
 #[derive(Debug)]
 struct Tables {
     case: Case,
     whole: Views,
+    folds: Folds,
     /// By handler.
     own: Vec<Views>,
     is_whole: Vec<bool>,
@@ -207,8 +195,10 @@ impl Tables {
         };
         let own = |set: &u8| Views::new(&case.history, users(*set), without);
         let ended = case.history.iter().rposition(|event| *event == Event::Destroy).map_or(0, place);
+        let (whole, states) = Views::with_states(&case.history, None, without);
         Self {
-            whole: Views::new(&case.history, None, without),
+            whole,
+            folds: Folds::new(&case.history, &states, without),
             own: case.deliveries.iter().map(own).collect(),
             is_whole: case.deliveries.iter().map(|set| users(*set).is_none()).collect(),
             end: in_broker_order(&case.history),
@@ -228,6 +218,7 @@ impl Tables {
     fn begin(&self, index: usize, phase: Phase, handler: &mut Handler, written: u8) {
         handler.phase = phase;
         handler.there = written & self.views(index, *handler).scope;
+        handler.gone = 0;
         (handler.todo, handler.missing) = (0, false);
         if phase == Phase::Read {
             // It goes by nothing yet; and nobody who dies now has anything under way.
@@ -272,8 +263,8 @@ impl Tables {
 impl Protocol {
     fn read(&self, index: usize, seen: u8, next: &mut State) {
         let tables = &self.tables[next.case()];
-        let (handler, written) = (&mut next.handlers[index], next.written);
-        let seen = handler.there | seen;
+        let (written, handler) = (next.present(), &mut next.handlers[index]);
+        let seen = handler.there & !handler.gone | seen;
         let first = handler.phase == Phase::Read;
         let agrees = !first && tables.view(index, *handler).agrees & 1 << seen != 0;
         handler.state = seen;
@@ -294,7 +285,7 @@ impl Protocol {
     }
 
     fn ask_about_room(&self, index: usize, next: &mut State) {
-        let tables = &self.tables[next.case()];
+        let (tables, present) = (&self.tables[next.case()], next.present());
         let handler = &mut next.handlers[index];
         let view = tables.view(index, *handler);
         match handler.phase {
@@ -320,14 +311,14 @@ impl Protocol {
         }
         match handler.phase {
             Phase::Purge => handler.phase = Phase::Make,
-            Phase::Make => tables.ask_for_users(index, handler, next.written),
-            _ => tables.begin(index, Phase::ReadAgain, handler, next.written),
+            Phase::Make => tables.ask_for_users(index, handler, present),
+            _ => tables.begin(index, Phase::ReadAgain, handler, present),
         }
         self.settle(index, next);
     }
 
     fn ask_for_user(&self, index: usize, who: usize, next: &mut State) {
-        let tables = &self.tables[next.case()];
+        let (tables, present) = (&self.tables[next.case()], next.present());
         let handler = &mut next.handlers[index];
         handler.todo &= !(1 << who);
         let view = tables.view(index, *handler);
@@ -352,14 +343,14 @@ impl Protocol {
         }
         let (missing, wide) = (handler.missing, handler.wide);
         match (missing, self.without) {
-            (false, _) => tables.begin(index, Phase::ReadAgain, handler, next.written),
+            (false, _) => tables.begin(index, Phase::ReadAgain, handler, present),
             (true, Without::Retry) if !wide => *handler = DONE,
             (true, Without::MemberScope) if !wide => {
                 handler.wide = true;
-                tables.begin(index, Phase::Read, handler, next.written);
+                tables.begin(index, Phase::Read, handler, present);
             }
             // Those of members fail and come again; the others read, and go by that without a comparison.
-            (true, _) => tables.restart(index, handler, next.written),
+            (true, _) => tables.restart(index, handler, present),
         }
         self.settle(index, next);
     }
@@ -369,8 +360,12 @@ impl Protocol {
         let delivered = &tables.case.deliveries;
         let is_done = |other: usize| delivered[other] == delivered[index] && next.handlers[other].phase == Phase::Done;
         let deleted = self.without == Without::ComesAgain && (0..delivered.len()).any(is_done);
+        let (present, gone) = (next.present(), delivered[index] & next.folded);
         let handler = &mut next.handlers[index];
-        tables.restart(index, handler, next.written);
+        tables.restart(index, handler, present);
+        if gone != 0 {
+            (handler.phase, handler.todo) = (Phase::Write, gone);
+        }
         if deleted {
             *handler = DONE;
         }
@@ -381,7 +376,7 @@ impl Protocol {
         let mut waiting = (0..HANDLERS).filter(|index| state.handlers[*index].phase != Phase::Done);
         let (Some(index), None) = (waiting.next(), waiting.next()) else { return false };
         let (tables, handler) = (self.of(state), &state.handlers[index]);
-        let is_current = handler.state == state.written & tables.views(index, *handler).scope;
+        let is_current = handler.state == state.present() & tables.views(index, *handler).scope;
         handler.phase == Phase::Users && !handler.wide && !handler.dead && is_current && state.room.is_none()
     }
 
@@ -404,19 +399,29 @@ impl Model for Protocol {
             };
             let case = u16::try_from(case).expect("there are no more cases");
             let handlers = std::array::from_fn(handler);
-            State { case, written: 0, room: None, handlers, crashes: self.crashes, lost: false, intruded: false }
+            let crashes = self.crashes;
+            State { case, written: 0, folded: 0, room: None, handlers, crashes, lost: false, intruded: false }
         };
         self.tables.iter().enumerate().map(of).collect()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if !state.is_done() {
+            actions.extend(ones(self.of(state).folds.of(state.present())).map(Action::Fold));
+        }
         for (index, handler) in state.handlers.iter().enumerate() {
             match handler.phase {
                 Phase::Done => continue,
                 Phase::Write => actions.extend(ones(handler.todo).map(|at| Action::Write(index, 1 << at))),
                 Phase::Read | Phase::ReadAgain => {
-                    let since = state.written & self.of(state).views(index, *handler).scope & !handler.there;
-                    actions.extend(subsets(since).map(|seen| Action::Read(index, seen)));
+                    let (tables, Handler { there, gone, .. }) = (self.of(state), *handler);
+                    let scope = tables.views(index, *handler).scope;
+                    let since = (state.present() & !there | gone) & scope;
+                    let may_see = |seen: &u8| {
+                        let all = there & !gone | seen;
+                        self.without == Without::AscendingReads || tables.folds.may_miss(there & !all, all)
+                    };
+                    actions.extend(subsets(since).filter(may_see).map(|seen| Action::Read(index, seen)));
                 }
                 Phase::Destroy | Phase::Purge | Phase::Make => actions.push(Action::Room(index)),
                 Phase::Users => actions.extend(ones(handler.todo).map(|who| Action::User(index, who))),
@@ -433,11 +438,12 @@ impl Model for Protocol {
         let mut next = state.clone();
         match action {
             Action::Write(index, event) => {
-                next.written |= event;
+                (next.written, next.folded) = (next.written | event, next.folded & !event);
+                let present = next.present();
                 let handler = &mut next.handlers[index];
                 handler.todo &= !event;
                 if handler.todo == 0 {
-                    self.of(state).begin(index, Phase::Read, handler, next.written);
+                    self.of(state).begin(index, Phase::Read, handler, present);
                 }
             }
             Action::Read(index, seen) => self.read(index, seen, &mut next),
@@ -451,6 +457,14 @@ impl Model for Protocol {
                 }
             }
             Action::ComesAgain(index) => self.come_again(index, &mut next),
+            Action::Fold(event) => {
+                next.folded |= 1 << event;
+                for handler in &mut next.handlers {
+                    if matches!(handler.phase, Phase::Read | Phase::ReadAgain) {
+                        handler.gone |= 1 << event;
+                    }
+                }
+            }
         }
         (next != *state).then_some(next)
     }

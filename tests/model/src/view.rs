@@ -13,7 +13,7 @@ use sippo_xmpp_core::{
 
 use crate::{
     history::{Event, USERS, ordinal, place, user, users},
-    protocol::Without,
+    without::Without,
 };
 
 /// What a handler does about a user.
@@ -53,6 +53,12 @@ impl Views {
     /// For handlers that handle the whole room (`of_users` is `None`) or these users.
     #[must_use]
     pub fn new(history: &[Event], of_users: Option<u8>, without: Without) -> Self {
+        Self::with_states(history, of_users, without).0
+    }
+
+    /// The same, and what the ledger gives for each set of events.
+    #[must_use]
+    pub fn with_states(history: &[Event], of_users: Option<u8>, without: Without) -> (Self, Vec<RoomState>) {
         let blind = of_users.is_some() && without == Without::RoomInMemberScope;
         let in_scope = |event: &Event| match (*event, of_users) {
             (Event::Join(who) | Event::Leave(who), Some(scope)) => who & scope != 0,
@@ -64,7 +70,7 @@ impl Views {
         let sets = 0..1u8 << history.len();
         let states: Vec<_> = sets.map(|set| state(history, set & scope, of_users, without)).collect();
         let by_set = states.iter().map(|state| conclude(state, &states, of_users, without)).collect();
-        Self { scope, by_set }
+        (Self { scope, by_set }, states)
     }
 
     /// What follows from the events in `set`.

@@ -5,6 +5,7 @@
 //! - joining or leaving: a write unit a member, all at once;
 //! - a read: the room's creations and end in one query, the members' records in batches of 100.
 
+mod folding;
 mod layout;
 mod maintenance;
 mod reading;
@@ -23,14 +24,17 @@ use self::{
     reading::{Read, Reading, ordinal},
 };
 use super::{
-    model::{ClaimTarget, DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope},
+    model::{ClaimTarget, Creation, DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
-    port::{Ledger, LedgerError},
+    port::{Heir, Ledger, LedgerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
     table::{Attributes, Key, Table, TableError, Update, bytes, number, text},
 };
+
+/// Nobody's claim ends after `:from`.
+const FREE: &str = "(attribute_not_exists(claimed) OR claimed <= :from)";
 
 /// The ledger in a table that functions share.
 #[derive(Clone)]
@@ -119,6 +123,9 @@ impl DynamoLedger {
             Register::Joined => ("SET joined = :at, written = :now", "attribute_not_exists(joined) OR joined < :at"),
             // LEFT is a reserved word.
             Register::Left => ("SET parted = :at, written = :now", "attribute_not_exists(parted) OR parted < :at"),
+            Register::Invited => {
+                ("SET invited = :at, written = :now", "attribute_not_exists(invited) OR invited < :at")
+            }
             Register::DomainCreated => {
                 ("SET created = :at, written = :now REMOVE swept", "attribute_not_exists(created) OR created < :at")
             }
@@ -146,6 +153,7 @@ enum Register {
     Destroyed,
     Joined,
     Left,
+    Invited,
     DomainCreated,
     DomainDeleted,
     DomainPurged,
@@ -221,7 +229,6 @@ impl Ledger for DynamoLedger {
         now: SystemTime,
         until: SystemTime,
     ) -> Result<bool, LedgerError> {
-        const FREE: &str = "(attribute_not_exists(claimed) OR claimed <= :from)";
         let mut values =
             vec![(":now", self.now()), (":from", number(nanoseconds(now))), (":until", number(nanoseconds(until)))];
         let condition = match (target, ended_at) {
@@ -278,6 +285,36 @@ impl Ledger for DynamoLedger {
             self.end_claim(key).await?;
         }
         Ok(())
+    }
+
+    async fn note_invited(
+        &self,
+        room: &RoomJid,
+        users: &BTreeSet<UserJid>,
+        since: &Ordinal,
+    ) -> Result<(), LedgerError> {
+        let raise = |user: &UserJid| self.raise(member_key(room, user), Register::Invited, since);
+        Ok(self.table.update_all(users.iter().map(raise).collect()).await?)
+    }
+
+    async fn take_over_announcement(
+        &self,
+        room: &RoomJid,
+        heir: Heir<'_>,
+        since: &Ordinal,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        Ok(self.table.update(&self.taking_over(room, heir, since, now)).await?)
+    }
+
+    async fn forget_creation(
+        &self,
+        room: &RoomJid,
+        at: &Ordinal,
+        read: &Creation,
+        now: SystemTime,
+    ) -> Result<bool, LedgerError> {
+        Ok(self.forget_list(room, at, read, now).await?)
     }
 }
 

@@ -122,6 +122,7 @@ fn creation(room: &RoomJid, items: &BTreeMap<usize, Item>) -> Result<Option<Crea
         name: first.text("name")?.map(ToOwned::to_owned),
         owner: first.text("owner")?.map(|user| user_of(user, room, first)).transpose()?,
         announced: first.bytes("announced")?.map(|bits| set_bits(&participants, bits)),
+        announced_for: ordinal(first, "announced_for")?,
         participants,
         claimed: claimed(first)?,
     }))
