@@ -121,7 +121,7 @@ impl Splitter {
         let tag = &self.pending[start..self.seen];
         let declaration = if tag.starts_with(b"<stream:") {
             format!(" xmlns:stream='{STREAMS}'")
-        } else if memchr::memmem::find(tag, b" xmlns=").is_none() {
+        } else if !declares_namespace(tag) {
             " xmlns='jabber:client'".to_owned()
         } else {
             return;
@@ -180,11 +180,28 @@ fn open_frame(header: &str) -> io::Result<Utf8Bytes> {
     frame_of(&websocket::Open::new(to.parse().map_err(|_| invalid("a stream header to something not a JID"))?))
 }
 
+/// Whether `tag` declares its default namespace: what stands in the value of an attribute declares nothing.
+fn declares_namespace(tag: &[u8]) -> bool {
+    let mut quote = None;
+    tag.iter().enumerate().any(|(at, byte)| match quote {
+        Some(end) => {
+            quote = quote.filter(|_| *byte != end);
+            false
+        }
+        None if matches!(byte, b'"' | b'\'') => {
+            quote = Some(*byte);
+            false
+        }
+        None => tag[at..].starts_with(b" xmlns="),
+    })
+}
+
 /// Attributes of a stream header are domains, which hold nothing that XML escapes.
 fn attribute<'a>(tag: &'a str, name: &str) -> Option<&'a str> {
     let start = tag.find(&format!(" {name}="))? + name.len() + 2;
-    let quote = tag[start..].chars().next()?;
-    tag[start + 1..].split(quote).next()
+    let mut value = tag[start..].chars();
+    let quote = value.next()?;
+    value.as_str().split(quote).next()
 }
 
 fn push_attribute(tag: &mut String, name: &str, value: Option<&str>) {
@@ -241,8 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_tag_out_of_nowhere_is_refused() {
-        assert!(Splitter::default().feed(b"</iq>").is_err());
+    fn what_stands_in_a_value_declares_no_namespace() {
+        for (written, frame) in [
+            ("<iq id='a xmlns='/>", "<iq xmlns='jabber:client' id='a xmlns='/>"),
+            ("<iq id=\"' xmlns='b'\"/>", "<iq xmlns='jabber:client' id=\"' xmlns='b'\"/>"),
+            ("<r id='a' xmlns='urn:xmpp:sm:3'/>", "<r id='a' xmlns='urn:xmpp:sm:3'/>"),
+        ] {
+            assert_eq!(split(written, written.len()), [frame]);
+        }
+    }
+
+    #[test]
+    fn what_is_not_tokio_xmpps_is_refused() {
+        for stream in ["</iq>", "<stream:stream>", "<stream:stream to=élan'>", "<stream:stream to=>"] {
+            assert!(Splitter::default().feed(stream.as_bytes()).is_err(), "{stream}");
+        }
     }
 
     #[test]
