@@ -142,9 +142,13 @@ pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// A later time than [`LAST`] is that one: an item that says so has been damaged, and costs nobody else anything.
 pub(super) fn of_seconds(seconds: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(seconds)
+    UNIX_EPOCH + Duration::from_secs(seconds.min(LAST))
 }
+
+/// The end of the year 9999, in seconds since 1970: clocks cannot say every number.
+const LAST: u64 = 253_402_300_799;
 
 /// Nanoseconds since 1970: exact, since a claim is given back by its very end.
 pub(super) fn nanoseconds(time: SystemTime) -> u128 {
@@ -201,6 +205,13 @@ mod tests {
         let key = chunk_key(&room, &at, 9999);
         assert!(key.sk.len() <= 1024);
         assert_eq!(chunk_of(key.sk.strip_prefix(CREATION).unwrap()), Some((at, 9999)));
+    }
+
+    #[test]
+    fn any_number_of_an_item_is_a_time() {
+        assert_eq!(seconds(of_seconds(1_000_000_000)), 1_000_000_000);
+        assert_eq!(seconds(of_seconds(u64::MAX)), LAST);
+        assert_eq!(nanoseconds(of_nanoseconds(u64::MAX)), u128::from(u64::MAX));
     }
 
     #[test]
