@@ -1,6 +1,7 @@
 //! The addresses of users.
 
 use jid::{BareJid, DomainRef};
+use stringprep::tables::unassigned_code_point;
 
 use super::{
     canonical::{AddressError, bare_jid, canonical_domain, canonical_localpart},
@@ -40,6 +41,11 @@ impl UserJid {
         let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
         // RFC 7622, section 3.4.
         if resource.is_some_and(|it| !(1..=1_023).contains(&it.len()) || it.contains(char::is_control)) {
+            return Err(AddressError::Malformed);
+        }
+        // The library's tables normalise characters of newer Unicode, which the server leaves as they are (RFC 3454, section
+        // 7): of `℻` it would make `FAX`, and of somebody's contact somebody else.
+        if bare.contains(unassigned_code_point) {
             return Err(AddressError::Malformed);
         }
         let jid = BareJid::new(bare).map_err(|_| AddressError::Malformed)?;
@@ -135,5 +141,9 @@ mod tests {
             assert!(UserJid::of_contact(bad).is_err(), "{bad:?}");
         }
         assert!(UserJid::of_contact(&format!("{}@example.test", "b".repeat(1024))).is_err());
+        assert_eq!(UserJid::of_contact("ＢOB@Example.test").unwrap().as_str(), "bob@example.test");
+        for newer in ["℻@example.test", "ᵃlice@example.test", "bob@℻.test"] {
+            assert_eq!(UserJid::of_contact(newer), Err(AddressError::Malformed), "{newer}");
+        }
     }
 }
