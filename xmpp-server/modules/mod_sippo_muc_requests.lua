@@ -2,7 +2,8 @@
 --
 --   * A list of members, or of occupants, asked for without saying of whom (section 9.5);
 --   * a nickname registered by a form that has none (section 7.10);
---   * an invitation, or what declines one, of another namespace than `muc#user` (section 7.8.2).
+--   * an invitation, or what declines one, of another namespace than `muc#user` (section 7.8.2);
+--   * a `whois` of the configuration that is none (section 10.2).
 
 local st = require "util.stanza";
 
@@ -38,5 +39,16 @@ module:hook("message/bare", function (event)
 	local payload = event.stanza.attr.type ~= "error" and x and x.tags[1];
 	if payload and asks[payload.name] and payload.attr.xmlns ~= x.attr.xmlns then
 		return refuse(event, "Invite and decline by elements of muc#user");
+	end
+end, 20);
+
+local xmlns_owner = "http://jabber.org/protocol/muc#owner";
+local whois_values = { moderators = true, anyone = true };
+
+module:hook("iq/bare/"..xmlns_owner..":query", function (event)
+	local form = event.stanza.attr.type == "set" and event.stanza.tags[1]:get_child("x", "jabber:x:data");
+	for field in form and form:childtags("field") or function () end do
+		local value = field.attr.var == "muc#roomconfig_whois" and field:get_child_text("value");
+		if value and not whois_values[value] then return refuse(event, "whois is moderators or anyone"); end
 	end
 end, 20);

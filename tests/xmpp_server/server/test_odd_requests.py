@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from support.stanzas import MUC, MUC_ADMIN, answer, archived_bodies, ask, condition, join, new_id, ok, settle, statuses
+from support.stanzas import MUC, MUC_ADMIN, answer, archived_bodies, ask, condition, configure, join, new_id, ok, settle, statuses
 from support.xmpp import CLIENT, StreamError
 
 PUBSUB, BOOKMARKS, OLD_BOOKMARKS, MAM = "http://jabber.org/protocol/pubsub", "urn:xmpp:bookmarks:1", "storage:bookmarks", "urn:xmpp:mam:2"
@@ -48,6 +48,11 @@ def test_a_list_of_nobody_is_refused(alice, room):
 ], ids=["none", "no type", "a second one", "an empty one"])
 def test_a_registration_without_a_nickname_is_refused(alice, room, fields):
     assert condition(ask(alice, "set", f"<query xmlns='jabber:iq:register'>{fields}</query>", room)) == "bad-request"
+
+
+def test_a_configuration_that_shows_addresses_to_nobody_known_is_refused(alice, room):
+    assert condition(configure(alice, room, {"muc#roomconfig_whois": "forged"})) == "bad-request"
+    ok(configure(alice, room, {"muc#roomconfig_whois": "anyone"}))
 
 
 @pytest.mark.parametrize("name", ["invite", "decline"])
