@@ -19,6 +19,9 @@ logging.getLogger("websockets").setLevel(logging.CRITICAL + 1)  # it complains o
 SEND_TIMEOUT = 120
 """Seconds after which a server that does not read is taken for dead."""
 
+KEEPALIVE_TIMEOUT = 1011
+"""The code with which the library itself ends a connection whose pings are not answered in time, on a busy machine."""
+
 
 class Wire(Client):
     """The project's client up to its resource; from then on it only collects frames. Without a stream: from the beginning."""
@@ -66,7 +69,8 @@ class Wire(Client):
             self.close_code = connection.close_code
         except ConnectionClosed as closed:
             self.close_code = closed.rcvd.code if closed.rcvd else None
-            self.was_reset = isinstance(closed.__cause__, (OSError, EOFError))
+            timed_out = closed.sent is not None and closed.sent.code == KEEPALIVE_TIMEOUT
+            self.was_reset = timed_out or isinstance(closed.__cause__, (OSError, EOFError))
         except (OSError, ET.ParseError):
             pass
         finally:
