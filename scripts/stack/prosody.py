@@ -34,8 +34,8 @@ class Settings:
     """Which Prosody; see prosody_program.program."""
     storage: str | None = None
     log_level: str = "info"
-    config: Path = CONFIG
-    """Its configuration; `modules` beside it are ours."""
+    config: Path | None = None
+    """Another configuration than the repository's; `modules` beside it are ours."""
     extra: dict[str, str] = field(default_factory=dict)
     """Further options by name, without the prefix SIPPO_XMPP_."""
 
@@ -84,7 +84,7 @@ def process(settings: Settings) -> Process:
     settings.data.mkdir(parents=True, exist_ok=True)
     return Process(
         name="prosody",
-        argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(settings.config)],
+        argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(settings.config or CONFIG)],
         ready=lambda: serves(settings),
         ports=tuple(port for port in (settings.http_port, settings.https_port) if port is not None),
         env=settings.environment(),
