@@ -5,7 +5,14 @@
 //!
 //! A deletion that is handled late, after the creation that follows it, finds a virtual host which should be there,
 //! with the data of the tenant who should be gone. So what a deletion ends is purged once, whatever followed: the register
-//! [`DomainRegister::Purged`] says up to which deletion that was done. A crash before the register rises purges once more.
+//! [`DomainRegister::Purged`] says up to which deletion that was done. A host carries its life, the creation it was made by, and
+//! a deletion takes no newer life: one that comes late or once more, after a crash before the register rose, finds nothing to do
+//! where the next life has begun on the server.
+//!
+//! What was stored on a host that runs on from the deleted life, because the creation was handled first, is of both lives. Chat
+//! lists, bookmarks, messages and files do not say of which, so they go: that nothing is left of the deleted tenant comes first.
+//! What the ledger knows comes back, or stays: rooms are made anew, and an invitation says since when its membership is, so the
+//! purge spares those that are newer than the deletion; they are sent only once.
 //!
 //! Rooms that were made since go with the purge, also those whose events were handled before the domain's own. Nobody who finds
 //! the register risen can tell whether there were any. So no event of a domain that should be there and was ever deleted is done
@@ -79,20 +86,22 @@ impl DomainError {
 
 /// The XMPP server's virtual hosts, as far as events change them. Both calls are idempotent.
 pub trait HostServer {
-    /// The virtual host and its `conference.` component are live.
-    fn create(&self, domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send;
+    /// The virtual host and its `conference.` component are live. One that has to be made gets this `life`, its creation's
+    /// place; one that is there keeps what it has.
+    fn create(&self, domain: &str, life: &Ordinal) -> impl Future<Output = Result<(), HostsError>> + Send;
 
-    /// Both are gone, sessions closed, data purged.
-    fn delete(&self, domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send;
+    /// There is no virtual host of a life that is not newer than `ended`: both are gone, sessions closed, data purged but for
+    /// invitations of memberships that began after `ended`. One that does not say its life is older than any deletion.
+    fn delete(&self, domain: &str, ended: &Ordinal) -> impl Future<Output = Result<(), HostsError>> + Send;
 }
 
 impl HostServer for Hosts {
-    async fn create(&self, domain: &str) -> Result<(), HostsError> {
-        Hosts::create(self, domain).await
+    async fn create(&self, domain: &str, life: &Ordinal) -> Result<(), HostsError> {
+        Hosts::create(self, domain, &life.on_wire()).await
     }
 
-    async fn delete(&self, domain: &str) -> Result<(), HostsError> {
-        Hosts::delete(self, domain).await
+    async fn delete(&self, domain: &str, ended: &Ordinal) -> Result<(), HostsError> {
+        Hosts::delete(self, domain, &ended.on_wire()).await
     }
 }
 
@@ -103,8 +112,9 @@ pub struct Domains<'a, L, S, H> {
     hosts: &'a H,
 }
 
-fn should_exist(state: &DomainState) -> bool {
-    state.created > state.deleted
+/// The creation by which the domain should be there, if it should.
+fn life(state: &DomainState) -> Option<&Ordinal> {
+    state.created.as_ref().filter(|created| Some(*created) > state.deleted.as_ref())
 }
 
 impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServer + Sync> Domains<'a, L, S, H> {
@@ -133,8 +143,8 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
     /// [`DomainError`]; the next resync tries again.
     pub async fn repair(&self, domain: &str, deadline: Instant) -> Result<(), DomainError> {
         let repair = async {
-            if should_exist(&self.reconciler.ledger().domain(domain).await?) {
-                self.hosts.create(domain).await?;
+            if let Some(life) = life(&self.reconciler.ledger().domain(domain).await?) {
+                self.hosts.create(domain, life).await?;
             }
             Ok(())
         };
@@ -151,7 +161,7 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
             self.make_agree(domain, &state).await?;
             let again = self.reconciler.ledger().domain(domain).await?;
             if (&again.created, &again.deleted) == (&state.created, &state.deleted) {
-                let to_restore = should_exist(&state) && state.deleted.is_some();
+                let to_restore = life(&state).is_some() && state.deleted.is_some();
                 return if to_restore { self.restore_rooms(domain, deadline).await } else { Ok(()) };
             }
             state = again;
@@ -161,11 +171,12 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
 
     async fn make_agree(&self, domain: &str, state: &DomainState) -> Result<(), DomainError> {
         let purge = state.deleted.as_ref().filter(|deleted| Some(*deleted) > state.purged.as_ref());
-        if purge.is_some() || !should_exist(state) {
-            self.hosts.delete(domain).await?;
+        let life = life(state);
+        if let Some(deleted) = state.deleted.as_ref().filter(|_| purge.is_some() || life.is_none()) {
+            self.hosts.delete(domain, deleted).await?;
         }
-        if should_exist(state) {
-            self.hosts.create(domain).await?;
+        if let Some(life) = life {
+            self.hosts.create(domain, life).await?;
         }
         if let Some(deleted) = purge {
             self.reconciler.ledger().raise_domain(domain, DomainRegister::Purged, deleted).await?;

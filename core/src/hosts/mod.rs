@@ -67,8 +67,9 @@ pub struct Hosts {
 
 /// A virtual host in a request.
 #[derive(Debug, Serialize)]
-struct Host {
+struct Host<'a> {
     domain: String,
+    life: &'a str,
 }
 
 impl Hosts {
@@ -78,14 +79,15 @@ impl Hosts {
         Self { collection, token, http: HttpClient::new(tls, TIMEOUT) }
     }
 
-    /// Makes `domain` and its `conference.` component live; done when both serve.
+    /// Makes `domain` and its `conference.` component live; done when both serve. A host that is made by this carries `life`, an
+    /// ordinal as it is written to the XMPP server.
     ///
     /// # Errors
     /// [`HostsError`], which is logged with the line of docs/OPERATIONS.md; a retry helps, but for a domain that can be no host.
-    pub async fn create(&self, domain: &str) -> Result<(), HostsError> {
+    pub async fn create(&self, domain: &str, life: &str) -> Result<(), HostsError> {
         let created = async {
             let domain = checked(domain)?;
-            let answer = self.call(Method::POST, None, Some(&Host { domain })).await?;
+            let answer = self.call(Method::POST, None, Some(&Host { domain, life })).await?;
             match answer.status() {
                 // OK when it was there already.
                 StatusCode::CREATED | StatusCode::OK => Ok(()),
@@ -97,20 +99,27 @@ impl Hosts {
         )
     }
 
-    /// Takes `domain` and its component away with all their data; also when it was not there.
+    /// Takes `domain` and its component away with all their data; also when it was not there. A host of a life that is newer than
+    /// `ended`, an ordinal as it is written to the XMPP server, stays, and so do invitations that are.
     ///
     /// # Errors
     /// [`HostsError`]: what there was may be gone in part; a retry goes on, but for a domain that can be no host.
-    pub async fn delete(&self, domain: &str) -> Result<(), HostsError> {
+    pub async fn delete(&self, domain: &str, ended: &str) -> Result<(), HostsError> {
         let domain = checked(domain)?;
-        let answer = self.call(Method::DELETE, Some(&domain), None).await?;
+        let answer = self.call(Method::DELETE, Some((domain.as_str(), ended)), None).await?;
         match answer.status() {
             StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
             _ => Err(refused(answer).await),
         }
     }
 
-    async fn call(&self, method: Method, member: Option<&str>, body: Option<&Host>) -> Result<Response, HostsError> {
+    /// `member` is a host and what ends it.
+    async fn call(
+        &self,
+        method: Method,
+        member: Option<(&str, &str)>,
+        body: Option<&Host<'_>>,
+    ) -> Result<Response, HostsError> {
         let is_refusal = |outcome: &Result<Response, _>| {
             outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
         };
@@ -121,12 +130,15 @@ impl Hosts {
         &self,
         token: SecretString,
         method: &Method,
-        member: Option<&str>,
-        body: Option<&Host>,
+        member: Option<(&str, &str)>,
+        body: Option<&Host<'_>>,
     ) -> Result<Response, HostsError> {
         let mut url = self.collection.clone();
-        if let (Some(member), Ok(mut segments)) = (member, url.path_segments_mut()) {
+        if let (Some((member, _)), Ok(mut segments)) = (member, url.path_segments_mut()) {
             segments.push(member);
+        }
+        if let Some((_, ended)) = member {
+            url.query_pairs_mut().append_pair("ended", ended);
         }
         let mut request = self.http.get()?.request(method.clone(), url).bearer_auth(token.expose_secret());
         let request_is_purge = method == Method::DELETE;

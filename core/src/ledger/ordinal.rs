@@ -42,6 +42,17 @@ impl Ordinal {
     }
 }
 
+impl Ordinal {
+    /// As the XMPP server gets it: `epoch.counter/id`, the id in hexadecimal digits, which have the order of the bytes. Ids come
+    /// from outside and may hold what XML cannot.
+    #[must_use]
+    pub fn on_wire(&self) -> String {
+        let nibbles = self.event.bytes().flat_map(|byte| [byte >> 4, byte & 15]);
+        let id: String = nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16)).collect();
+        format!("{}/{id}", self.version)
+    }
+}
+
 impl fmt::Display for Ordinal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.version, self.event)

@@ -23,5 +23,5 @@ pub use self::{
     model::{Grant, Membership, RoomSpec},
     muc::MucRooms,
     reconcile::Reconciler,
-    server::{Invitation, Refusal, RoomServer, ServerError},
+    server::{Invitation, Refusal, Revocation, RoomServer, ServerError},
 };

@@ -31,7 +31,7 @@ use super::{
     folding::{Fold, fold},
     invitations::{InvitationSender, SendOutcome},
     model::{Grant, Membership},
-    server::{Refusal, RoomServer, ServerError},
+    server::{Refusal, Revocation, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
@@ -186,7 +186,10 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         for user in users {
             match state.membership(user) {
                 Membership::In(grant) => grants.push((user.clone(), grant)),
-                Membership::Out => revocations.push(user.clone()),
+                Membership::Out => {
+                    let ended = state.membership_ended_at(user).cloned();
+                    revocations.push(Revocation { user: user.clone(), ended });
+                }
             }
         }
         let mut failures = Failures::new();
@@ -199,12 +202,17 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         Ok(failures)
     }
 
-    /// Takes `users` out of the room, and logs for whom that failed.
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
-        for user in users {
+    /// Takes people out of the room, and logs for whom that failed.
+    async fn revoke(
+        &self,
+        room: &RoomJid,
+        revocations: &[Revocation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        for Revocation { user, .. } in revocations {
             tracing::debug!("Kicking {user} from {room}");
         }
-        let outcome = self.server.revoke(room, users, deadline).await;
+        let outcome = self.server.revoke(room, revocations, deadline).await;
         let warn = |member: &UserJid, error: &ServerError| {
             tracing::warn!("Failed to revoke group membership of {member} from {room}: {error}");
         };
@@ -212,7 +220,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             Ok(refusals) => refusals.iter().for_each(|refusal| warn(&refusal.user, &refusal.error)),
             // Not these members' failure: the room is not there yet.
             Err(ServerError::RoomMissing) => {}
-            Err(error) => users.iter().for_each(|member| warn(member, error)),
+            Err(error) => revocations.iter().for_each(|one| warn(&one.user, error)),
         }
         outcome
     }

@@ -57,6 +57,16 @@ pub struct Invitation {
     pub since: Ordinal,
 }
 
+/// The end of someone's membership.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// Whose it is.
+    pub user: UserJid,
+    /// What ended it, as far as it is known: the newest of their leaving and the room's end. An invitation for a newer spell is
+    /// not taken back: another handler may know more.
+    pub ended: Option<Ordinal>,
+}
+
 /// What reconciling needs of the XMPP server (XEP-0045, sections 9 and 10).
 ///
 /// Every request is idempotent. None may still be unanswered when its future is ready: an implementation
@@ -64,7 +74,8 @@ pub struct Invitation {
 pub trait RoomServer {
     /// The room exists as `spec` says: persistent, members-only, hidden, archived. A room that carries a life
     /// not newer than `ended` is destroyed first, with its archive, so that nobody reads the earlier life's
-    /// messages. A room with a newer life keeps it; one without a life is given this one.
+    /// messages, and with the invitations to that life that nobody has seen. A room with a newer life keeps it; one without
+    /// a life is given this one.
     ///
     /// # Errors
     /// [`ServerError`]; the room may have been made all the same.
@@ -76,9 +87,9 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<(), ServerError>> + Send;
 
-    /// The room does not exist, nor does its archive, if it carries a life that is not newer than `ended`. A
-    /// room without a life was not made by an event and stays. Where there is no room, or its domain is not
-    /// served, there is nothing to do.
+    /// The room does not exist, nor do its archive and the invitations for spells that are not newer than `ended`, if it
+    /// carries a life that is not newer. A room without a life was not made by an event and stays. Where there is no room, or
+    /// its domain is not served, there is nothing to do.
     ///
     /// # Errors
     /// [`ServerError::Unavailable`] or [`ServerError::Refused`].
@@ -102,14 +113,15 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 
-    /// `users` have no affiliation, and are not in the room; returns those for whom that was refused.
+    /// Those of `revocations` have no affiliation, and are not in the room; returns those for whom that was refused. Of their
+    /// invitations that nobody has seen those are taken back which belong to a spell that has ended.
     ///
     /// # Errors
     /// [`ServerError`]; some may have been revoked.
     fn revoke(
         &self,
         room: &RoomJid,
-        users: &[UserJid],
+        revocations: &[Revocation],
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 

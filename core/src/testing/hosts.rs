@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex};
 
-use crate::{domains::HostServer, hosts::HostsError};
+use crate::{domains::HostServer, hosts::HostsError, ledger::Ordinal};
 
 /// The virtual hosts that there are.
 #[derive(Debug, Default)]
@@ -22,12 +22,12 @@ impl FakeHosts {
 }
 
 impl HostServer for &FakeHosts {
-    async fn create(&self, domain: &str) -> Result<(), HostsError> {
+    async fn create(&self, domain: &str, _: &Ordinal) -> Result<(), HostsError> {
         self.0.lock().unwrap().insert(domain.to_owned());
         Ok(())
     }
 
-    async fn delete(&self, domain: &str) -> Result<(), HostsError> {
+    async fn delete(&self, domain: &str, _: &Ordinal) -> Result<(), HostsError> {
         self.0.lock().unwrap().remove(domain);
         Ok(())
     }

@@ -1,12 +1,12 @@
 //! Rooms as the XMPP server has them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::room_script::RoomRequest;
 use crate::{
     address::{RoomJid, UserJid},
     ledger::Ordinal,
-    rooms::{Grant, ServerError},
+    rooms::{Grant, Invitation, Revocation, ServerError},
 };
 
 /// What someone is allowed in a room (XEP-0045, section 5.2).
@@ -27,13 +27,17 @@ pub struct MucRoom {
     pub affiliations: BTreeMap<UserJid, Affiliation>,
 }
 
-/// All rooms, and the invitations that were sent.
+/// All rooms, the invitations that were sent, and those that wait for somebody to come online.
 #[derive(Debug, Default)]
 pub struct MucService {
     /// The rooms there are.
     pub rooms: BTreeMap<RoomJid, MucRoom>,
     /// To which room who was invited for which event, in order.
     pub invitations: Vec<(RoomJid, UserJid, Ordinal)>,
+    /// Those of them that were not taken back. Nobody comes online and sees them.
+    pub waiting: BTreeSet<(RoomJid, UserJid, Ordinal)>,
+    /// The newest end of each membership that took invitations back: what comes late is dropped.
+    withdrawn: BTreeMap<(RoomJid, UserJid), Ordinal>,
 }
 
 impl MucService {
@@ -43,15 +47,13 @@ impl MucService {
     /// [`ServerError::RoomMissing`], as there.
     pub fn apply(&mut self, room: &RoomJid, request: RoomRequest) -> Result<(), ServerError> {
         match request {
-            RoomRequest::Ensure(spec, ended) => match self.rooms.get_mut(room) {
-                Some(found) if found.life.is_none() => found.life = Some(spec.life),
-                Some(found) if found.life > ended => {}
-                _ => drop(self.rooms.insert(room.clone(), MucRoom { life: Some(spec.life), ..MucRoom::default() })),
-            },
-            RoomRequest::Destroy(ended) => {
-                let stays = |found: &MucRoom| found.life.as_ref().is_none_or(|life| *life > ended);
-                self.rooms.retain(|name, found| name != room || stays(found));
+            RoomRequest::Ensure(spec, ended) => {
+                if let Some(ended) = ended {
+                    self.end(room, &ended);
+                }
+                self.rooms.entry(room.clone()).or_default().life.get_or_insert(spec.life);
             }
+            RoomRequest::Destroy(ended) => self.end(room, &ended),
             RoomRequest::Grant(grants, ended) => {
                 let counts = |found: &&mut MucRoom| found.life.is_none() || found.life > ended;
                 let affiliations = &mut self.existing(room, counts)?.affiliations;
@@ -63,14 +65,45 @@ impl MucService {
                     };
                 }
             }
-            RoomRequest::Revoke(users) => {
-                self.existing(room, |_| true)?.affiliations.retain(|user, _| !users.contains(user));
+            RoomRequest::Revoke(revocations) => {
+                for Revocation { user, ended } in revocations {
+                    self.existing(room, |_| true)?.affiliations.remove(&user);
+                    self.take_back(room, &user, ended.as_ref());
+                }
             }
             RoomRequest::Invite(_, all) => {
-                self.invitations.extend(all.into_iter().map(|one| (room.clone(), one.to, one.since)));
+                for Invitation { to, since } in all {
+                    let is_late = self.withdrawn.get(&(room.clone(), to.clone())) >= Some(&since);
+                    let invitation = (room.clone(), to, since);
+                    self.invitations.push(invitation.clone());
+                    if !is_late {
+                        self.waiting.insert(invitation);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// There is no room of a life that is not newer than `ended`.
+    fn end(&mut self, room: &RoomJid, ended: &Ordinal) {
+        let is_over = |found: &MucRoom| found.life.as_ref().is_some_and(|life| life <= ended);
+        if !self.rooms.get(room).is_some_and(is_over) {
+            return;
+        }
+        for user in self.rooms.remove(room).into_iter().flat_map(|found| found.affiliations.into_keys()) {
+            self.take_back(room, &user, Some(ended));
+        }
+    }
+
+    /// Takes back the invitations for spells that are not newer than `ended`; all if that is not known.
+    fn take_back(&mut self, room: &RoomJid, user: &UserJid, ended: Option<&Ordinal>) {
+        let is_over = |since: &Ordinal| ended.is_none_or(|ended| since <= ended);
+        self.waiting.retain(|(of, to, since)| !(of == room && to == user && is_over(since)));
+        if let Some(ended) = ended {
+            let newest = self.withdrawn.entry((room.clone(), user.clone())).or_insert_with(|| ended.clone());
+            *newest = newest.clone().max(ended.clone());
+        }
     }
 
     fn existing(

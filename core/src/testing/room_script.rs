@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::{
     address::{RoomJid, UserJid},
     ledger::{Ordinal, RoomKind},
-    rooms::{Grant, Invitation, Refusal, RoomServer, RoomSpec, ServerError},
+    rooms::{Grant, Invitation, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
 };
 
 /// What is asked of a [`RoomServer`] about a room.
@@ -18,7 +18,7 @@ pub enum RoomRequest {
     /// [`RoomServer::grant`], with the room's end.
     Grant(Vec<(UserJid, Grant)>, Option<Ordinal>),
     /// [`RoomServer::revoke`].
-    Revoke(Vec<UserJid>),
+    Revoke(Vec<Revocation>),
     /// [`RoomServer::invite`].
     Invite(RoomKind, Vec<Invitation>),
 }
@@ -52,7 +52,7 @@ impl RoomRequest {
             }
             Self::Destroy(ended) => server.destroy(room, &ended, deadline).await.map(|()| Vec::new()),
             Self::Grant(grants, ended) => server.grant(room, &grants, ended.as_ref(), deadline).await,
-            Self::Revoke(users) => server.revoke(room, &users, deadline).await,
+            Self::Revoke(revocations) => server.revoke(room, &revocations, deadline).await,
             Self::Invite(kind, invitations) => server.invite(room, kind, &invitations, deadline).await,
         }
     }
@@ -94,8 +94,13 @@ impl<S: RoomScript + Sync> RoomServer for S {
         self.answer(room, RoomRequest::Grant(grants.to_vec(), ended.cloned()), deadline).await
     }
 
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
-        self.answer(room, RoomRequest::Revoke(users.to_vec()), deadline).await
+    async fn revoke(
+        &self,
+        room: &RoomJid,
+        revocations: &[Revocation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.answer(room, RoomRequest::Revoke(revocations.to_vec()), deadline).await
     }
 
     async fn invite(

@@ -16,6 +16,8 @@ use tokio::{
 };
 use tracing::{Instrument as _, Level};
 
+const LIFE: &str = "1.2/65";
+
 const LINE: &str = "Failed to create a.example host in XMPP server";
 
 fn hosts(url: url::Url) -> Hosts {
@@ -28,11 +30,14 @@ async fn a_host_is_created_or_there_already() {
     let fake = HttpFake::start(&json!({"domain": "a.example"})).await;
     let hosts = hosts(fake.url.clone());
     fake.answer_with(201, &json!({"domain": "a.example"}));
-    hosts.create("A.example").await.unwrap();
+    hosts.create("A.example", LIFE).await.unwrap();
     fake.answer_with(200, &json!({"domain": "a.example"}));
-    hosts.create("a.example").await.unwrap();
+    hosts.create("a.example", LIFE).await.unwrap();
     let seen = fake.seen.lock().unwrap()[0].clone();
-    assert!(seen.starts_with("POST /endpoint ") && seen.ends_with(r#"{"domain":"a.example"}"#), "{seen}");
+    assert!(
+        seen.starts_with("POST /endpoint ") && seen.ends_with(r#"{"domain":"a.example","life":"1.2/65"}"#),
+        "{seen}"
+    );
     assert!(seen.to_lowercase().contains("authorization: bearer 0123456789abcdef"), "{seen}");
 }
 
@@ -43,8 +48,8 @@ async fn a_trace_goes_with_each_call() {
     let span = tracing::error_span!("domain");
     telemetry::join(&span, None);
     let own = span.in_scope(trace::current).unwrap();
-    hosts.create("a.example").instrument(span).await.unwrap();
-    hosts.create("a.example").await.unwrap();
+    hosts.create("a.example", LIFE).instrument(span).await.unwrap();
+    hosts.create("a.example", LIFE).await.unwrap();
     let seen = fake.seen.lock().unwrap();
     assert!(seen[0].contains(&format!("traceparent: {own}\r\n")), "{}", seen[0]);
     assert!(!seen[1].contains("traceparent"), "{}", seen[1]);
@@ -56,13 +61,13 @@ async fn each_failure_to_create_is_logged_with_the_domain_in_its_place() {
     let fake = HttpFake::start(&json!({"error": "why"})).await;
     for status in [400, 401, 409, 500, 302] {
         fake.answer_with(status, &json!({"error": "why"}));
-        let error = hosts(fake.url.clone()).create("a.example").await.unwrap_err();
+        let error = hosts(fake.url.clone()).create("a.example", LIFE).await.unwrap_err();
         assert!(matches!(&error, HostsError::Refused { .. }), "{error:?}");
         assert!(error.to_string().contains("why") && !error.to_string().contains("0123456789"), "{error}");
     }
     assert_eq!(lines.count(), 5);
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let down = hosts(format!("http://{nobody}/").parse().unwrap()).create("a.example").await.unwrap_err();
+    let down = hosts(format!("http://{nobody}/").parse().unwrap()).create("a.example", LIFE).await.unwrap_err();
     assert!(matches!(down, HostsError::Unreachable(_)), "{down:?}");
     assert_eq!(lines.count(), 6);
 }
@@ -72,11 +77,13 @@ async fn a_host_that_is_not_there_counts_as_deleted() {
     let fake = HttpFake::start(&json!(null)).await;
     for status in [204, 404] {
         fake.answer_with(status, &json!(null));
-        hosts(fake.url.clone()).delete("a.example").await.unwrap();
+        hosts(fake.url.clone()).delete("a.example", LIFE).await.unwrap();
     }
     fake.answer_with(409, &json!(null));
-    assert!(hosts(fake.url.clone()).delete("a.example").await.is_err());
-    assert!(fake.seen.lock().unwrap().iter().all(|seen| seen.starts_with("DELETE /endpoint/a.example ")));
+    assert!(hosts(fake.url.clone()).delete("a.example", LIFE).await.is_err());
+    assert!(
+        fake.seen.lock().unwrap().iter().all(|seen| seen.starts_with("DELETE /endpoint/a.example?ended=1.2%2F65 "))
+    );
 }
 
 #[tokio::test]
@@ -84,8 +91,8 @@ async fn no_bad_domain_reaches_the_server() {
     let fake = HttpFake::start(&json!(null)).await;
     let hosts = hosts(fake.url.clone());
     for domain in ["", "..", "a/../b", "a b", "a%2fb", "ａ.example", "a.example/x"] {
-        assert!(matches!(hosts.create(domain).await, Err(HostsError::Domain { .. })), "{domain}");
-        assert!(matches!(hosts.delete(domain).await, Err(HostsError::Domain { .. })), "{domain}");
+        assert!(matches!(hosts.create(domain, LIFE).await, Err(HostsError::Domain { .. })), "{domain}");
+        assert!(matches!(hosts.delete(domain, LIFE).await, Err(HostsError::Domain { .. })), "{domain}");
     }
     assert_eq!(fake.count(), 0);
 }
@@ -95,7 +102,7 @@ async fn a_kept_connection_that_died_costs_one_repetition() {
     let fake = HttpFake::start_forgetful(&json!({"domain": "a.example"})).await;
     let hosts = hosts(fake.url.clone());
     for _ in 0..3 {
-        hosts.create("a.example").await.unwrap();
+        hosts.create("a.example", LIFE).await.unwrap();
     }
     assert!(fake.seen.lock().unwrap().len() > 3, "no connection was used again: nothing was tested");
 }
@@ -116,11 +123,11 @@ async fn a_token_that_was_changed_is_taken_at_the_first_refusal() {
     .await;
     let keeper = SecretKeeper::of(old);
     let hosts = Hosts::new(fake.url.clone(), keeper.secret().await.unwrap(), Tls::new(None));
-    hosts.create("a.example").await.unwrap();
+    hosts.create("a.example", LIFE).await.unwrap();
     keeper.change(new);
     *accepted.lock().unwrap() = new;
-    hosts.create("a.example").await.unwrap();
-    hosts.delete("a.example").await.unwrap();
+    hosts.create("a.example", LIFE).await.unwrap();
+    hosts.delete("a.example", LIFE).await.unwrap();
     assert_eq!((fake.count(), keeper.asked()), (4, 2));
 }
 
@@ -133,16 +140,18 @@ async fn the_real_server_takes_what_the_client_sends() {
     let hosts = Hosts::new(url.clone(), variable("ADMIN_TOKEN").into(), Tls::new(None));
     let domain = "client-of-core.example";
     for _ in 0..2 {
-        hosts.create(domain).await.unwrap();
+        hosts.create(domain, LIFE).await.unwrap();
         assert!(list(&url).await.contains(domain));
     }
     for _ in 0..2 {
-        hosts.delete(domain).await.unwrap();
+        hosts.delete(domain, LIFE).await.unwrap();
         assert!(!list(&url).await.contains(domain));
     }
-    assert!(matches!(hosts.create("conference.a.example").await, Err(HostsError::Refused { .. })));
+    assert!(matches!(hosts.create("conference.a.example", LIFE).await, Err(HostsError::Refused { .. })));
     let stranger = Hosts::new(url, "ffffffffffffffffffffffffffffffff".into(), Tls::new(None));
-    assert!(matches!(stranger.create(domain).await, Err(HostsError::Refused { status, .. }) if status.as_u16() == 401));
+    assert!(
+        matches!(stranger.create(domain, LIFE).await, Err(HostsError::Refused { status, .. }) if status.as_u16() == 401)
+    );
 }
 
 /// The server's own word on which hosts there are.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     ledger::{Ordinal, RoomKind},
-    rooms::{Grant, Invitation, MucRooms, Refusal, RoomServer, RoomSpec, ServerError},
+    rooms::{Grant, Invitation, MucRooms, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
@@ -76,7 +76,11 @@ async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerEr
             let grants: Vec<_> = request["users"].as_object().expect("given").iter().map(grant).collect();
             rooms.grant(&room, &grants, ordinal("ended").as_ref(), deadline).await
         }
-        "revoke" => rooms.revoke(&room, &users(request), deadline).await,
+        "revoke" => {
+            let revocation = |user| Revocation { user, ended: ordinal("ended") };
+            let all: Vec<_> = users(request).into_iter().map(revocation).collect();
+            rooms.revoke(&room, &all, deadline).await
+        }
         "invite" => {
             let since = ordinal("since").expect("given");
             let invitation = |to| Invitation { to, since: since.clone() };

@@ -143,10 +143,21 @@ impl History {
         for (room, model) in self.models().into_iter().filter(|(_, model)| model.exists) {
             for user in &model.invited {
                 let since = self.interruptions(room, user).last();
-                let sent = end.invitations.iter().any(|(of, to, at)| of == room && to == user && Some(at) > since);
-                if !sent {
-                    return Err(format!("{user} was not invited to {room} in their last spell: {:?}", end.invitations));
+                let finds = end.waiting.iter().any(|(of, to, at)| of == room && to == user && Some(at) > since);
+                if !finds {
+                    return Err(format!("{user} finds no invitation to {room} of their last spell: {end:?}"));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody finds an invitation to a room that goes on without them.
+    pub(crate) fn check_taken_back(&self, end: &End) -> Result<(), String> {
+        let models = self.models();
+        for (room, user, at) in &end.waiting {
+            if models[room].exists && !models[room].affiliations.contains_key(user) {
+                return Err(format!("{user} still finds the invitation to {room} for {at}: {end:?}"));
             }
         }
         Ok(())

@@ -25,6 +25,7 @@ fn check_history(history: &History, seed: u64, trouble: Trouble, folding: Foldin
     let outcome = run(history, seed, trouble, folding).and_then(|end| {
         history.check_rooms(&end)?;
         history.check_invited(&end)?;
+        history.check_taken_back(&end)?;
         if trouble == Trouble::None {
             history.check_no_repetition(&end)?;
         }

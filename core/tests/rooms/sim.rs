@@ -37,9 +37,12 @@ pub(crate) enum Folding {
 }
 
 /// What there is at the end.
+#[derive(Debug)]
 pub(crate) struct End {
     pub(crate) rooms: BTreeMap<RoomJid, MucRoom>,
     pub(crate) invitations: Vec<(RoomJid, UserJid, Ordinal)>,
+    /// Those that were not taken back.
+    pub(crate) waiting: BTreeSet<(RoomJid, UserJid, Ordinal)>,
     pub(crate) steps: u32,
     /// How many creations were forgotten.
     pub(crate) folded: u32,
@@ -278,8 +281,8 @@ pub(crate) fn run(history: &History, seed: u64, trouble: Trouble, folding: Foldi
         simulation.bring_back_messages_of_the_dead();
         if simulation.is_over() {
             let mut world = lock(&simulation.world);
-            let MucService { rooms, invitations } = std::mem::take(&mut world.muc);
-            return Ok(End { rooms, invitations, steps, folded: world.folded });
+            let MucService { rooms, invitations, waiting, .. } = std::mem::take(&mut world.muc);
+            return Ok(End { rooms, invitations, waiting, steps, folded: world.folded });
         }
         simulation.step(steps);
     }

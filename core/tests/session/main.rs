@@ -9,7 +9,7 @@ use fake::{Fake, Fault};
 use futures::future::join_all;
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
-    rooms::{Grant, MucRooms, RoomServer as _, ServerError},
+    rooms::{Grant, MucRooms, Revocation, RoomServer as _, ServerError},
     telemetry::{self, trace},
     testing::SecretKeeper,
     tls::Tls,
@@ -335,7 +335,7 @@ async fn affiliations_are_not_changed_twice() {
         let rooms = MucRooms::new(client(fake.url()));
         let deadline = Instant::now() + PATIENCE;
         let outcome = if revokes {
-            rooms.revoke(&room, std::slice::from_ref(&user), deadline).await
+            rooms.revoke(&room, &[Revocation { user: user.clone(), ended: None }], deadline).await
         } else {
             rooms.grant(&room, &[(user.clone(), Grant::AtLeastMember)], None, deadline).await
         };

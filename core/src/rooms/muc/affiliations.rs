@@ -28,32 +28,42 @@ use crate::{
 /// Prosody refuses stanzas of more than 256 KiB; half of that leaves room for what stands around the items.
 const MAX_CHUNK: usize = 128 << 10;
 
-/// What an item takes besides its JID, in bytes: `<exactly-member jid=''/>`. Bare JIDs need no escaping but for `&` and
-/// quotes, which localparts cannot hold (RFC 7622, section 3.3.1).
+/// What an item takes besides its JID and its end, in bytes: `<exactly-member jid=''/>`. Bare JIDs need no escaping but for
+/// `&` and quotes, which localparts cannot hold (RFC 7622, section 3.3.1).
 const ITEM_OVERHEAD: usize = 24;
 
 /// What is to become of someone's affiliation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AffiliationChange {
     Grant(Grant),
-    Revoke,
+    /// With what ended the membership, as it is written on the wire.
+    Revoke(Option<String>),
 }
 
 impl AffiliationChange {
-    fn item(self, user: &UserJid) -> Affiliation {
+    fn item(&self, user: &UserJid) -> Affiliation {
         let jid = user.as_bare().clone();
         match self {
-            Self::Grant(grant) => Affiliation::grant(jid, grant),
-            Self::Revoke => Affiliation::None { jid },
+            Self::Grant(grant) => Affiliation::grant(jid, *grant),
+            Self::Revoke(ended) => Affiliation::None { jid, ended: ended.clone() },
         }
     }
 
+    /// What its item takes at most besides the JID, in bytes.
+    fn overhead(&self) -> usize {
+        let ended = match self {
+            Self::Revoke(Some(ended)) => ended.len() + " ended=''".len(),
+            Self::Revoke(None) | Self::Grant(_) => 0,
+        };
+        ITEM_OVERHEAD + ended
+    }
+
     /// XEP-0045, section 5.2.
-    fn affiliation(self) -> &'static str {
+    fn affiliation(&self) -> &'static str {
         match self {
             Self::Grant(Grant::Owner) => "owner",
             Self::Grant(Grant::AtLeastMember | Grant::ExactlyMember) => "member",
-            Self::Revoke => "none",
+            Self::Revoke(_) => "none",
         }
     }
 }
@@ -80,8 +90,8 @@ fn chunks<'a, 'b>(
 ) -> impl Iterator<Item = &'a [(&'b UserJid, AffiliationChange)]> {
     std::iter::from_fn(move || {
         let mut size = 0;
-        let fits = |(user, _): &&(&UserJid, AffiliationChange)| {
-            size += user.as_str().len() + ITEM_OVERHEAD;
+        let fits = |(user, change): &&(&UserJid, AffiliationChange)| {
+            size += user.as_str().len() + change.overhead();
             size <= MAX_CHUNK
         };
         let (chunk, tail) = rest.split_at(rest.iter().take_while(fits).count());
@@ -144,13 +154,13 @@ async fn one_by_one(
     let wanted = changes.iter().filter(|(user, change)| {
         !(*change == AffiliationChange::Grant(Grant::AtLeastMember) && kept.contains(user.as_bare()))
     });
-    let set = async |user: &UserJid, change: AffiliationChange| {
+    let set = async |user: &UserJid, change: &AffiliationChange| {
         let item = AdminItem { affiliation: Some(change.affiliation().to_owned()), jid: Some(user.as_bare().clone()) };
         let request = Request::set(room.as_bare().clone(), AdminQuery { items: vec![item] }).no_resend();
         (user.clone(), client.request(&request, deadline).await)
     };
     let (mut refusals, mut failure) = (Vec::new(), None::<ServerError>);
-    for (user, outcome) in join_all(wanted.map(|(user, change)| set(user, *change))).await {
+    for (user, outcome) in join_all(wanted.map(|(user, change)| set(user, change))).await {
         match outcome {
             Ok(_) => {}
             Err(RequestError::Stanza(error)) => match stanza_error(&error) {
@@ -192,7 +202,11 @@ mod tests {
         let users: Vec<UserJid> = (0..5_000)
             .map(|n| UserJid::of_username(&format!("{}{n}", "x".repeat(100)), "example.test").unwrap())
             .collect();
-        let changes: Vec<_> = users.iter().map(|user| (user, AffiliationChange::Grant(Grant::ExactlyMember))).collect();
+        let grant = AffiliationChange::Grant(Grant::ExactlyMember);
+        let changes: Vec<_> = users
+            .iter()
+            .flat_map(|user| [(user, grant.clone()), (user, AffiliationChange::Revoke(Some("9".repeat(300))))])
+            .collect();
         let cut: Vec<_> = chunks(&changes).collect();
         assert!(cut.len() > 1);
         assert_eq!(cut.concat(), changes);

@@ -17,7 +17,7 @@ use super::{
         server::{Invitation, Refusal, ServerError},
     },
     errors::{bounce, not_understood, server_error},
-    stanzas::{Bounced, BouncedOne, DirectInvitation, Messages, Store, hex, life},
+    stanzas::{Bounced, BouncedOne, DirectInvitation, MembershipSince, Messages, Store, hex, life},
 };
 use crate::{
     address::RoomJid,
@@ -72,11 +72,14 @@ async fn send_chunk(
     chunk: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
-    let messages: Vec<_> = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
-    let payload =
-        Messages { expires: expires(deadline), messages: messages.iter().cloned().map(Element::from).collect() };
+    let with_since = |one: &Invitation| {
+        let membership = MembershipSince { since: life(&one.since) };
+        Element::from(message(room, kind, one).with_payload(membership))
+    };
+    let payload = Messages { expires: expires(deadline), messages: chunk.iter().map(with_since).collect() };
     match client.request(&Request::set(room.as_bare().clone(), payload), deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
+            let messages = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
             one_by_one(client, messages, chunk, deadline).await
         }
         Err(error) => Err(server_error(&error)),
@@ -93,7 +96,7 @@ async fn send_chunk(
     }
 }
 
-/// On a server without our module.
+/// On a server without our module, which does not tell spells of membership apart: it takes no invitation back either.
 async fn one_by_one(
     client: &XmppClient,
     messages: Vec<Message>,

@@ -20,7 +20,7 @@ use self::{
 use super::{
     expiry::expires,
     model::{Grant, RoomSpec},
-    server::{Invitation, Refusal, RoomServer, ServerError},
+    server::{Invitation, Refusal, Revocation, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
@@ -81,8 +81,14 @@ impl RoomServer for MucRooms {
         affiliations::apply(&self.client, room, &changes, ended, deadline).await
     }
 
-    async fn revoke(&self, room: &RoomJid, users: &[UserJid], deadline: Instant) -> Result<Vec<Refusal>, ServerError> {
-        let changes: Vec<_> = users.iter().map(|user| (user, AffiliationChange::Revoke)).collect();
+    async fn revoke(
+        &self,
+        room: &RoomJid,
+        revocations: &[Revocation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        let change = |one: &'_ Revocation| AffiliationChange::Revoke(one.ended.as_ref().map(life));
+        let changes: Vec<_> = revocations.iter().map(|one| (&one.user, change(one))).collect();
         affiliations::apply(&self.client, room, &changes, None, deadline).await
     }
 

@@ -15,6 +15,7 @@ use crate::ledger::Ordinal;
 const ROOM: &str = "urn:quobis:sippo:room:0";
 const BATCH: &str = "urn:quobis:sippo:muc-admin-batch:0";
 const MESSAGES: &str = "urn:quobis:sippo:messages:0";
+const INVITATION: &str = "urn:quobis:sippo:invitation:0";
 const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
 const CONFERENCE: &str = "jabber:x:conference";
 const HINTS: &str = "urn:xmpp:hints";
@@ -75,10 +76,13 @@ pub(super) enum Affiliation {
         #[xml(attribute)]
         jid: BareJid,
     },
+    /// Invitations for a spell that began after `ended` are not taken back.
     #[xml(name = "none")]
     None {
         #[xml(attribute)]
         jid: BareJid,
+        #[xml(attribute(default))]
+        ended: Option<String>,
     },
 }
 
@@ -157,6 +161,14 @@ pub(super) struct DirectInvitation {
     pub(super) reason: String,
 }
 
+/// Of an invitation in [`Messages`]: the event that began the membership (`mod_sippo_invitations`, which takes it off).
+#[derive(Debug, FromXml, AsXml)]
+#[xml(namespace = INVITATION, name = "membership")]
+pub(super) struct MembershipSince {
+    #[xml(attribute)]
+    pub(super) since: String,
+}
+
 /// XEP-0334: to be archived, though it has no body.
 #[derive(Debug, FromXml, AsXml)]
 #[xml(namespace = HINTS, name = "store")]
@@ -169,6 +181,7 @@ impl IqSetPayload for Messages {}
 impl IqSetPayload for AdminQuery {}
 impl IqGetPayload for AdminQuery {}
 impl MessagePayload for DirectInvitation {}
+impl MessagePayload for MembershipSince {}
 impl MessagePayload for Store {}
 
 impl Affiliation {
@@ -182,10 +195,9 @@ impl Affiliation {
     }
 }
 
-/// An ordinal on the wire. The id is in hexadecimal digits, which have the order of the bytes: ids come from outside
-/// and may hold what XML cannot.
+/// An ordinal on the wire.
 pub(super) fn life(ordinal: &Ordinal) -> String {
-    format!("{}/{}", ordinal.version, hex(ordinal.event.as_bytes()))
+    ordinal.on_wire()
 }
 
 /// `bytes` as lower-case hexadecimal digits.
