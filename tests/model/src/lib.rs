@@ -6,6 +6,7 @@
 
 pub mod folding;
 pub mod history;
+pub mod invitations;
 pub mod protocol;
 pub mod view;
 pub mod without;
