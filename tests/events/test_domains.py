@@ -86,6 +86,19 @@ def test_events_older_than_the_deletion_do_nothing(platform: Platform, admin: Cl
     assert domain in platform.hosts(), "a deletion from before the creation came late"
 
 
+def test_invitations_of_the_next_life_outlast_a_late_deletion(platform: Platform, admin: Client, domain: str):
+    create(platform, domain)
+    deletion, creation, group = (platform.version() for _ in range(3))
+    room = Room(platform, "next", "usersGroup", domain)
+    platform.deliver("domain.created", {"domain": domain}, creation)
+    platform.deliver(room.created, room.payload(owner="alice", participants=["bob"]), group)
+    room.wait_affiliated(admin, "member", ["bob"])
+    for _ in range(2):
+        platform.deliver("domain.deleted", {"domain": domain}, deletion)
+        assert room.affiliated(admin, "member") == {f"bob@{domain}"}
+    room.wait_invitation(platform.online(f"bob@{domain}"))
+
+
 def test_tenants_are_apart(platform: Platform, admin: Client, tenant: str):
     other = f"n{uuid.uuid4().hex[:8]}.test"
     create(platform, other)

@@ -86,8 +86,6 @@ class Model:
     def __init__(self) -> None:
         self.rooms: dict[str, Room] = {}
         self.domains: dict[str, bool] = {}
-        self.deleted: set[str] = set()
-        """Domains that were deleted at some time: what the XMPP server purges then is gone (docs/OPERATIONS.md)."""
 
     def apply(self, event: Event, now: float) -> None:
         """The next event in the broker's order, whose publishing began at `now`."""
@@ -96,7 +94,6 @@ class Model:
                 self.domains[event.room] = True
             case "domain deleted":
                 self.domains[event.room] = False
-                self.deleted.add(event.room)
                 for jid, room in self.rooms.items():
                     if jid.endswith(f"@conference.{event.room}"):
                         room.apply(Event("destroyed", jid), now)

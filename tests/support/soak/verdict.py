@@ -176,10 +176,6 @@ def compare_invited(model: Model, user: str, times: dict[str, list[float]]) -> l
     for jid, room in model.rooms.items():
         since = room.invited().get(user)
         # Stamps are whole seconds.
-        # A deletion that is handled late purges all that waits for the tenant's users, in its new life too; invitations are not
-        # repeated. What is stored after the purge is newer than what was lost, so only one who has none at all may have lost it so.
-        if jid not in times and jid.partition("@conference.")[2] in model.deleted:
-            continue
         if since is not None and not any(stamp >= int(since) for stamp in times.get(jid, [])):
             newest = max(times.get(jid, []), default=None)
             detail = f"due since {since:.1f}, newest " + ("never" if newest is None else f"{newest:.0f}")
