@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stack import bridge, http_probe, rabbitmq
-from stack.fake_aws import HEALTH_PATH
+from stack.fake_aws import HEALTH_PATH, LOSS_HINT
 from stack.paths import StackPaths
 from stack.stack_env import port_of
 
@@ -28,7 +28,7 @@ def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
     def one(name: str) -> str | None:
         pid = _pid(paths, name)
         if pid is None:
-            return "DOWN"
+            return f"DOWN: {LOSS_HINT}" if name == "queue" else "DOWN"
         if _state(pid) in "Tt":
             return f"STOPPED: kill -CONT {pid} has it go on"
         return None if asks[name](pid) else f"DOES NOT ANSWER: look into {paths.logs}/{'rabbitmq' if name == 'epmd' else name}.log"

@@ -42,7 +42,8 @@ class Report:
         try:
             fill()
         except (aws.AwsError, BrokerError, XmppAdminError, OSError, httpx.HTTPError) as error:
-            self.line(in_words(error), amiss=True)
+            hint = "" if isinstance(error, (BrokerError, XmppAdminError)) else "; see what does not answer (scripts/status)"
+            self.line(in_words(error) + hint, amiss=True)
 
     @property
     def is_amiss(self) -> bool:
