@@ -10,6 +10,7 @@ mod cloud_event;
 use std::{borrow::Cow, io::Read};
 
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use serde::de::IgnoredAny;
 
 pub use self::cloud_event::attribute_name;
 use crate::{batches::MAX_BYTES, route::Published};
@@ -32,8 +33,8 @@ pub fn body<'a>(message: &Published<'a>) -> Result<Cow<'a, [u8]>, TooLarge> {
     let mut body = Cow::Borrowed(message.body);
     for encoding in message.content_encoding.unwrap_or_default().rsplit(',') {
         let unpacked = match encoding.trim().to_ascii_lowercase().as_str() {
-            // Without a header of its own, and so not to be told from anything else.
-            "deflate" if !is_zlib(&body) => unpack(DeflateDecoder::new(&*body))?,
+            // Without a header of its own, and so not to be told from anything else: JSON may be a stream of it by chance.
+            "deflate" if !is_zlib(&body) && !is_json(&body) => unpack(DeflateDecoder::new(&*body))?,
             // gzip tells itself; some set the property and do not compress.
             _ => None,
         };
@@ -57,6 +58,10 @@ fn unwrap(body: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
         return Ok(Some(text.to_vec()));
     }
     Ok(amqp1::unwrap(body))
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(body).is_ok()
 }
 
 /// RFC 1950, section 2.2: method 8, a window of at most 32 kB, and both bytes a multiple of 31. JSON begins otherwise.
@@ -137,6 +142,11 @@ mod tests {
         }
         assert_eq!(read(Some("br"), b"\x0b\x02\x80{}\x03").unwrap(), b"\x0b\x02\x80{}\x03");
         assert_eq!(read(Some("deflate"), JSON).unwrap(), JSON);
+        // This one is a stream of it as well, by chance.
+        let both =
+            br#"{"id":[{"id":null , "id":"alice@example.test" , "id":"idaid" , "id":null}] , "id":null , "id":null}"#;
+        assert!(unpack(DeflateDecoder::new(&both[..])).unwrap().is_some());
+        assert_eq!(read(Some("deflate"), both).unwrap(), both);
     }
 
     #[test]
