@@ -4,6 +4,8 @@ mod bearer;
 mod chat_list;
 mod cors;
 mod gateway_event;
+#[cfg(any(test, feature = "testing"))]
+pub mod hooks;
 pub mod invocation;
 mod login;
 mod problem;

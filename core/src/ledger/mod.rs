@@ -17,8 +17,6 @@ mod ordinal;
 mod port;
 mod retention;
 
-#[cfg(any(test, feature = "testing"))]
-pub use self::memory::MemoryLedger;
 pub use self::{
     dynamo::DynamoLedger,
     epoch::{DynamoEpochs, EpochError, EpochRegister},
@@ -30,3 +28,5 @@ pub use self::{
     port::{Heir, Ledger, LedgerError, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };
+#[cfg(any(test, feature = "testing"))]
+pub use self::{dynamo::hooks, memory::MemoryLedger};

@@ -46,6 +46,12 @@ pub(crate) fn bytes(value: Vec<u8>) -> AttributeValue {
 pub(crate) struct Item(pub(super) Attributes);
 
 impl Item {
+    /// With these attributes.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn new(attributes: Attributes) -> Self {
+        Self(attributes)
+    }
+
     /// Its key.
     pub(crate) fn key(&self) -> Result<Key, TableError> {
         let part = |name: &str| self.text(name).ok().flatten().map(ToOwned::to_owned);

@@ -3,6 +3,8 @@
 //! Only this project's own events are logged at the configured level; libraries are heard from
 //! `warn` on. Some of them write whole requests, credentials included, at their finer levels.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod hooks;
 mod join;
 mod level;
 mod log_layer;

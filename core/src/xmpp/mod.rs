@@ -10,6 +10,8 @@ mod client;
 mod driver;
 mod error;
 mod framing;
+#[cfg(any(test, feature = "testing"))]
+pub mod hooks;
 mod login;
 mod request;
 mod session;

@@ -6,6 +6,8 @@
 //! - a read: the room's creations and end in one query, the members' records in batches of 100.
 
 mod folding;
+#[cfg(any(test, feature = "testing"))]
+pub mod hooks;
 mod layout;
 mod maintenance;
 mod reading;
