@@ -145,7 +145,6 @@ mod tests {
         // This one is a stream of it as well, by chance.
         let both =
             br#"{"id":[{"id":null , "id":"alice@example.test" , "id":"idaid" , "id":null}] , "id":null , "id":null}"#;
-        assert!(unpack(DeflateDecoder::new(&both[..])).unwrap().is_some());
         assert_eq!(read(Some("deflate"), both).unwrap(), both);
     }
 
