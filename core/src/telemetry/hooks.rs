@@ -23,8 +23,7 @@ pub fn lines(json: bool, body: impl FnOnce()) -> Vec<String> {
         tracing_subscriber::registry().with(LogLayer::new(style, String::new(), write)),
         body,
     );
-    let lines = std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner));
-    lines
+    std::mem::take(&mut *lines.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// The datagrams that X-Ray's daemon gets when `body` runs in an invocation with this header of X-Ray's.

@@ -95,7 +95,7 @@ impl Target {
     fn finding(&self, origin: String, input: Vec<u8>, message: String, findings: &Path) -> Finding {
         let (input, message) = self.reduced(input, message);
         let hash = ring::digest::digest(&ring::digest::SHA256, &input);
-        let name: String = hash.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hash.as_ref()[..6].iter().fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
         let file = findings.join(self.name).join(format!("crash-{name}"));
         let written = std::fs::create_dir_all(findings.join(self.name)).and_then(|()| std::fs::write(&file, &input));
         Finding { target: self.name, origin, input, file: written.is_ok().then_some(file), message }
@@ -139,7 +139,7 @@ fn random_input(seed: u64, number: u64, samples: &[Vec<u8>]) -> Vec<u8> {
     };
     let longest = [16, 64, 256, 1_024][bytes(3).len()];
     let fresh = bytes(longest);
-    if samples.is_empty() || number % 4 != 0 {
+    if samples.is_empty() || !number.is_multiple_of(4) {
         return fresh;
     }
     let sample = &samples[usize::from(*fresh.first().unwrap_or(&0)) % samples.len()];

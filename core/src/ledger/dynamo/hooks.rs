@@ -1,6 +1,9 @@
 //! What tests outside of this crate need of how the ledger is written down.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::BuildHasher,
+};
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 
@@ -83,7 +86,7 @@ pub fn listed(users: &BTreeSet<UserJid>, room: &RoomJid) -> Option<BTreeSet<User
 ///
 /// # Errors
 /// The text of the error.
-pub fn read(room: &RoomJid, items: Vec<HashMap<String, Attribute>>) -> Result<RoomState, String> {
+pub fn read<S: BuildHasher>(room: &RoomJid, items: Vec<HashMap<String, Attribute, S>>) -> Result<RoomState, String> {
     let mut reading = Reading::of(room);
     for item in items {
         let attributes = item.into_iter().map(|(name, value)| (name, value.into())).collect();

@@ -118,10 +118,10 @@ fn toml(set: &BTreeMap<(&str, &str), String>) -> String {
     let (mut text, mut last) = (String::new(), "");
     for ((section, key), value) in set {
         if *section != last {
-            text.push_str(&format!("[{section}]\n"));
+            text = format!("{text}[{section}]\n");
             last = section;
         }
-        text.push_str(&format!("{key} = {value}\n"));
+        text = format!("{text}{key} = {value}\n");
     }
     text
 }

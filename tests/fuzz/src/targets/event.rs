@@ -135,7 +135,7 @@ fn payload(input: &mut Input<'_>, event_type: EventType, of: &str, people: &[Per
 }
 
 fn is_of_its_tenant(event: &Event, of: &str, people: &[Person], names: StringNames, tenancy: &Tenancy) {
-    let named: BTreeSet<_> = people.iter().filter_map(|one| one.identity(of, names)).collect();
+    let identities: BTreeSet<_> = people.iter().filter_map(|one| one.identity(of, names)).collect();
     if let Some(room) = event.payload.room() {
         assert_eq!(room.tenant(), of.to_ascii_lowercase(), "outside of its tenant");
     }
@@ -148,11 +148,11 @@ fn is_of_its_tenant(event: &Event, of: &str, people: &[Person], names: StringNam
         }
         Payload::RoomDestroyed { .. } => return,
     };
-    assert_eq!(participants.iter().collect::<BTreeSet<_>>().len(), participants.len(), "named twice");
+    assert_eq!(participants.iter().collect::<BTreeSet<_>>().len(), participants.len(), "identities twice");
     for user in participants.iter().chain(owner) {
         assert!(!tenancy.is_reserved(user.domain()), "{user} is the service's own");
         let identity = (unescaped(user.localpart()), user.domain().as_str().to_owned());
-        assert!(named.contains(&identity), "nobody named {user}: {named:?}");
+        assert!(identities.contains(&identity), "nobody identities {user}: {identities:?}");
     }
 }
 

@@ -58,15 +58,12 @@ fn decoded(text: &[u8]) -> Vec<u8> {
     let (mut rest, mut bytes) = (text, Vec::new());
     while let Some((first, others)) = rest.split_first() {
         let digit = |at: usize| char::from(*others.get(at)?).to_digit(16);
-        match (first, digit(0).zip(digit(1))) {
-            (b'%', Some((high, low))) => {
-                bytes.extend(u8::try_from(high << 4 | low));
-                rest = &others[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = others;
-            }
+        if let (b'%', Some((high, low))) = (first, digit(0).zip(digit(1))) {
+            bytes.extend(u8::try_from(high << 4 | low));
+            rest = &others[2..];
+        } else {
+            bytes.push(*first);
+            rest = others;
         }
     }
     bytes

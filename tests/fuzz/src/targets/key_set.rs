@@ -23,7 +23,7 @@ pub(super) fn run(input: &mut Input<'_>) {
     let header = json!({"alg": input.pick(&["EdDSA", "ES256", "RS256"]), "kid": kid});
     let claims = json!({"iss": "https://issuer.test", "aud": "chat-api", "exp": 4_000_000_000_u64});
     let outcome = block_on(async { verifier(published.path()).await.verify(&signer.token(&header, &claims)).await });
-    let read: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let served: Value = serde_json::from_slice(&text).unwrap_or_default();
     let is_it = |key: &Value| {
         let fits = |name: &str, value: &str| key[name].is_null() || key[name] == value;
         let is_named = kid.is_none_or(|kid| key["kid"] == kid);
@@ -34,7 +34,7 @@ pub(super) fn run(input: &mut Input<'_>) {
             && fits("alg", "EdDSA")
             && fits("use", "sig")
     };
-    let keys = read["keys"].as_array().filter(|_| header["alg"] == "EdDSA").map_or(&[][..], Vec::as_slice);
+    let keys = served["keys"].as_array().filter(|_| header["alg"] == "EdDSA").map_or(&[][..], Vec::as_slice);
     let (may_be, has_to_be) = (keys.iter().any(is_it), keys.contains(&real) && kid != &Some("k2"));
     assert!(
         outcome.is_ok() <= may_be && outcome.is_ok() >= has_to_be,

@@ -47,7 +47,7 @@ fn traceparent(text: &str) {
     assert_eq!(lengths, [2, 32, 16, 2], "{text}");
     assert!(fields[0] != "ff" && (fields[0] != "00" || fields.len() == 4), "{text}");
     assert_eq!((context.trace_id().as_str(), context.span_id().as_str()), (fields[1], fields[2]), "{text}");
-    assert!(fields[1].trim_matches('0') != "" && fields[2].trim_matches('0') != "", "{text}");
+    assert!(!fields[1].trim_matches('0').is_empty() && !fields[2].trim_matches('0').is_empty(), "{text}");
     assert_eq!(context.to_string().parse(), Ok(context));
 }
 
