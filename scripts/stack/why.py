@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,8 +64,10 @@ class Why:
         """Why a user is, or is not, where they should be."""
         self.report.part(f"Domain {_domain(jid)}", lambda: self._domain(_domain(jid)))
         self.report.part(f"Rooms of {jid}", lambda: self._rooms_of(jid))
+        is_caller = _naming_caller(jid)
         # Who asks for a domain that is not served has not said yet who they are.
-        self._rest(jid, f"Stream to {_domain(jid)} refused")
+        refused = f"Stream to {_domain(jid)} refused"
+        self._rest(jid, lambda text: refused in text or is_caller(text))
         return self.report
 
     def room(self, jid: str) -> Report:
@@ -74,10 +78,10 @@ class Why:
         self._rest(jid)
         return self.report
 
-    def _rest(self, jid: str, *texts: str) -> None:
+    def _rest(self, jid: str, is_wanted: Callable[[str], bool] = lambda _: False) -> None:
         self.report.part("Queues", self._queues)
         self.report.part(f"Dead letters that name {jid}", lambda: self._dead_letters(jid))
-        self.report.part(f"Recent log lines that name {jid}", lambda: self._log_lines(jid, *texts))
+        self.report.part(f"Recent log lines that name {jid}", lambda: self._log_lines(jid, is_wanted))
 
     def _ledger(self, partition: str | None = None) -> list[ledger_view.Item]:
         return ledger_view.read(stack_env.port_of(self.env["AWS_ENDPOINT_URL"]), self.env["LEDGER_TABLE"], partition)
@@ -155,15 +159,23 @@ class Why:
         if not found:
             self.report.line("none")
 
-    def _log_lines(self, jid: str, *texts: str) -> None:
+    def _log_lines(self, jid: str, is_wanted: Callable[[str], bool]) -> None:
         is_named = logs.naming(jid)
         # Prosody's debug lines are of single stanzas, those of this very look among them.
-        found = [line for line in logs.lines(Path(self.env["LOG_DIR"]), lambda text: is_named(text) or any(one in text for one in texts))
+        found = [line for line in logs.lines(Path(self.env["LOG_DIR"]), lambda text: is_named(text) or is_wanted(text))
                  if (line.source, line.level) != ("prosody", "debug")][-RECENT:]
         for line in found:
             self.report.line(f"{line.at.astimezone():%H:%M:%S} {line.shown()}", amiss=line.level in ("warn", "error"))
         if not found:
             self.report.line("none; scripts/run --log-level debug has more said")
+
+
+def _naming_caller(jid: str) -> Callable[[str], bool]:
+    """Whether a line is of a call that was refused before the caller had a JID: it has what their access token says."""
+    local, _, domain = jid.rpartition("@")
+    username = re.sub(r"\\([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), local)  # XEP-0106
+    parts = [f'"{name}":{json.dumps(value, ensure_ascii=False)}' for name, value in (("username", username), ("domain", domain))]
+    return lambda text: all(part in text for part in parts)
 
 
 def _domain(jid: str) -> str:

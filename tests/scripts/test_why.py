@@ -74,6 +74,16 @@ def test_a_user_whose_tenant_is_not_served(platform: Platform):
     assert any(f"Stream to {user.partition('@')[2]} refused" in line for line in wrong), wrong
 
 
+def test_a_caller_without_chat(platform: Platform):
+    """They have no JID yet where they are refused: the line has the names in their access token."""
+    name, env = f"user-{uuid.uuid4().hex[:8]}", settings(platform.paths.state, "test")
+    token = script(platform, "token", "--capabilities", "video", f"{name}@mail@example.test").strip()
+    login = httpx.get(f"{env['API_URL']}/sapi/xmpp/login", headers={"Authorization": f"Bearer {token}"}, trust_env=False)
+    assert login.status_code == 403
+    wrong = amiss(script(platform, "why", "user", rf"{name}\40mail@example.test", code=1))
+    assert any("A caller with a valid access token may not use chat" in line for line in wrong), wrong
+
+
 def test_a_member_without_chat(platform: Platform, admin: Client, room: Room):
     user = f"user-{uuid.uuid4().hex[:8]}"
     room.create("alice", ["bob", {"username": user, "capabilities": ["video"]}])

@@ -30,7 +30,12 @@ class Authority:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the tests' authority")])
         self.root = folder / "root.pem"
-        root = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, 0), True)
+        # With what RFC 5280 asks for of an authority (sections 4.2.1.1 to 4.2.1.3): Python 3.13 insists on it.
+        usage = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
+                               "key_agreement", "encipher_only", "decipher_only"), False)
+        root = self._builder(self._name, self._key).add_extension(x509.BasicConstraints(True, 0), True) \
+            .add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), True) \
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), False)
         self.root.write_bytes(root.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -46,6 +51,7 @@ class Authority:
                         for name in names]
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
         signed = self._builder(subject, key).add_extension(x509.SubjectAlternativeName(alternatives), False) \
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False) \
             .add_extension(x509.BasicConstraints(False, None), True).sign(self._key, hashes.SHA256())
         number = next(_numbers)
         certificate_file, key_file = self.folder / f"certificate{number}.pem", self.folder / f"key{number}.pem"
