@@ -72,11 +72,15 @@ def waiting(platform: Platform) -> dict[str, int]:
 
 
 def settle(platform: Platform, deadline: float) -> None:
-    """Waits until nothing is on its way. What bridge or functions had in hand when they died comes again, and counts."""
-    last: list[dict[str, int]] = [{}]
+    """Waits until nothing is on its way. What bridge or functions had in hand when they died comes again, and counts. Queues
+    that are too busy to answer are not empty yet."""
+    last: list[dict[str, int] | OSError] = [{}]
 
     def idle() -> bool:
-        last[0] = waiting(platform)
+        try:
+            last[0] = waiting(platform)
+        except OSError as error:
+            last[0] = error
         return not last[0]
     try:
         until(idle, "empty queues", deadline)
