@@ -36,6 +36,7 @@ MAX_LEFT = 64 * 1024
 """KiB."""
 
 MAM = "urn:xmpp:mam:2"
+SM = "urn:xmpp:sm:3"
 PAGE = f"<query xmlns='{MAM}'><set xmlns='http://jabber.org/protocol/rsm'><max>50</max></set></query>"
 LARGE = 120_000
 HOME, OTHER = "home.example", "other.example"
@@ -185,6 +186,18 @@ def sessions(server: Server) -> Iterator[None]:
         client.close()
 
 
+def half_elements(server: Server) -> Iterator[None]:
+    """As many sessions of one user as are kept, each lost in the middle of a message of 9,000 elements."""
+    token = server.login_token(f"eve@{HOME}")
+    yield
+    for _ in range(40):
+        client = server.client(f"eve@{HOME}", token).connect()
+        client.send(f"<enable xmlns='{SM}' resume='true'/>")
+        client.wait(lambda e: e.tag == f"{{{SM}}}enabled", 60)
+        client.send(f"<message xmlns='{CLIENT}'>" + "<a/>" * 9_000)
+        client.abort()
+
+
 def fill(server: Server, host: str, store: str, user: str, rows: int) -> None:
     """Puts rows into an archive behind the server's back."""
     value = f"<message xmlns='jabber:client' type='chat'><body>{'x' * 200}</body></message>"
@@ -213,7 +226,7 @@ def big_room(server: Server) -> Iterator[None]:
         ask(admin, "set", f"<destroy xmlns='{xmlns}' ended='1.2/b'/>", address, 120)
 
 
-SCENARIOS = {f.__name__: f for f in (archive, room, roster, stores, offline, sessions, big_domain, big_room)}
+SCENARIOS = {f.__name__: f for f in (archive, room, roster, stores, offline, sessions, half_elements, big_domain, big_room)}
 
 SMOKE = ("archive", "stores")
 

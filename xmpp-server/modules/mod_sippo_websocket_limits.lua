@@ -172,15 +172,15 @@ local function read(reader, piece)
 	end
 end
 
-local readers = setmetatable({}, { __mode = "k" }); -- by session
-
 module:hook("websocket-session", function (event)
 	local session = event.session;
 	local reader = {
 		session = session, conn = session.conn, feed = session.data,
 		unparsed = new_text(), needed = 2, skip = 0,
 	};
-	readers[session] = reader;
+	-- In the session, which is emptied when it ends: lxp's registry keeps a parser's handlers, and so the session, for as
+	-- long as anything leads from the session to the parser. A weak table would keep every session's parser for ever.
+	session.sippo_reader = reader;
 	function session.data(data)
 		if data then read(reader, data); end
 	end
@@ -190,9 +190,9 @@ end);
 
 --- Has `session` read by what reads the connection that it has got from `from`.
 local function adopt(session, from)
-	local reader = readers[from];
+	local reader = from.sippo_reader;
 	if not reader then return; end
-	readers[from], readers[session] = nil, reader;
+	from.sippo_reader, session.sippo_reader = nil, reader;
 	reader.session, session.data = session, from.data;
 	reader.feed.session = session; -- an upvalue: mod_c2s closes this session when what it reads is no XML
 end
@@ -201,6 +201,10 @@ end
 module:hook("c2s-session-updated", function (event) adopt(event.session, event.from_session); end);
 
 function module.add_host(host_module)
+	host_module:hook("smacks-hibernation-start", function (event)
+		-- What was half read of an element will never be whole. Its elements cost a hundred times what the client sent.
+		event.origin.stream:reset();
+	end);
 	host_module:hook("smacks-hibernation-end", function (event) -- Prosody 0.12
 		adopt(event.resumed, event.origin);
 	end);
