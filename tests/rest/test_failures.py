@@ -29,7 +29,7 @@ def fails_once(api, token, method: str = "GET", path: str = LIST) -> dict:
     """One call, 503, and exactly one error line; returns that line."""
     mark = api.mark()
     unavailable(api.call(method, path, token))
-    lines = api.log(mark, LINE)
+    lines = api.logged(mark, LINE)
     assert len(lines) == 1, api.log(mark)
     assert lines[0]["level"] == "error"
     assert lines[0]["error"]

@@ -66,7 +66,7 @@ def test_tokens_that_are_not_good(start, known, user):
             answer = api.call("GET", LOGIN, token)
             problem(answer, 401)
             assert answer.headers["www-authenticate"] == INVALID
-            assert len(api.log(mark, LOG_LINE)) == 1, token
+            assert len(api.logged(mark, LOG_LINE)) == 1, token
 
 
 def test_without_an_audience_none_is_checked(start, known, user):

@@ -63,7 +63,7 @@ def test_who_is_refused_is_told_in_the_log(functions, token_for):
     with functions(only=["login"]) as api:
         mark = api.mark()
         problem(api.call("GET", LOGIN, token_for("alice@Example.test")), 403)
-        [line] = api.log(mark, REFUSED)
+        [line] = api.logged(mark, REFUSED)
         assert (line["level"], line["username"], line["domain"]) == ("warn", "alice", "Example.test")
         assert "spelling" in line["reason"]
         for _ in range(60):
@@ -112,12 +112,15 @@ def test_claims_can_have_other_names(functions, token_for):
         problem(api.call("GET", LOGIN, token_for("alice@example.test")), 403, "capability-required")
 
 
-def test_a_domain_that_the_xmpp_server_does_not_serve(api, token_for):
+def test_a_domain_that_the_xmpp_server_does_not_serve(functions, token_for):
+    """By functions of its own: others' tests may have used up the lines of this minute."""
     token = token_for("alice@nowhere.test")
-    mark = api.mark()
-    problem(api.call("GET", LIST, token), 403, "domain-not-served")
-    [line] = api.log(mark, REFUSED)
-    assert (line["level"], line["user"], line["domain"]) == ("warn", "alice@nowhere.test", "nowhere.test")
-    assert "is not served by the XMPP server" in line["reason"]
-    problem(api.put(token, "bob@nowhere.test"), 403, "domain-not-served")
-    problem(api.delete(token, "bob@nowhere.test"), 403, "domain-not-served")
+    lists = ["individual-chat-list-get", "individual-chat-list-put", "individual-chat-list-delete"]
+    with functions(only=["login", *lists]) as api:
+        mark = api.mark()
+        problem(api.call("GET", LIST, token), 403, "domain-not-served")
+        [line] = api.logged(mark, REFUSED)
+        assert (line["level"], line["user"], line["domain"]) == ("warn", "alice@nowhere.test", "nowhere.test")
+        assert "is not served by the XMPP server" in line["reason"]
+        problem(api.put(token, "bob@nowhere.test"), 403, "domain-not-served")
+        problem(api.delete(token, "bob@nowhere.test"), 403, "domain-not-served")

@@ -130,7 +130,7 @@ def test_a_token_that_is_changed_at_the_xmpp_server_first_is_taken_when_the_secr
         new = change_token(rotating, api)
         for _ in range(5):
             problem(api.put(token, f"bob@{DOMAIN}"), 503)
-        assert api.log(mark, FAILED)
+        assert api.logged(mark, FAILED)
         manager.value = new
         until(lambda: api.put(token, f"bob@{DOMAIN}").status_code == 204, "a call that succeeds", 20)
 
@@ -144,7 +144,7 @@ def test_a_secret_that_cannot_be_read_again_is_told_and_asked_for_now_and_then(s
         for _ in range(20):
             problem(api.put(token, f"bob@{DOMAIN}"), 503)
         # A busy machine may have started a second process of the function, which reads and tells for itself.
-        lines = api.log(mark, CANNOT)
+        lines = api.logged(mark, CANNOT)
         assert 1 <= len(lines) <= 2 and all(ARN in line["cause"] for line in lines)
         assert len(double.requests) < asked + 15, "not at each refusal"
         manager.status = 200

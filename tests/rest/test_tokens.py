@@ -20,7 +20,7 @@ def refused(api, token: str) -> None:
     answer = api.call("GET", LOGIN, token)
     problem(answer, 401)
     assert answer.headers["www-authenticate"] == INVALID
-    lines = api.log(mark, LOG_LINE)
+    lines = api.logged(mark, LOG_LINE)
     assert len(lines) == 1, api.log(mark)
     assert lines[0]["level"] == "error"
     assert lines[0]["reason"]
@@ -142,7 +142,7 @@ def test_two_authorization_headers(api, token):
 def test_the_log_names_the_user_that_the_token_claimed(api, user):
     mark = api.mark()
     api.call("GET", LOGIN, Key("ES256", "stranger").sign(claims(user)))
-    [line] = api.log(mark, LOG_LINE)
+    [line] = api.logged(mark, LOG_LINE)
     assert any(user in value for name, value in line.items() if "user" in name and isinstance(value, str)), line
 
 
@@ -151,7 +151,7 @@ def test_a_hostile_name_cannot_forge_log_lines(api):
     name = 'x"}\n{"level":"error","message":"forged"}\n'
     api.call("GET", LOGIN, Key("ES256", "stranger").sign(claims("a@b", preferred_username=name)))
     assert api.log(mark, "forged") == []
-    assert len(api.log(mark, LOG_LINE)) == 1
+    assert len(api.logged(mark, LOG_LINE)) == 1
 
 
 def test_base64_padding_is_no_second_form(api, keys, user):
@@ -197,7 +197,7 @@ def test_a_claim_of_another_type_is_told(functions, keys, user):
             mark = api.mark()
             expected = "capability-required" if claim == "capabilities" else "identity-missing"
             problem(api.call("GET", LOGIN, keys["ES256"].sign(claims(user, **{claim: value}))), 403, expected)
-            [line] = api.log(mark, "A caller with a valid access token may not use chat")
+            [line] = api.logged(mark, "A caller with a valid access token may not use chat")
             assert line["level"] == "warn"
             assert f"the claim {claim} is {kind}" in line["reason"]
 

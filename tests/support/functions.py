@@ -16,6 +16,7 @@ from stack.paths import BINARIES, ROOT, StackPaths
 from stack.ports import free_port
 from stack.supervisor import Supervisor
 from support import log_lines
+from support.wait import until
 
 PROBLEM = "application/problem+json"
 LIST = "/sapi/xmpp/individualChatList"
@@ -134,6 +135,10 @@ class Functions:
     def log(self, since: int = 0, message: str | None = None) -> list[dict[str, Any]]:
         """The functions' log lines since a mark, without metrics; with `message` those that have it."""
         return log_lines.having(log_lines.without_metrics(log_lines.objects(self.log_file, since)), message)
+
+    def logged(self, since: int, message: str) -> list[dict[str, Any]]:
+        """The same, when there is one: a line may come later than the answer that it is about."""
+        return until(lambda: self.log(since, message), f"the line {message!r}", 10)
 
     def metrics(self, since: int = 0) -> list[dict[str, Any]]:
         """The lines of CloudWatch's embedded metric format since a mark."""
