@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
-import socket
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.http_proxy import HttpProxy
 
 
 @dataclass
@@ -30,10 +29,11 @@ class Faults:
     """While set, batches wait."""
 
 
-class Proxy:
-    """The proxy; `url` is what a client uses instead of the fake AWS's."""
+class Proxy(HttpProxy):
+    """The proxy."""
 
     def __init__(self, target_port: int) -> None:
+        super().__init__(target_port)
         self.faults = Faults()
         self.failed_entries = 0
         self.broken_calls = 0
@@ -41,69 +41,19 @@ class Proxy:
         self.held = 0
         self.secret = ""
         self.secret_reads = 0
-        self._target = target_port
         self._random = random.Random(7)
         self._lock = threading.Lock()
-        proxy = self
+        self.start()
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                action = self.headers.get("x-amz-target", "")
-                if action == "AmazonSQS.SendMessageBatch":
-                    proxy._send(self, body)
-                elif action == "secretsmanager.GetSecretValue":
-                    proxy.secret_reads += 1
-                    arn = json.loads(body)["SecretId"]
-                    self.reply(200, json.dumps({"ARN": arn, "Name": "broker", "SecretString": proxy.secret}).encode())
-                else:
-                    self.reply(*proxy._forward(self.headers, body))
-
-            def reply(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", "application/x-amz-json-1.0")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def cut(self) -> None:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, *_: object) -> None:
-                pass  # clients that go away are part of the tests
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def _forward(self, headers: Any, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._target, timeout=20)
-        try:
-            kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
-            connection.request("POST", "/", body, kept)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
+    def serve(self, handler: Any, target: str, body: bytes) -> None:
+        if target == "AmazonSQS.SendMessageBatch":
+            self._send(handler, body)
+        elif target == "secretsmanager.GetSecretValue":
+            self.secret_reads += 1
+            arn = json.loads(body)["SecretId"]
+            handler.reply(200, json.dumps({"ARN": arn, "Name": "broker", "SecretString": self.secret}).encode())
+        else:
+            handler.reply(*self.forward(handler.headers, body))
 
     def _chance(self, share: float) -> bool:
         with self._lock:
@@ -134,7 +84,7 @@ class Proxy:
                 kept.append(entry)
         status, answer = 200, {"Successful": []}
         if kept:
-            status, raw = self._forward(handler.headers, json.dumps(request | {"Entries": kept}).encode())
+            status, raw = self.forward(handler.headers, json.dumps(request | {"Entries": kept}).encode())
             answer = json.loads(raw)
         if status == 200 and failed:
             self.failed_entries += len(failed)

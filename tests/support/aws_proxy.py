@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from support.http_proxy import HttpProxy
 
 KINDS = ("throttled", "error before", "error after", "cut before", "cut after", "slow", "hung", "partial")
 """`before` and `after` the effect; `partial`: some entries of a batch are not done, which other calls do not know."""
@@ -33,10 +32,11 @@ def at_random(share: float, seed: int) -> Choose:
     return choose
 
 
-class AwsProxy:
-    """The proxy; `url` is what a client uses instead of the fake AWS's."""
+class AwsProxy(HttpProxy):
+    """The proxy."""
 
     def __init__(self, target_port: int = 0, choose: Choose = lambda *_: None) -> None:
+        super().__init__(target_port)
         self.choose = choose
         self.calls: Counter[str] = Counter()
         """By action."""
@@ -44,63 +44,17 @@ class AwsProxy:
         """By kind."""
         self.units: Counter[str] = Counter()
         """What DynamoDB would charge: `read` and `write`."""
-        self.target_port = target_port
         self._random = random.Random(11)
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                proxy._serve(self, self.headers.get("x-amz-target", ""), body)
-
-            def reply(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", "application/x-amz-json-1.0")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def cut(self) -> None:
-                self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-            request_queue_size = 128
-
-            def handle_error(self, *_: object) -> None:
-                pass  # clients that go away are part of the tests
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return self._server.server_port
-
-    @property
-    def url(self) -> str:
-        """AWS_ENDPOINT_URL."""
-        return f"http://127.0.0.1:{self.port}"
+        self.start()
 
     def close(self) -> None:
         """Ends it, with the answers that hang."""
         self._closed.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().close()
 
-    def _serve(self, handler: Any, target: str, body: bytes) -> None:
+    def serve(self, handler: Any, target: str, body: bytes) -> None:
         action = target.rpartition(".")[2]
         with self._lock:
             self.calls[action] += 1
@@ -125,7 +79,7 @@ class AwsProxy:
             with self._lock:
                 pause = self._random.uniform(*SLOW)
             self._closed.wait(pause)
-        status, answer = self._partly(handler.headers, action, body) if fault == "partial" else self._forward(handler.headers, body)
+        status, answer = self._partly(handler.headers, action, body) if fault == "partial" else self.forward(handler.headers, body)
         with self._lock:
             self.units.update(units(action, json.loads(body), json.loads(answer or b"{}")))
         if fault == "error after":
@@ -135,16 +89,6 @@ class AwsProxy:
         else:
             handler.reply(status, answer)
 
-    def _forward(self, headers: Any, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.target_port, timeout=30)
-        try:
-            kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "content-length")}
-            connection.request("POST", "/", body, kept)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
     def _partly(self, headers: Any, action: str, body: bytes) -> tuple[int, bytes]:
         """A batch whose second half is not done: of one entry, none is."""
         request = json.loads(body)
@@ -153,7 +97,7 @@ class AwsProxy:
             request["Entries"] = done
             failed = {"Failed": [{"Id": one["Id"], "SenderFault": False, "Code": "InternalError", "Message": "injected"}
                                  for one in left]}
-            status, answer = self._forward(headers, json.dumps(request).encode()) if done else (200, b'{"Successful": []}')
+            status, answer = self.forward(headers, json.dumps(request).encode()) if done else (200, b'{"Successful": []}')
         else:
             [(table, asked)] = request["RequestItems"].items()
             items = asked["Keys"] if action == "BatchGetItem" else asked
@@ -162,7 +106,7 @@ class AwsProxy:
             failed = {name: {table: asked | {"Keys": left} if action == "BatchGetItem" else left}}
             request["RequestItems"] = {table: asked | {"Keys": done} if action == "BatchGetItem" else done}
             nothing = json.dumps({"Responses": {table: []}}).encode()
-            status, answer = self._forward(headers, json.dumps(request).encode()) if done else (200, nothing)
+            status, answer = self.forward(headers, json.dumps(request).encode()) if done else (200, nothing)
         if status != 200:
             return status, answer
         return 200, json.dumps(json.loads(answer) | failed).encode()
