@@ -23,6 +23,8 @@ class Meter:
 
     def __init__(self, platform: Platform, proxy: AwsProxy) -> None:
         self._platform, self._proxy = platform, proxy
+        self.written = 0
+        """Bytes of the items that the last events wrote."""
 
     def cost(self, *events: tuple[str, dict[str, Any]]) -> Calls:
         """Of events that come together, each handled at its first delivery."""
@@ -37,6 +39,7 @@ class Meter:
             self._platform.wait_handled(function)
         assert self._received(mark) == len(events), "one came again: measure once more"
         sends = self._proxy.calls["SendMessageBatch"] + self._proxy.calls["SendMessage"]
+        self.written = self._proxy.units["written"]
         return Calls(reads=self._proxy.units["read"], writes=self._proxy.units["write"], sends=sends)
 
     def _function(self, key: str) -> str:
@@ -49,12 +52,14 @@ class Meter:
 @pytest.fixture(scope="module")
 def meter(request: pytest.FixtureRequest) -> Iterator[Meter]:
     """On a stack of its own, behind a proxy."""
-    with new_folder("costs", request.session) as folder, contextlib.closing(AwsProxy()) as proxy:
+    with new_folder("costs", request.session) as folder, contextlib.closing(AwsProxy(is_metered=True)) as proxy:
         platform = Platform(Path(folder), environment={"AWS_ENDPOINT_URL": proxy.url})
         proxy.target_port = platform.stack.ports.queue
         platform.start()
         try:
-            yield Meter(platform, proxy)
+            meter = Meter(platform, proxy)
+            fresh(meter, "first")  # with it the bridge begins its session, which costs once
+            yield meter
         finally:
             platform.stop()
 
@@ -93,6 +98,23 @@ def deleted(meter: Meter) -> Calls:
 
 def large(meter: Meter) -> Calls:
     return meter.cost(("usersGroup.created", group("large", *(f"m{number}" for number in range(1000)))))
+
+
+NIGHTS = 20
+ROSTER = [f"m{number}" for number in range(500)]
+
+
+def test_a_creation_costs_the_same_however_often_it_is_repeated(meter: Meter):
+    """In reads, writes, requests and bytes, and so does whatever comes after it: the lists of the nights before are folded."""
+    nights = []
+    for _ in range(NIGHTS):
+        calls = meter.cost(("usersGroup.created", group("nightly", *ROSTER)))
+        nights.append((calls, meter.written))
+    assert nights[1:] == [nights[1]] * (NIGHTS - 1)
+    meter.cost(("usersGroup.created", group("new", *ROSTER)))
+    joins = [meter.cost(("usersGroup.participants.joined", group(id, "new"))) for id in ("nightly", "new")]
+    assert joins[0] == joins[1], "a group of many nights, and one of the first"
+    print(f"measured a night: {nights[1][0]}, {nights[1][1]} bytes written; {joins[0]} for one more participant")
 
 
 MEASURES: dict[str, Callable[[Meter], Calls]] = {

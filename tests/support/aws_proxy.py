@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from support import capacity
 from support.http_proxy import HttpProxy
 
 KINDS = ("throttled", "error before", "error after", "cut before", "cut after", "slow", "hung", "partial")
@@ -35,15 +36,15 @@ def at_random(share: float, seed: int) -> Choose:
 class AwsProxy(HttpProxy):
     """The proxy."""
 
-    def __init__(self, target_port: int = 0, choose: Choose = lambda *_: None) -> None:
+    def __init__(self, target_port: int = 0, choose: Choose = lambda *_: None, is_metered: bool = False) -> None:
         super().__init__(target_port)
-        self.choose = choose
+        self.choose, self._is_metered = choose, is_metered
         self.calls: Counter[str] = Counter()
         """By action."""
         self.faults: Counter[str] = Counter()
         """By kind."""
         self.units: Counter[str] = Counter()
-        """What DynamoDB would charge: `read` and `write`."""
+        """What DynamoDB would charge, if that is metered: `read` and `write`, and the bytes of the items that are `written`."""
         self._random = random.Random(11)
         self._lock = threading.Lock()
         self._closed = threading.Event()
@@ -79,15 +80,35 @@ class AwsProxy(HttpProxy):
             with self._lock:
                 pause = self._random.uniform(*SLOW)
             self._closed.wait(pause)
-        status, answer = self._partly(handler.headers, action, body) if fault == "partial" else self.forward(handler.headers, body)
-        with self._lock:
-            self.units.update(units(action, json.loads(body), json.loads(answer or b"{}")))
+        if self._is_metered:
+            status, answer = self._metered(handler.headers, action, body)
+        else:
+            status, answer = self._partly(handler.headers, action, body) if fault == "partial" else self.forward(handler.headers, body)
         if fault == "error after":
             handler.reply(503, b"")
         elif fault == "cut after":
             handler.cut()
         else:
             handler.reply(status, answer)
+
+    def _metered(self, headers: Any, action: str, body: bytes) -> tuple[int, bytes]:
+        """Counts what it costs: what an item was before a write, and is after it, nobody else may be changing meanwhile."""
+        request = json.loads(body)
+        keys = capacity.written(action, request)
+        before = [self._item(headers, *key) for key in keys]
+        status, answer = self.forward(headers, body)
+        after = [self._item(headers, *key) for key in keys]
+        with self._lock:
+            self.units["read"] += capacity.read_units(action, request, json.loads(answer or b"{}"))
+            self.units["write"] += capacity.write_units(before, after)
+            self.units["written"] += sum(capacity.size(item) for item in after)
+        return status, answer
+
+    def _item(self, headers: Any, table: str, key: capacity.Item) -> capacity.Item:
+        asked = {name: value for name, value in headers.items() if name.lower() != "x-amz-target"}
+        request = {"TableName": table, "Key": key, "ConsistentRead": True}
+        _, answer = self.forward(asked | {"x-amz-target": "DynamoDB_20120810.GetItem"}, json.dumps(request).encode())
+        return json.loads(answer).get("Item", {})
 
     def _partly(self, headers: Any, action: str, body: bytes) -> tuple[int, bytes]:
         """A batch whose second half is not done: of one entry, none is."""
@@ -110,51 +131,6 @@ class AwsProxy(HttpProxy):
         if status != 200:
             return status, answer
         return 200, json.dumps(json.loads(answer) | failed).encode()
-
-
-def units(action: str, request: dict[str, Any], answer: dict[str, Any]) -> dict[str, int]:
-    """Units of capacity of a call, all reads being consistent: 4 KB of what is read, 1 KB of what is written, of each item; one at least."""
-    match action:
-        case "GetItem":
-            return {"read": _blocks(answer.get("Item", {}), 4096)}
-        case "Query" | "Scan":
-            return {"read": _blocks({str(n): {"M": one} for n, one in enumerate(answer.get("Items", []))}, 4096)}
-        case "BatchGetItem":
-            found = [one for items in answer.get("Responses", {}).values() for one in items]
-            asked = sum(len(one["Keys"]) for one in request["RequestItems"].values())
-            return {"read": sum(_blocks(one, 4096) for one in found) + asked - len(found)}
-        case "PutItem":
-            return {"write": _blocks(request["Item"], 1024)}
-        case "BatchWriteItem":
-            puts = [one["PutRequest"]["Item"] for items in request["RequestItems"].values() for one in items]
-            return {"write": sum(_blocks(one, 1024) for one in puts)}
-        case "DeleteItem":
-            return {"write": _blocks(answer.get("Attributes", {}), 1024)}
-        case "UpdateItem":
-            return {"write": 1}  # the items that are changed in place are small
-    return {}
-
-
-def _blocks(item: dict[str, Any], size: int) -> int:
-    return max(1, -(-sum(len(name) + _size(value) for name, value in item.items()) // size))
-
-
-def _size(value: dict[str, Any]) -> int:
-    [(kind, content)] = value.items()
-    match kind:
-        case "S":
-            return len(content.encode())
-        case "N":
-            return len(content) // 2 + 1
-        case "B":
-            return len(content) * 3 // 4
-        case "SS":
-            return 3 + sum(len(one.encode()) + 1 for one in content)
-        case "L":
-            return 3 + sum(_size(one) + 1 for one in content)
-        case "M":
-            return sum(len(name) + _size(one) for name, one in content.items())
-    return 1
 
 
 def _halves(entries: list[Any]) -> tuple[list[Any], list[Any]]:
