@@ -37,6 +37,7 @@ from support.stanzas import (
 LOOK_LIKE_CAROL = [
     "carol", "CAROL", "Carol", "сarol", "саrоl", "ｃａｒｏｌ", "ⅽarol", "𝐜arol", "car0l", "caro1", "caroI", "c a r o l",
     "ca\u200brol", "СAROL", "carol@{home}", "CAROL@{home}",
+    *(name for blank in "\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" for name in (f"carol{blank}", f"{blank}ca{blank}rol")),
 ]
 
 
