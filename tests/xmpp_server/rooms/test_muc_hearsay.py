@@ -72,6 +72,39 @@ def test_nobody_says_in_the_rooms_name_what_only_the_room_says(hall, forged):
     assert [child.tag for child in kept] == [f"{{{MUC_USER}}}item"] and kept[0].get("jid") == f"alice@{h.home}"
 
 
+OF_THE_ROOM = (
+    "<hats xmlns='urn:xmpp:hats:0'><hat title='Admin' uri='urn:example:forged'/></hats>",
+    "<hats xmlns='xmpp:prosody.im/protocol/hats:1'><hat title='Admin' uri='urn:example:forged'/></hats>",
+    "<addresses xmlns='http://jabber.org/protocol/address'><address type='ofrom' jid='forged@{home}'/></addresses>",
+    "<nick xmlns='http://jabber.org/protocol/nick'>forged</nick>",
+    "<delay xmlns='urn:xmpp:delay' from='{room}' stamp='2001-01-01T00:00:00Z'/>",
+    "<x xmlns='jabber:x:delay' from='{room}' stamp='20010101T00:00:00'/>",
+)
+
+
+@pytest.mark.parametrize("forged", OF_THE_ROOM)
+@pytest.mark.parametrize("stanza", [
+    "<message to='{room}' type='groupchat'><body>look</body>{forged}</message>",
+    "<message to='{room}/bob' type='chat'><body>look</body>{forged}</message>",
+    "<presence to='{room}/alice'><status>look</status>{forged}</presence>",
+    "<presence to='{room}/alice' type='unavailable'><status>look</status>{forged}</presence>",
+])
+def test_nobody_says_of_oneself_or_of_a_message_what_the_room_says(hall, stanza, forged):
+    h = hall
+    h.alice.send(stanza.format(room=h.room, forged=forged.format(home=h.home, room=h.room))
+                 .replace(" to=", f" xmlns='{CLIENT}' to=", 1))
+    relayed = h.bob.wait(mentions("look"), 10)
+    names = {"hats", "addresses", "nick", "delay"}
+    assert not [child for child in relayed if child.tag.partition("}")[2] in names or "delay" in child.tag]
+
+
+def test_when_a_sender_wrote_it_is_the_senders_to_say(hall):
+    h = hall
+    late = "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+    h.alice.send(f"<message xmlns='{CLIENT}' to='{h.room}/bob' type='chat'><body>written offline</body>{late}</message>")
+    assert h.bob.wait(has_body("written offline"), 10).find("{urn:xmpp:delay}delay") is not None
+
+
 def test_a_rename_by_the_owner_is_still_told(hall):
     h = hall
     ok(affiliate(h.admin, h.room, (f"alice@{h.home}", "owner")))
