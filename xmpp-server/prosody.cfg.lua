@@ -251,6 +251,7 @@ sippo_bookmark_limit, pep_max_items = bookmark_limit, 2 * bookmark_limit; -- roo
 sippo_fan_out_limit = number("FAN_OUT_LIMIT", 16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
 sippo_nickname_limit = number("NICKNAME_LIMIT", 100, 1, 100000);
 sippo_push_limit = number("PUSH_LIMIT", 20, 0, 1000);
+sippo_directed_limit = number("DIRECTED_PRESENCE_LIMIT", 1500, 10, 1000000);
 sippo_session_limit = number("SESSION_LIMIT", 20, 1, 1000);
 sippo_user_time_share = number("USER_TIME_SHARE", 50, 1, 100) / 100;
 sippo_send_buffer_limit = number("SEND_BUFFER_LIMIT", 3 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
@@ -282,7 +283,7 @@ local tenant_options = {
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
 		"sippo_blocklist", "sippo_pep_payloads",
-		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas",
+		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas", "sippo_presence_limits",
 	},
 };
 local room_options = {

@@ -2,9 +2,9 @@
 --
 -- What comes from a room's address is the room's word to a client: status codes, invitations and affiliations
 -- (`muc#user`), what an occupant is (hats, XEP-0317), who has sent what it hands on (`ofrom`, XEP-0033), when it came
--- (XEP-0203), and under which name somebody goes: a nickname beside the room's own (XEP-0172) would be anybody's. mod_muc
--- takes the first out of presence and private messages, and a delay of the room's out of group messages. Here all of
--- them are taken out of all three.
+-- (XEP-0203), and under which name somebody goes: a nickname beside the room's own (XEP-0172) would be anybody's.
+-- mod_muc takes the first out of presence and private messages, and a delay of the room's out of group messages. Here
+-- all of them are taken out of all three.
 
 module:depends "muc";
 
