@@ -240,6 +240,7 @@ local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
 bounce_blocked_messages = true; -- as XEP-0191 has it, so that the service knows who refuses it; 13 would be silent
 sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
+sippo_affiliation_quota = number("ADHOC_AFFILIATION_QUOTA", 128 * 1024, 1024, 1024 * 1024 * 1024);
 sippo_roster_quota = number("ROSTER_QUOTA", 1024 * 1024, 1024, 1024 * 1024 * 1024);
 sippo_private_quota = number("PRIVATE_XML_QUOTA", 256 * 1024, 1024, 1024 * 1024 * 1024);
 sippo_blocklist_quota = number("BLOCK_LIST_QUOTA", 64 * 1024, 1024, 1024 * 1024 * 1024);
@@ -294,6 +295,7 @@ local room_options = {
 		"sippo_errors", "sippo_websocket_errors", "sippo_unknown_hosts", "sippo_muc_voice", "sippo_muc_requests",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
 		"sippo_muc_invitations", "sippo_muc_archive_purge", "sippo_muc_nickname_limit", "sippo_muc_fan_out",
+		"sippo_muc_room_quotas",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,
