@@ -6,7 +6,7 @@ import http.client
 import json
 from typing import Any
 
-from stack.command_line import in_words
+from stack.command_line import Told, in_words
 
 REGION = "eu-west-1"
 ACCOUNT = "000000000000"
@@ -21,6 +21,10 @@ class AwsError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+
+
+class AwsUnreachable(Told, OSError):
+    """Nobody answers."""
 
 
 def headers(service: str, action: str) -> dict[str, str]:
@@ -44,15 +48,15 @@ def decode(status: int, body: bytes) -> dict[str, Any]:
 
 
 def call(port: int, service: str, action: str, **parameters: Any) -> dict[str, Any]:
-    """One call; AwsError when it is refused, OSError when nobody answers."""
+    """One call; AwsError when it is refused, AwsUnreachable when nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request("POST", "/", json.dumps(parameters), headers(service, action))
         answer = connection.getresponse()
         return decode(answer.status, answer.read())
-    except http.client.HTTPException as error:
-        raise OSError("the fake AWS ended in the midst of its answer") from error
-    except OSError as error:
-        raise OSError(f"SQS and DynamoDB do not answer at port {port} ({in_words(error)})") from error
+    except (OSError, http.client.HTTPException) as error:
+        how = in_words(error) if isinstance(error, OSError) else "it ended in the midst of its answer"
+        raise AwsUnreachable(f"SQS and the ledger (process queue) do not answer at port {port} ({how})",
+                             "see what scripts/status says of it") from error
     finally:
         connection.close()

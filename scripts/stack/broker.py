@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +12,18 @@ import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException, AMQPConnectorStackTimeout
 from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
 
-from stack.command_line import in_words
+from stack.command_line import Told, in_words
 
 
 TIMEOUT = 10.0
 """Seconds that a broker may take to accept a connection: one that was stopped takes for ever."""
 
 
-class BrokerError(Exception):
+HINT = "see that it runs (of the local stack: scripts/status)"
+AMQP_PORT = 5672
+
+
+class BrokerError(Told):
     """The broker did not do it; the message says what to do."""
 
 
@@ -46,18 +52,24 @@ class Broker:
             self._channel = self._connection.channel()
             self._channel.confirm_delivery()
         except AMQPConnectorStackTimeout as error:
-            raise BrokerError(f"the message broker does not answer within {TIMEOUT:.0f} s; see that it runs (scripts/status)") from error
+            raise self._unreachable(f"within {TIMEOUT:.0f} s") from error
         except (AMQPError, AMQPConnectorException, OSError) as error:
-            raise BrokerError(f"the message broker does not answer ({in_words(error)}); see that the stack runs (scripts/status)") from error
+            raise self._unreachable(f"({in_words(error)})") from error
         return self
 
+    def _unreachable(self, how: str) -> BrokerError:
+        at = urllib.parse.urlsplit(self._url)
+        return BrokerError(f"the message broker does not answer at {at.hostname}:{at.port or AMQP_PORT} {how}", HINT)
+
     def __exit__(self, *_: object) -> None:
-        if self._connection.is_open:
-            self._connection.close()
+        with contextlib.suppress(AMQPError):
+            if self._connection.is_open:
+                self._connection.close()
 
     def declare_exchange(self, name: str) -> None:
         """Makes the platform's exchange unless it is there."""
-        self._channel.exchange_declare(name, "topic", durable=True)
+        with _told():
+            self._channel.exchange_declare(name, "topic", durable=True)
 
     def publish(self, exchange: str, routing_key: str, body: bytes, message_id: str | None = None,
                 headers: dict[str, Any] | None = None, content_type: str = "application/json") -> None:
@@ -73,23 +85,35 @@ class Broker:
 
     def depth(self, queue: str) -> int | None:
         """Messages that are ready in a queue; None when there is no such queue."""
-        channel = self._connection.channel()
-        try:
-            return channel.queue_declare(queue, passive=True).method.message_count
-        except ChannelClosedByBroker:
-            return None
-        finally:
-            if channel.is_open:
-                channel.close()
+        with _told():
+            channel = self._connection.channel()
+            try:
+                return channel.queue_declare(queue, passive=True).method.message_count
+            except ChannelClosedByBroker:
+                return None
+            finally:
+                if channel.is_open:
+                    channel.close()
 
     def fetch(self, queue: str) -> Iterator[Delivery]:
         """The messages that are ready in a queue now. Those not acknowledged are back when the connection ends."""
         for _ in range(self.depth(queue) or 0):
-            method, properties, body = self._channel.basic_get(queue)
+            with _told():
+                method, properties, body = self._channel.basic_get(queue)
             if method is None:
                 return
             yield Delivery(method.delivery_tag, method.routing_key, properties.message_id, properties.headers or {}, body)
 
     def acknowledge(self, delivery: Delivery) -> None:
         """Takes a fetched message off its queue."""
-        self._channel.basic_ack(delivery.tag)
+        with _told():
+            self._channel.basic_ack(delivery.tag)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the library says of a connection that broke, as BrokerError."""
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        raise BrokerError(f"the message broker broke off ({in_words(error)})", HINT) from error

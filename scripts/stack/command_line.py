@@ -34,10 +34,22 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
     sys.exit(status)
 
 
+class Told(Exception):
+    """An error in words: `what` failed, and what to do about it."""
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(f"{what}; {hint}" if hint else what)
+        self.what = what
+
+
 def in_words(error: BaseException) -> str:
-    """An error without numbers and class names: what the system says of it, or its own message."""
+    """An error without numbers and class names: its own message if that is for people, or what the system says of it."""
+    if isinstance(error, Told):
+        return str(error)
     innermost = _system_error(error)
     if innermost is not None and innermost.strerror:
+        if isinstance(innermost, ConnectionError) and innermost.errno:
+            return os.strerror(innermost.errno)  # asyncio puts the address in the place of what the system says
         about = f": {innermost.filename}" if innermost.filename else ""
         return innermost.strerror + about
     return str(error) or type(error).__name__

@@ -122,7 +122,8 @@ def _subject(event: dict[str, Any], routing_key: str) -> str:
     if not isinstance(payload, dict) or not isinstance(payload.get("domain"), str):
         return ""
     domain = payload["domain"]
-    id = payload.get("chatId") if routing_key.startswith("usersGroup.") and payload.get("chatId") is not None else payload.get("id")
+    has_chat_id = payload.get("chatId") is not None and not routing_key.startswith("conference.")
+    id = payload["chatId"] if has_chat_id else payload.get("id")
     if routing_key.startswith("domain.") or not isinstance(id, str):
         return f"domain {domain}"
     return f"room {escape_id(id)}@conference.{domain}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import time
@@ -31,13 +32,17 @@ def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
             return f"DOWN: {LOSS_HINT}" if name == "queue" else "DOWN"
         if _state(pid) in "Tt":
             return f"STOPPED: kill -CONT {pid} has it go on"
-        return None if asks[name](pid) else f"DOES NOT ANSWER: look into {paths.logs}/{'rabbitmq' if name == 'epmd' else name}.log"
+        found = asks[name](pid)
+        if isinstance(found, str):
+            return found
+        return None if found else f"DOES NOT ANSWER: look into {paths.logs}/{'rabbitmq' if name == 'epmd' else name}.log"
 
     with ThreadPoolExecutor(len(PROCESSES)) as pool:
         return dict(zip(PROCESSES, pool.map(one, PROCESSES), strict=True))
 
 
-def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], bool]]:
+def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], bool | str]]:
+    """What each is asked, by its process id: whether it works, or what is wrong."""
     def status(url: str, path: str, headers: dict[str, str] | None = None) -> int | None:
         return http_probe.status(port_of(url), path, headers, TIMEOUT)
 
@@ -49,7 +54,7 @@ def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], b
         "queue": lambda _: status(env["AWS_ENDPOINT_URL"], HEALTH_PATH) == 200,
         "functions": lambda _: status(env["API_URL"], "/sapi/xmpp/login") in (401, 404),
         "poller": lambda _: _is_fresh(paths.poller_sign),
-        "bridge": lambda _: bridge.health(port_of(env["BRIDGE_HEALTH_URL"])) is not None,
+        "bridge": lambda _: _bridge(bridge.health(port_of(env["BRIDGE_HEALTH_URL"])), paths),
     }
 
 
@@ -67,6 +72,27 @@ def _state(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return "X"
+
+
+def _bridge(health: tuple[int, str] | None, paths: StackPaths) -> bool | str:
+    """Whether it works, or what is wrong, by what it says of itself."""
+    if health is None:
+        return False
+    try:
+        state = str(json.loads(health[1])["state"])
+    except (ValueError, KeyError, TypeError):
+        return False
+    match state:
+        case "standby" | "active":
+            return True
+        case "connecting":
+            return f"NOT CONNECTED to the message broker: {paths.logs}/bridge.log says why"
+        case "blocked":
+            return f"BLOCKED: the message broker takes no messages, see its alarms in {paths.logs}/rabbitmq.log; dead letters wait"
+        case "disabled":
+            return "DISABLED: wac.ini has no section [xmpp]"
+        case _:
+            return state.upper()
 
 
 def _epmd_answers(pid: int) -> bool:

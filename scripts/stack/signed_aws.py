@@ -13,13 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stack import aws
-from stack.command_line import in_words
+from stack.command_line import Told, in_words
 from stack.dead_letters import Queues
 
 TIMEOUT = 30.0
 
 
-class NoCredentials(Exception):
+class NoCredentials(Told):
     """AWS's usual variables are not set."""
 
 
@@ -80,6 +80,7 @@ class SignedQueues(Queues):
             answer = connection.getresponse()
             return aws.decode(answer.status, answer.read())
         except (OSError, http.client.HTTPException) as error:
-            raise OSError(f"SQS does not answer at {self._url.netloc} ({in_words(error)})") from error
+            raise aws.AwsUnreachable(f"SQS does not answer at {self._url.netloc} ({in_words(error)})",
+                                     "see that it runs (scripts/status), or that --queues is the output QueueUrlPrefix") from error
         finally:
             connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import secrets
@@ -9,12 +10,11 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from stack.broker import Broker
-from stack.command_line import in_words
+from stack.command_line import Told, in_words
 from stack.dead_letters import Letter, Queues
 from stack.paths import ROOT
 
@@ -33,7 +33,7 @@ POISONED = "users-group-deleted"
 """The function whose dead letters are used: what it is sent names no room."""
 
 
-class SmokeError(Exception):
+class SmokeError(Told):
     """Something is not as it should be; the message says what, and where to look."""
 
 
@@ -109,6 +109,9 @@ class Smoke:
             except ValueError:
                 content = body.decode(errors="replace")[:300]
             return answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+        except (OSError, http.client.HTTPException) as error:
+            raise SmokeError(f"the API does not answer at {url.netloc} ({in_words(error)})",
+                             "see that the functions run (scripts/status), or that --api is the output ApiUrl") from error
         finally:
             connection.close()
 
@@ -205,14 +208,25 @@ class Smoke:
             broker.publish(self._target.exchange, routing_key, json.dumps(event).encode(), id)
         return id
 
-    @contextmanager
+    @contextlib.contextmanager
     def _session(self) -> Iterator[Client]:
         """An XMPP session of the user's, with a login token of its own."""
         if str(ROOT / "tests") not in sys.path:
             sys.path.insert(0, str(ROOT / "tests"))
-        from support.xmpp import Client
+        from support.xmpp import AuthFailed, Client, XmppError
+        from websockets.exceptions import WebSocketException
+
         login = self._expect(200, "GET", LOGIN)
-        with Client(login["xmppUrl"], login["jid"], login["token"], self._name, timeout=30) as client:
+        client = Client(login["xmppUrl"], login["jid"], login["token"], self._name, timeout=30)
+        try:
+            client.connect()
+        except AuthFailed as error:
+            raise SmokeError(f"the XMPP server refuses the login token ({error})",
+                             "see “Login of … failed” in its log, and docs/OPERATIONS.md") from error
+        except (OSError, XmppError, WebSocketException) as error:
+            raise SmokeError(f"the XMPP server does not answer at {login['xmppUrl']} ({in_words(error)})",
+                             "see that it runs (of the local stack: scripts/status), and [xmpp] publicXmppUrl") from error
+        with client:
             yield client
 
     def _wait(self, condition: Callable[[], T | None], what: str, hint: str) -> T:

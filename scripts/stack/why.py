@@ -8,15 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from stack import aws, ledger_view, logs, stack_env
-from stack.broker import Broker, BrokerError
-from stack.command_line import in_words
+from stack.broker import Broker
+from stack.command_line import Told, in_words
 from stack.dead_letters import AnyLetter, broker_letters, list_all
 from stack.event_types import EVENT_FUNCTIONS
 from stack.ledger_view import RoomRecord, ordinal
-from stack.xmpp_admin import RoomState, XmppAdminError, admin_session, room_state
+from stack.xmpp_admin import RoomState, admin_session, room_state, virtual_hosts
 
 RECENT = 15
 """Log lines."""
@@ -43,9 +41,8 @@ class Report:
         self.heading(text)
         try:
             fill()
-        except (aws.AwsError, BrokerError, XmppAdminError, OSError, httpx.HTTPError) as error:
-            hint = "" if isinstance(error, (BrokerError, XmppAdminError)) else "; see what does not answer (scripts/status)"
-            self.line(in_words(error) + hint, amiss=True)
+        except (aws.AwsError, Told, OSError) as error:
+            self.line(in_words(error) + ("" if isinstance(error, Told) else "; see scripts/status"), amiss=True)
 
     @property
     def is_amiss(self) -> bool:
@@ -91,10 +88,7 @@ class Why:
         for name in ("created", "deleted"):
             if name in registers:
                 self.report.line(f"ledger: {name}: {ordinal(registers[name])}")
-        answer = httpx.get(self.env["HOSTS_ADMIN_URL"], trust_env=False, timeout=10,
-                           headers={"Authorization": f"Bearer {self.env['ADMIN_TOKEN']}"})
-        answer.raise_for_status()
-        served = domain in [host["domain"] for host in answer.json()]
+        served = domain in virtual_hosts(self.env)
         self.report.line(f"XMPP server: {'a virtual host' if served else 'no virtual host of this name; publish domain.created'}", not served)
 
     def _rooms_of(self, user: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stack.command_line import in_words
+from stack.command_line import Told, in_words
 from stack.paths import ROOT
 
 if TYPE_CHECKING:
@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 DISCO_INFO = "http://jabber.org/protocol/disco#info"
 MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
 NOT_ADMIN = ("forbidden", "not-authorized", "not-allowed")
+HINT = "see that it runs (scripts/status)"
 AFFILIATIONS = ("owner", "admin", "member", "outcast")
 
 
-class XmppAdminError(Exception):
+class XmppAdminError(Told):
     """The server did not do it; the message says why and what to do."""
 
 
@@ -46,7 +47,20 @@ def admin_session(env: dict[str, str], name: str) -> Iterator[Client]:
                                  f"see the first lines of {env['LOG_DIR']}/prosody.log") from error
         raise XmppAdminError(f"the XMPP server refuses this ({error}); see what it says in prosody.log") from error
     except (OSError, WebSocketException) as error:
-        raise XmppAdminError(f"the XMPP server does not answer ({in_words(error)}); see that it runs (scripts/status)") from error
+        raise XmppAdminError(f"the XMPP server does not answer ({in_words(error)})", HINT) from error
+
+
+def virtual_hosts(env: dict[str, str]) -> list[str]:
+    """The domains that the server serves; XmppAdminError when it does not say."""
+    import httpx  # with the project's Python only
+
+    try:
+        answer = httpx.get(env["HOSTS_ADMIN_URL"], trust_env=False, timeout=10, headers={"Authorization": f"Bearer {env['ADMIN_TOKEN']}"})
+    except httpx.HTTPError as error:
+        raise XmppAdminError(f"the XMPP server's hosts API does not answer ({in_words(error)})", HINT) from error
+    if answer.status_code != httpx.codes.OK:
+        raise XmppAdminError(f"the XMPP server's hosts API answers {answer.status_code}", f"see what it says in {env['LOG_DIR']}/prosody.log")
+    return [host["domain"] for host in answer.json()]
 
 
 @dataclass(frozen=True)

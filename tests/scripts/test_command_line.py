@@ -14,7 +14,7 @@ from stack.command_line import duration, in_words
 from stack.paths import ROOT
 from stack.ports import free_port
 from support.platform import Platform
-from support.scripts import script
+from support.scripts import script, stack_elsewhere
 from support.terminal import in_a_terminal
 from support.wait import until
 
@@ -32,14 +32,6 @@ BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHON
 def run(*command: str | Path, state: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([ROOT / "scripts" / command[0], *command[1:], "--state", state], cwd=ROOT, capture_output=True,
                           text=True, timeout=60)
-
-
-def stack_elsewhere(platform: Platform, folder: Path, **changes: str) -> Path:
-    """The folder of a stack with other addresses."""
-    lines = dict(line.partition("=")[::2] for line in platform.paths.env_file.read_text().splitlines())
-    folder.mkdir()
-    (folder / "stack.env").write_text("".join(f"{name}={value}\n" for name, value in (lines | changes).items()))
-    return folder
 
 
 @pytest.mark.parametrize("name", ON_THE_STACK)
@@ -102,6 +94,7 @@ def test_whoever_reads_no_help_ends_it_quietly(name: str):
 def test_errors_are_told_in_words():
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     assert in_words(refused) == "Connection refused"
+    assert in_words(ConnectionRefusedError(errno.ECONNREFUSED, "Connect call failed ('127.0.0.1', 9)")) == "Connection refused"
     assert in_words(RuntimeError("of a library", RuntimeError(refused))) == "Connection refused"
     assert in_words(FileNotFoundError(errno.ENOENT, "No such file or directory", "x.json")) == "No such file or directory: x.json"
     assert in_words(ValueError("no number")) == "no number" and in_words(ValueError()) == "ValueError"

@@ -39,6 +39,7 @@ def test_what_was_published_is_shown_to_the_letter():
 @pytest.mark.parametrize(("event", "key", "subject"), [
     ('{"id":"g","chatId":"c","domain":"a.test"}', "usersGroup.created", "room c@conference.a.test"),
     ('{"id":"g","chatId":"c","domain":"a.test"}', "conference.created", "room g@conference.a.test"),
+    ('{"id":"g","chatId":"c","domain":"a.test"}', "userGroup.created", "room c@conference.a.test"),
     ('{"id":"g","domain":"a.test"}', "domain.created", "domain a.test"),
     ('{"domain":7}', "domain.created", ""),
     ("[1]", "usersGroup.created", ""),

@@ -6,7 +6,10 @@ import contextlib
 import json
 import os
 import signal
+import socketserver
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from stack.paths import ROOT, StackPaths
 from stack.ports import free_port
 from stack.process import Process
 from stack.supervisor import Supervisor
+from support import log_lines
 from support.aws_proxy import AwsProxy
 from support.wait import until
 
@@ -58,13 +62,13 @@ class Rig:
             binaries=binaries, manifest=manifest(paths.state / "crate", names), environment={"FAKE_RECORD": str(self.record)}), paths)
         supervisor.start(self.functions)
 
-    def poll(self, queue_port: int | None = None, window: float = 0.1) -> None:
+    def poll(self, queue_port: int | None = None, window: float = 0.1, api_port: int | None = None, patience: float = 4.0) -> None:
         """Starts the poller."""
         self.supervisor.start(Process(
             name="poller", ready=lambda: True, argv=[
                 sys.executable, str(ROOT / "scripts" / "stack" / "poller.py"), SINGLE, COALESCED,
-                "--queue-port", str(queue_port or self.queue_port), "--api-port", str(self.api_port),
-                "--prefix", fake_aws.QUEUE_PREFIX, "--large-batch", "40", "--window", str(window)]))
+                "--queue-port", str(queue_port or self.queue_port), "--api-port", str(api_port or self.api_port),
+                "--prefix", fake_aws.QUEUE_PREFIX, "--large-batch", "40", "--window", str(window), "--patience", str(patience)]))
 
     def sqs(self, action: str, function: str, **parameters: Any) -> dict[str, Any]:
         """A call about a function's queue."""
@@ -209,6 +213,63 @@ def test_what_was_received_before_a_call_failed_is_handled(rig: Rig, fault: str)
     first = rig.calls()[0]["Records"]
     assert broken and {one["messageId"] for one in first} <= ids
     assert {one["attributes"]["ApproximateReceiveCount"] for one in first} == {"1"}
+
+
+def test_what_does_not_answer_is_told_in_words(rig: Rig):
+    """Not in Python's: neither numbers nor names of classes."""
+    mark = 0
+
+    def told(message: str) -> set[str]:
+        def errors() -> set[str]:
+            lines = log_lines.objects(rig.paths.logs / "poller.log", mark)
+            return {line["error"] for line in lines if line["message"] == message}
+        return until(errors, f"the line {message!r}")
+
+    rig.supervisor.stop_one("functions")
+    rig.poll(patience=0.1)
+    rig.send(SINGLE)
+    assert told("Functions do not run") == {"Connection refused"}
+    rig.supervisor.stop_one("poller")
+
+    rig.poll(free_port())
+    assert told("Queue cannot be read, trying again") == {"Connection refused"}
+    rig.supervisor.stop_one("poller")
+
+    with contextlib.closing(AwsProxy(rig.queue_port, lambda *_: "cut before")) as proxy:
+        mark = (rig.paths.logs / "poller.log").stat().st_size
+        rig.poll(proxy.port)
+        assert told("Queue cannot be read, trying again") == {"the server closed the connection"}
+        rig.supervisor.stop_one("poller")
+    with contextlib.closing(AwsProxy(rig.queue_port, lambda *_: "error before")) as proxy:
+        mark = (rig.paths.logs / "poller.log").stat().st_size
+        rig.poll(proxy.port)
+        assert told("Queue cannot be read, trying again") == {"InternalServerError: injected"}
+
+
+def test_a_function_that_ends_in_the_midst_is_told_in_words(rig: Rig):
+    """The functions' server itself ends: there is no answer at all."""
+    with mute_server() as port:
+        rig.poll(api_port=port)
+        rig.send(SINGLE)
+        def errors() -> set[str]:
+            lines = log_lines.objects(rig.paths.logs / "poller.log")
+            return {line["error"] for line in lines if line["message"] == "Functions ended before they answered"}
+        assert until(errors, "the line about it") == {"the server closed the connection"}
+
+
+@contextlib.contextmanager
+def mute_server() -> Iterator[int]:
+    """Reads what comes, and ends each connection without a word; its port."""
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
 
 
 def test_the_fake_aws_is_not_started_again_and_the_stack_says_so(rig: Rig, said: list[str]):

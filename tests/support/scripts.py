@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 from stack.paths import ROOT
 from support.platform import Platform
@@ -16,3 +17,11 @@ def script(platform: Platform, *arguments: str, code: int | None = 0) -> str:
     assert code is None or done.returncode == code, f"{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout
+
+
+def stack_elsewhere(platform: Platform, folder: Path, **changes: str) -> Path:
+    """The folder of a stack with other addresses."""
+    lines = dict(line.partition("=")[::2] for line in platform.paths.env_file.read_text().splitlines())
+    folder.mkdir()
+    (folder / "stack.env").write_text("".join(f"{name}={value}\n" for name, value in (lines | changes).items()))
+    return folder
