@@ -201,7 +201,7 @@ def broker_letters(broker: Broker, queue: str) -> Iterator[BrokerLetter]:
 
 def corrected(text: str, routing_key: str) -> str:
     """A stamped event under another routing key; the rest of it stays to the letter, its place in the order too."""
-    old = json.dumps(json.loads(text)["routingKey"], ensure_ascii=False)
+    old = json.dumps(event_outline.of_stamped(text).routing_key, ensure_ascii=False)
     return text.replace(f'"routingKey":{old}', f'"routingKey":{json.dumps(routing_key)}', 1)
 
 

@@ -57,27 +57,38 @@ class Outline:
 
 def of_stamped(text: str) -> Outline:
     """Of the JSON that the bridge has written."""
-    try:
-        stamped = json.loads(text)
-    except ValueError:
-        stamped = None
+    stamped = _parsed(text)
+    if stamped is None and (begin := EVENT.search(text)) is not None:
+        # An event that is nested too deep to be read; what is in front of it still says whose it is.
+        stamped = _parsed(text[:begin.start()].rstrip().rstrip(",") + "}")
+        if isinstance(stamped, dict):
+            return _outline(stamped, {}, text[begin.end():].rstrip().removesuffix("}").strip())
     if not isinstance(stamped, dict) or "event" not in stamped:
         return Outline(fingerprint("", text), "", "", "unknown", None, text)
-    raw = _raw_event(text)
+    event = stamped["event"]
+    return _outline(stamped, event if isinstance(event, dict) else {}, _raw_event(text))
+
+
+def _outline(stamped: dict[str, Any], event: dict[str, Any], raw: str | None) -> Outline:
+    """Of what the bridge has written, of which the event was published as `raw`."""
     published = raw if raw is not None else _decoded(stamped["event"])
     routing_key, version = str(stamped.get("routingKey", "")), str(stamped.get("version", "unknown"))
-    event = stamped["event"] if isinstance(stamped["event"], dict) else {}
     return Outline(_id(event, stamped.get("messageId"), routing_key, raw, version), routing_key, _subject(event, routing_key),
                    version, _time(stamped.get("stampedAt")), published)
+
+
+def _parsed(text: str) -> Any:
+    """What `text` says, if it is JSON that can be read here."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def of_published(body: bytes, routing_key: str, version: str, message_id: str | None) -> Outline:
     """Of the body as it was published, which nobody has stamped."""
     text = body.decode(errors="replace")
-    try:
-        event = json.loads(text)
-    except ValueError:
-        event = None
+    event = _parsed(text)
     fields = event if isinstance(event, dict) else {}
     raw = text.strip() if event is not None else None
     return Outline(_id(fields, message_id, routing_key, raw, version), routing_key, _subject(fields, routing_key), version, None, text)
@@ -108,7 +119,7 @@ def _decoded(value: Any) -> str:
 
 def _id(event: dict[str, Any], message_id: object, routing_key: str, raw: str | None, version: str) -> str:
     own = event.get("id")
-    if "specversion" in event and isinstance(own, str) and own:
+    if "specversion" in event and isinstance(own, str) and own and _is_text(own):
         return own
     if isinstance(message_id, str) and message_id:
         return message_id
@@ -122,11 +133,18 @@ def _subject(event: dict[str, Any], routing_key: str) -> str:
     if not isinstance(payload, dict) or not isinstance(payload.get("domain"), str):
         return ""
     domain = payload["domain"]
+    if not _is_text(domain):
+        return ""
     has_chat_id = payload.get("chatId") is not None and not routing_key.startswith("conference.")
     id = payload["chatId"] if has_chat_id else payload.get("id")
-    if routing_key.startswith("domain.") or not isinstance(id, str):
+    if routing_key.startswith("domain.") or not isinstance(id, str) or not _is_text(id):
         return f"domain {domain}"
     return f"room {escape_id(id)}@conference.{domain}"
+
+
+def _is_text(text: str) -> bool:
+    """Whether it can be written: JSON may name halves of surrogate pairs, which are no signs."""
+    return not any("\ud800" <= sign <= "\udfff" for sign in text)
 
 
 def escape_id(id: str) -> str:

@@ -102,6 +102,7 @@ def whole(letter: AnyLetter) -> list[str]:
     }
     try:
         text = json.dumps(json.loads(outline.text), indent=2, ensure_ascii=False)
-    except ValueError:
+        text.encode()  # halves of surrogate pairs cannot be printed
+    except (ValueError, RecursionError):
         text = outline.text
     return [*(f"{name:9} {value}" for name, value in fields.items() if value), text, ""]

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
-from stack.event_outline import escape_id, of_published, of_stamped
+from stack.dead_letters import Letter, corrected
+from stack.event_outline import escape_id, fingerprint, of_published, of_stamped
+from stack.redrive import whole
 
 
 def stamped(event: str, key: str = "domain.created", **more: str) -> str:
@@ -36,6 +38,23 @@ def test_what_was_published_is_shown_to_the_letter():
     assert of_published(b"\xff", "x", "1.2", None).text == "\ufffd"
 
 
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def test_what_cannot_be_read_here_is_an_outline_all_the_same():
+    deep = f'{{"domain":"a.test","x":{DEEP}}}'
+    outline = of_stamped(stamped(deep, messageId="m-1"))
+    assert (outline.id, outline.routing_key, outline.version, outline.text) == ("m-1", "domain.created", "3.9", deep)
+    # The hash that the functions log: of routing key and body.
+    assert of_stamped(stamped(deep)).id == of_stamped(stamped(f" {deep} ")).id == fingerprint("domain.created", deep)
+    assert of_published(deep.encode(), "domain.created", "1.2", "m-1").id == "m-1"
+    assert of_stamped('{"version":"3.9"' + DEEP).version == "unknown"
+    half = r'{"domain":"a.test","id":"\ud83d"}'
+    assert of_stamped(stamped(half, "usersGroup.created", messageId="m-2")).id == "m-2"
+    assert of_stamped(stamped(r'{"domain":"\ud83d"}', messageId="m-2")).subject == ""
+    assert of_stamped(stamped(r'{"specversion":"1.0","id":"\ud83d"}', messageId="m-2")).id == "m-2"
+
+
 @pytest.mark.parametrize(("event", "key", "subject"), [
     ('{"id":"g","chatId":"c","domain":"a.test"}', "usersGroup.created", "room c@conference.a.test"),
     ('{"id":"g","chatId":"c","domain":"a.test"}', "conference.created", "room g@conference.a.test"),
@@ -43,6 +62,7 @@ def test_what_was_published_is_shown_to_the_letter():
     ('{"id":"g","domain":"a.test"}', "domain.created", "domain a.test"),
     ('{"domain":7}', "domain.created", ""),
     ("[1]", "usersGroup.created", ""),
+    (r'{"id":"\ud83d","domain":"a.test"}', "usersGroup.created", "domain a.test"),
 ])
 def test_what_it_is_about(event: str, key: str, subject: str):
     assert of_stamped(stamped(event, key)).subject == subject
@@ -54,3 +74,11 @@ def test_what_it_is_about(event: str, key: str, subject: str):
 ])
 def test_a_rooms_localpart_is_cores(id: str, localpart: str):
     assert escape_id(id) == localpart
+
+
+def test_a_letter_that_cannot_be_read_here_is_shown_and_corrected_all_the_same():
+    for event in (f'{{"x":{DEEP}}}', r'{"x":"\ud83d"}'):
+        letter = Letter("domain-created", "sqs-1", "receipt", stamped(event), {})
+        "\n".join(whole(letter)).encode()
+        assert whole(letter)[-2] == event
+        assert of_stamped(corrected(letter.body, "domain.deleted")).routing_key == "domain.deleted"
