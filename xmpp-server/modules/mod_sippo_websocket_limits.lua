@@ -7,6 +7,7 @@
 --     message ends the session with `policy-violation` as soon as its header or fragment tells;
 --   * refuses frames that are not masked (RFC 6455, section 5.1) or not in order (section 5.4);
 --   * hands on message after message, so that each finds the session as the one before has left it;
+--   * answers no ping while earlier answers are not read (RFC 6455, section 5.5.3, asks for the latest only);
 --   * ends a stream in which <open/> comes while it is open, or a message behind one that is no whole element (RFC
 --     7395, section 3.3): all that comes would be lost in what that has left open.
 --
@@ -20,13 +21,16 @@ local parse_xml = require "util.xml".parse;
 local sxor = require "util.strbitop".sxor;
 local unpack = string.unpack;
 
+local unsent = module:require "sippo_send_buffer";
+
 local limit = module:get_option_number("c2s_stanza_size_limit", 256 * 1024);
 local unauthed_limit = math.min(limit, module:get_option_number("c2s_unauthed_stanza_size_limit", 10000));
 
 local xmlns_framing = "urn:ietf:params:xml:ns:xmpp-framing";
 local max_drop, max_drop_time = 4 * limit, 2; -- bytes of a frame, seconds: waited for before a session ends
 local max_pieces = 1024; -- of a text in memory, before they are put together: they may be a byte each
-local op_continuation, op_text, op_binary, op_close, op_pong = 0x0, 0x1, 0x2, 0x8, 0xA;
+local max_unsent = 16 * 1024; -- bytes that lie on a connection, from which on pings have no answer
+local op_continuation, op_text, op_binary, op_close, op_ping, op_pong = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA;
 local protocol_error, unsupported_data, too_big = 1002, 1003, 1009; -- RFC 6455, section 7.4.1
 
 --- A text that grows.
@@ -129,7 +133,9 @@ local function is_unfinished(session)
 end
 
 local function handle(reader, frame, payload)
-	if frame.opcode >= op_close then
+	if frame.opcode == op_ping and unsent(reader.conn) > max_unsent then
+		return;
+	elseif frame.opcode >= op_close then
 		return reader.feed(frames.build { FIN = true, opcode = frame.opcode, data = payload });
 	end
 	local message = reader.message or new_text();

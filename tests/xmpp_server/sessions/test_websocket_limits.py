@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,47 @@ def test_what_comes_at_once_is_handled_in_order(server, domain):
     assert client.wait(lambda e: e.get("id") == "b1").get("type") == "result"
     client.sync()
     client.close()
+
+
+# Pings ------------------------------------------------------------------------------------
+
+UPGRADE = ("GET /xmpp-websocket HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: xmpp\r\n\r\n")
+PINGS = 100_000
+PONG_SIZE = 2 + 125
+
+
+def read_until(connection: socket.socket, ending: bytes) -> int:
+    """Reads until something ends so; how many bytes that were."""
+    tail, count = b"", 0
+    while not tail.endswith(ending):
+        data = connection.recv(1 << 16)
+        assert data, "the server has closed the connection"
+        tail, count = (tail + data)[-1024:], count + len(data)
+    return count
+
+
+def read_some(connection: socket.socket) -> int:
+    """Reads what comes within two seconds of the last; how many bytes that were."""
+    connection.settimeout(2)
+    try:
+        return len(connection.recv(1 << 16))
+    except TimeoutError:
+        return 0
+
+
+def test_pings_whose_answers_are_not_read_are_answered_no_more(new_server):
+    server = new_server(extra={"CLIENT_RATE": "100mb/s"}, log_level="info").start()
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", server.settings.http_port))
+        connection.sendall(UPGRADE.encode())
+        read_until(connection, b"\r\n\r\n")
+        connection.sendall(frame(b"x" * 125, PING) * PINGS)
+        taken = 0
+        while (data := read_some(connection)):
+            taken += data
+        assert taken < PINGS * PONG_SIZE / 2  # what the kernel takes by itself is a few megabytes
+        connection.sendall(frame(b"read again", PING))
+        read_until(connection, b"\x8a\x0aread again")
