@@ -248,7 +248,7 @@ sippo_pep_quota = number("PEP_QUOTA", 1024 * 1024, 1024, 1024 * 1024 * 1024);
 sippo_pep_node_limit = number("PEP_NODE_LIMIT", 100, 1, 100000);
 sippo_vcard_quota = number("VCARD_QUOTA", 128 * 1024, 1024, 1024 * 1024 * 1024);
 local bookmark_limit = number("BOOKMARK_LIMIT", 500, 1, 100000);
-sippo_bookmark_limit, pep_max_items = bookmark_limit, 2 * bookmark_limit; -- room for the service's beside the user's
+sippo_bookmark_limit, pep_max_items = bookmark_limit, bookmark_limit + 10000; -- beside the user's one for each room
 sippo_fan_out_limit = number("FAN_OUT_LIMIT", 16 * 1024 * 1024, 1024 * 1024, 1024 * 1024 * 1024);
 sippo_nickname_limit = number("NICKNAME_LIMIT", 100, 1, 100000);
 sippo_push_limit = number("PUSH_LIMIT", 20, 0, 1000);
@@ -283,7 +283,7 @@ local tenant_options = {
 		"sippo_push_services", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
-		"sippo_blocklist", "sippo_pep_payloads",
+		"sippo_blocklist", "sippo_pep_payloads", "sippo_bookmarks",
 		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas", "sippo_presence_limits",
 	},
 };
@@ -294,8 +294,8 @@ local room_options = {
 		"sippo_mam_limits", "sippo_muc_adhoc_limit", "sippo_muc_shutdown", "sippo_muc_history",
 		"sippo_errors", "sippo_websocket_errors", "sippo_unknown_hosts", "sippo_muc_voice", "sippo_muc_requests",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
-		"sippo_muc_invitations", "sippo_muc_archive_purge", "sippo_muc_nickname_limit", "sippo_muc_fan_out",
-		"sippo_muc_room_quotas",
+		"sippo_muc_invitations", "sippo_muc_bookmarks", "sippo_muc_archive_purge", "sippo_muc_nickname_limit",
+		"sippo_muc_fan_out", "sippo_muc_room_quotas",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,

@@ -19,6 +19,7 @@
 -- It may carry `expires` (see sippo_expiry). `member` leaves owners and admins what they are. `none` also takes out an
 -- occupant who has no affiliation to lose; its `ended`, optional too, is what ended the membership by what the service
 -- knows: invitations for a newer spell are not taken back (see sippo_invitations).
+-- It is answered when the bookmarks of those who are named agree with it (mod_sippo_muc_bookmarks).
 -- The result names those that were refused, each with the error's type and condition (RFC 6120, section 8.3):
 --
 --   <affiliations xmlns='…'><refused jid='…' type='modify'><jid-malformed xmlns='…'/></refused> …</affiliations>
@@ -28,6 +29,7 @@ local jid_prep = require "util.jid".prep;
 local jid_resource = require "util.jid".resource;
 
 local muc = module:depends "muc";
+local agree = module:depends "sippo_muc_bookmarks".agree;
 local valid_affiliations = module:require "muc/util".valid_affiliations;
 local lives = module:require "sippo_lives";
 local service = module:require "sippo_service";
@@ -72,6 +74,14 @@ end
 -- @param ends  { [bare JID] = what ended it by what the service knows, or true, … }
 local function announce_ends(room, ends)
 	if next(ends) ~= nil then module:fire_event("sippo-membership-ended", { room = room, ends = ends }); end
+end
+
+--- Has bookmarks agree with the room that has been saved, then answers. Who waits in vain for that asks again.
+local function answer_when_bookmarked(event, room, users, reply)
+	agree(room.jid, users, function (ok)
+		event.origin.send(ok and reply or st.error_reply(event.stanza, "wait", "internal-server-error",
+			"The bookmarks could not be stored; try again later"));
+	end);
 end
 
 --- Applies `changes` with `room.save` held back; answers whether anything changed, then set_affiliation's error.
@@ -132,7 +142,9 @@ module:hook("iq-set/bare/"..xmlns_admin..":query", function (event)
 		origin.send(st.error_reply(stanza, failure.type, failure.condition,
 			("Refused at %s; the items before it are applied"):format(failure.jid)));
 	else
-		origin.send(st.reply(stanza));
+		local users = {};
+		for index, change in ipairs(changes) do users[index] = change.jid; end
+		answer_when_bookmarked(event, room, users, st.reply(stanza));
 	end
 	return true;
 end, 10);
@@ -163,9 +175,10 @@ local function take_out(room, jids)
 	for _, nick in ipairs(nicks) do room:set_role(true, nick, nil); end
 end
 
---- Applies all with `room.save` held back; answers whether anything changed, and fills `reply` with refusals.
+--- Applies all with `room.save` held back; answers whether anything changed, whether everybody is out, and whose
+-- affiliation is as they were to be, and fills `reply` with refusals.
 local function apply_each(room, actor, items, reply)
-	local changed, gone = false, {};
+	local changed, gone, users = false, {}, {};
 	local save = rawget(room, "save");
 	room.save, room.sippo_batch = function () return true; end, true;
 	for _, item in ipairs(items) do
@@ -178,8 +191,9 @@ local function apply_each(room, actor, items, reply)
 		if done == nil then
 			reply:tag("refused", { jid = item.attr.jid, type = err_type })
 				:tag(condition, { xmlns = xmlns_errors }):up():up();
-		elseif item.name == "none" then
-			gone[jid_prep(item.attr.jid)] = item.attr.ended or true;
+		else
+			users[#users + 1] = jid_prep(item.attr.jid);
+			if item.name == "none" then gone[users[#users]] = item.attr.ended or true; end
 		end
 		changed = changed or done;
 	end
@@ -187,7 +201,7 @@ local function apply_each(room, actor, items, reply)
 	room.save, room.sippo_batch = save, nil;
 	announce_ends(room, gone);
 	if not ok then module:log("error", "Could not take everybody out of %s: %s", room.jid, err); end
-	return changed, ok;
+	return changed, ok, users;
 end
 
 --- Whether the room's life is over by what the service knows; a room without a life was not made by it.
@@ -208,13 +222,13 @@ module:hook("iq-set/bare/"..xmlns_batch..":affiliations", function (event)
 		return true;
 	end
 	local reply = st.reply(stanza):tag("affiliations", { xmlns = xmlns_batch });
-	local changed, complete = apply_each(room, stanza.attr.from, stanza.tags[1].tags, reply);
+	local changed, complete, users = apply_each(room, stanza.attr.from, stanza.tags[1].tags, reply);
 	if (changed or unsaved[room]) and not save_room(room) then
 		origin.send(st.error_reply(stanza, "wait", "internal-server-error", "The room could not be saved; try again later"));
 	elseif not complete then
 		origin.send(st.error_reply(stanza, "wait", "internal-server-error", "Not everybody is out yet; try again later"));
 	else
-		origin.send(reply);
+		answer_when_bookmarked(event, room, users, reply);
 	end
 	return true;
 end);

@@ -4,12 +4,13 @@
 -- would act on what another has changed meanwhile: it could destroy the room's next life, or empty that one's archive.
 -- So the server compares and acts at once. To the room's bare JID, from the server admin only:
 --
---   <ensure xmlns='urn:quobis:sippo:room:0' life='L' ended='E' name='N'/>   (`ended` and `name` are optional)
+--   <ensure xmlns='urn:quobis:sippo:room:0' life='L' ended='E' name='N' kind='K'/>   (all but `life` are optional)
 --     There is a room, persistent, members-only, hidden, archived and non-anonymous, whose life is newer than E. If its
 --     life is older it is destroyed first, archive, members and occupants; then it is made anew with the life L. A room
 --     with a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is
 --     not what the service gave last, so that a name that an owner's client chose survives a repetition. Occupants are
---     told of a new name (XEP-0045, section 10.2.1).
+--     told of a new name (XEP-0045, section 10.2.1). K is what the room is for, usersGroup or conference; its members'
+--     bookmarks say it (mod_sippo_muc_bookmarks).
 --   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
 --     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
 --
@@ -27,6 +28,7 @@ local lives = module:require "sippo_lives";
 
 local xmlns = "urn:quobis:sippo:room:0";
 local configs = module:open_store("config");
+local kinds = { usersGroup = true, conference = true };
 
 module:add_feature(xmlns);
 
@@ -72,7 +74,7 @@ local function tell_of_name(room)
 end
 
 --- Writes only what differs: an `ensure` that finds all in place costs no write.
-local function configure(room, life, name)
+local function configure(room, life, request)
 	local data = room._data;
 	local changed = unsaved[room];
 	local function set(key, value)
@@ -85,6 +87,8 @@ local function configure(room, life, name)
 	set("archiving", true);
 	set("locked", nil);
 	set("sippo_life", life);
+	if kinds[request.attr.kind] then set("sippo_kind", request.attr.kind); end
+	local name = request.attr.name;
 	if name and data.sippo_name ~= name then
 		set("sippo_name", name);
 		renamed[room] = room:set_name(name) or renamed[room];
@@ -96,7 +100,7 @@ local function configure(room, life, name)
 	return true;
 end
 
-local function make(room_jid, life, name)
+local function make(room_jid, life, request)
 	-- What a lost room may have left behind is nobody's to read.
 	local node = jid_node(room_jid);
 	if not archives.purge(node) then return failed("empty the archive of", room_jid); end
@@ -105,7 +109,7 @@ local function make(room_jid, life, name)
 	end
 	local room = muc.create_room(room_jid);
 	if not room then return failed("make", room_jid); end
-	local ok, kind, condition, text = configure(room, life, name);
+	local ok, kind, condition, text = configure(room, life, request);
 	if not ok then muc.forget_room(room); end
 	return ok, kind, condition, text;
 end
@@ -122,8 +126,8 @@ local function ensure(room, request, room_jid)
 		if not ok then return nil, kind, condition, text; end
 		room = nil;
 	end
-	if not room then return make(room_jid, request.attr.life, request.attr.name); end
-	return configure(room, present and room._data.sippo_life or request.attr.life, request.attr.name);
+	if not room then return make(room_jid, request.attr.life, request); end
+	return configure(room, present and room._data.sippo_life or request.attr.life, request);
 end
 
 local function destroy_if_ended(room, request)

@@ -34,6 +34,7 @@ local own_subscriptions = 10; -- to one node of somebody else's
 
 local xmlns_pubsub = "http://jabber.org/protocol/pubsub";
 local xmlns_bookmarks = "urn:xmpp:bookmarks:1";
+local mark = '"xmlns":"urn:quobis:sippo:bookmark:0"'; -- as it is stored; nobody else can put it there
 
 local function refuse(event, text, condition)
 	event.origin.send(st.error_reply(event.stanza, condition and "modify" or "wait", condition or "resource-constraint",
@@ -161,6 +162,19 @@ local function check_node(event, service, action)
 	end
 end
 
+--- Bytes of the bookmarks that the service has put there (mod_sippo_bookmarks): they are not the user's.
+local function size_of_ours(username)
+	local rows, bytes = usage.with_text("pep_"..xmlns_bookmarks, username, mark);
+	return bytes + rows * row;
+end
+
+--- How many bookmarks are of a user's own making, but for one.
+local function own_bookmarks(username, except)
+	local count = usage.of_archives("pep_"..xmlns_bookmarks, username, "pep_"..xmlns_bookmarks, except);
+	if count < bookmark_limit then return count; end
+	return count - (usage.with_text("pep_"..xmlns_bookmarks, username, mark, except));
+end
+
 hook_set("iq/bare/"..xmlns_pubsub..":pubsub", function (event)
 	local origin, stanza = event.origin, event.stanza;
 	local action = stanza.tags[1].tags[1];
@@ -172,10 +186,10 @@ hook_set("iq/bare/"..xmlns_pubsub..":pubsub", function (event)
 	local key = item and item.attr.id;
 	local rows, bytes = usage.of_archives("pep_", username, "pep_"..node, key);
 	local config_rows, config_bytes = usage.of_keys("pep", username);
-	if bytes + config_bytes + (rows + config_rows + 1) * row + size_of(action) > pep_quota then
+	local size = bytes + config_bytes + (rows + config_rows + 1) * row + size_of(action);
+	if size > pep_quota and size - size_of_ours(username) > pep_quota then
 		return full(event, "items of PEP");
-	elseif node == xmlns_bookmarks and action.name == "publish"
-		and usage.of_archives("pep_"..xmlns_bookmarks, username, "pep_"..node, key) >= bookmark_limit then
+	elseif node == xmlns_bookmarks and action.name == "publish" and own_bookmarks(username, key) >= bookmark_limit then
 		return full(event, "bookmarks");
 	end
 end);

@@ -1,4 +1,4 @@
---- Takes back the invitations of guests to the rooms of a tenant that goes (part of mod_quobis_virtualhosts).
+--- Takes back guests' invitations and bookmarks of the rooms of a tenant that goes (part of mod_quobis_virtualhosts).
 --
 -- What waits for the tenant's own users goes with the tenant; that of other tenants' users lies in their archives. It
 -- works on the store, since the rooms are closed already, and also after a crash.
@@ -6,15 +6,15 @@
 local jid_split = require "util.jid".split;
 
 local slices = module:require "sippo_slices";
-local transaction = module:require "sippo_transaction";
+local bookmarks = module:require "sippo_bookmarks";
 
 local rooms_at_a_time, guests_at_a_time = 20, 100;
 local ranks = { member = true, admin = true, owner = true };
 
 local next_rooms = [[SELECT DISTINCT "user" FROM "prosody" WHERE "host"=? AND "user">? ORDER BY "user" LIMIT ?]];
--- Rooms' affiliations by the users' addresses, and those that ended lately (mod_sippo_muc_invitations)
+-- Rooms' affiliations by the users' addresses, and those that ended lately (mod_sippo_muc_invitations, …_bookmarks)
 local affiliations = [[SELECT "user","store","key","value" FROM "prosody" WHERE "host"=? AND "user">? AND "user"<=?
-	AND "store" IN ('config','sippo_ended_memberships') AND "key" LIKE '%@%']];
+	AND "store" IN ('config','sippo_ended_memberships','sippo_bookmarks_due') AND "key" LIKE '%@%']];
 
 --- Reads who is a guest in the next rooms; may be repeated, when the connection was lost.
 -- @return guests, the last of these rooms, whether there may be more
@@ -31,19 +31,20 @@ local function read_rooms(engine, component, after)
 	return guests, last, count == rooms_at_a_time;
 end
 
---- Takes back some invitations, all or none.
+--- Takes back some invitations and bookmarks, all or none.
 local function withdraw(guests, ended)
-	return transaction(function ()
+	return bookmarks.transact(function (changes)
 		for _ = 1, math.min(guests_at_a_time, #guests) do
 			local guest = table.remove(guests);
 			prosody.hosts[guest.host].events.fire_event("sippo-invitation-withdrawn", {
 				username = guest.username, room = guest.room, ended = ended;
 			});
+			bookmarks.look(changes, guest.room, guest.username.."@"..guest.host);
 		end
 	end);
 end
 
---- Takes back what guests have not seen yet of the rooms of `component`. To be called in a runner of util.async.
+--- Takes back what guests have of the rooms of `component`. To be called in a runner of util.async.
 -- @param ended  what ended them (see sippo_invitations), or nil
 -- @return true, or nil and what went wrong. Safe to repeat.
 return function (component, ended)

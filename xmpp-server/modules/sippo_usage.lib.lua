@@ -33,4 +33,11 @@ function _M.of_archives(prefix, username, except_store, except_key)
 		except_store or "", except_key or "");
 end
 
+--- Rows and bytes of those items of a user's archive that have a text in them, but for what one key has.
+-- @param text  without `%` and `_`
+function _M.with_text(store, username, text, except)
+	return count("prosodyarchive", [["store"=? AND "value" LIKE ? AND "key"<>?]], username, store, "%"..text.."%",
+		except or "");
+end
+
 return _M;
