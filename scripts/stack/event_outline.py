@@ -155,6 +155,11 @@ def escape_id(id: str) -> str:
     return _escape(id, lambda sign: sign.isascii() and _prepares_to_itself(sign))
 
 
+def unescape(localpart: str) -> str:
+    """The user name in a JID's localpart (XEP-0106)."""
+    return re.sub(r"\\([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), localpart)
+
+
 def _escape(text: str, stays: Callable[[str], bool]) -> str:
     start, end = len(text) - len(text.lstrip(" ")), len(text.strip(" "))
     return "".join(

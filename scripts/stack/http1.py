@@ -50,14 +50,19 @@ async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]]
     return first, headers
 
 
-async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+async def _read_body(reader: asyncio.StreamReader, headers: dict[str, str], limit: int | None = None) -> bytes:
     if headers.get("transfer-encoding", "").lower() != "chunked":
-        return await reader.readexactly(int(headers.get("content-length", "0")))
+        length = int(headers.get("content-length", "0"))
+        if limit is not None and length > limit:
+            raise ValueError(f"the body is larger than {limit} bytes")
+        return await reader.readexactly(length)
     body = b""
     while True:
         size = int((await reader.readuntil(b"\r\n")).split(b";")[0], 16)
         if size == 0:
             break
+        if limit is not None and len(body) + size > limit:
+            raise ValueError(f"the body is larger than {limit} bytes")
         body += await reader.readexactly(size)
         await reader.readexactly(2)
     while (await reader.readuntil(b"\r\n")) != b"\r\n":
@@ -78,13 +83,13 @@ async def start_server(
     return await asyncio.start_server(connection, "127.0.0.1", port, limit=LIMIT, backlog=1024)
 
 
-async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """The next request of a connection, None at its end; ValueError when it is none."""
+async def read_request(reader: asyncio.StreamReader, max_body: int | None = None) -> Request | None:
+    """The next request of a connection, None at its end; ValueError when it is none, or its body has more bytes than that."""
     head = await _read_head(reader)
     if head is None:
         return None
     method, path, _ = head[0].split(" ", 2)
-    return Request(method, path, head[1], await _read_body(reader, head[1]))
+    return Request(method, path, head[1], await _read_body(reader, head[1], max_body))
 
 
 async def write_response(

@@ -49,6 +49,18 @@ class RoomRecord:
     """Participants and owner, as bare JIDs, by ordinal."""
     joined: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
+    invited: dict[str, str] = field(default_factory=dict)
+    """For which joining each was invited last."""
+    announced: set[str] = field(default_factory=set)
+    """The creations whose users have been invited."""
+    kind: str = ""
+    names: dict[str, str] = field(default_factory=dict)
+    """By the creation that gave it."""
+
+    @property
+    def name(self) -> str:
+        """What its newest creation calls it."""
+        return self.names[max(self.names)] if self.names else ""
 
     @property
     def tenant(self) -> str:
@@ -77,6 +89,13 @@ class RoomRecord:
         at, belongs, how = max(says)
         return belongs, f"{how}: {ordinal(at)}"
 
+    def is_invited(self, user: str) -> bool:
+        """Whether whoever belongs to the room has been sent the invitation to it."""
+        at = self.joined.get(user)
+        if at is not None and self.invited.get(user) == at:
+            return True
+        return any(user in users and creation in self.announced for creation, users in self.lives.items())
+
 
 def rooms(items: list[Item]) -> dict[str, RoomRecord]:
     """The rooms that these items are of, with the ends of their domains."""
@@ -102,10 +121,17 @@ def _take(room: RoomRecord, item: Item) -> None:
             room.joined[user] = item["joined"]
         if "parted" in item:
             room.left[user] = item["parted"]
+        if "invited" in item:
+            room.invited[user] = item["invited"]
     elif kind.startswith(CREATION):
         at = kind.removeprefix(CREATION).rpartition("#")[0]
         users = [*item.get("participants", []), *([item["owner"]] if "owner" in item else [])]
         room.creations.setdefault(at, set()).update(_long(user, room) for user in users)
+        if "announced" in item:
+            room.announced.add(at)
+        if item.get("name"):
+            room.names[at] = item["name"]
+        room.kind = item.get("kind", room.kind)
 
 
 def _long(user: str, room: RoomRecord) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 TAIL = 20_000_000
 """Bytes of each file that are looked into."""
+TAIL_OF_ONE = 300_000
+"""When the last lines of one program are wanted, whatever they say."""
 HIDDEN = ("level", "message", "timestamp", "location", "service", "cold_start", "span_id", "function_request_id", "function_arn",
           "function_memory_size", "function_name", "xray_trace_id")
 """Fields that a person need not see beside a line."""
@@ -39,10 +41,14 @@ class Line:
         stand before the event."""
         return self.at if self.has_fraction else self.at + timedelta(milliseconds=999)
 
+    @property
+    def details(self) -> str:
+        """What stands beside the message, for people."""
+        return " ".join(f"{name}={value}" for name, value in self.fields.items() if name not in HIDDEN)
+
     def shown(self, width: int = 400) -> str:
         """The line for people."""
-        details = " ".join(f"{name}={value}" for name, value in self.fields.items() if name not in HIDDEN)
-        text = f"{self.source:9} {self.level:7} {self.message}" + (f"  {details}" if details else "")
+        text = f"{self.source:9} {self.level:7} {self.message}" + (f"  {self.details}" if self.details else "")
         return text if len(text) <= width else text[:width] + " …"
 
 
@@ -52,15 +58,22 @@ def lines(folder: Path, wanted: Callable[[str], bool]) -> list[Line]:
     return sorted(found, key=lambda line: line.place)
 
 
-def _lines(file: Path, wanted: Callable[[str], bool]) -> Iterator[Line]:
+def tail(folder: Path, source: str, count: int) -> list[Line]:
+    """The last lines of one program."""
+    file = folder / f"{source}.log"
+    return list(_lines(file, lambda _: True, TAIL_OF_ONE))[-count:] if file.exists() else []
+
+
+def _lines(file: Path, wanted: Callable[[str], bool], most: int = TAIL) -> Iterator[Line]:
     with file.open("rb") as log:
-        log.seek(max(0, file.stat().st_size - TAIL))
+        log.seek(max(0, file.stat().st_size - most))
         for text in log.read().decode(errors="replace").splitlines():
-            if wanted(text) and '"_aws"' not in text and (line := _parse(file.stem, text)) is not None:
+            if wanted(text) and '"_aws"' not in text and (line := parse(file.stem, text)) is not None:
                 yield line
 
 
-def _parse(source: str, text: str) -> Line | None:
+def parse(source: str, text: str) -> Line | None:
+    """A line of the program whose file has this name; None when it is torn, or not one of ours."""
     if text.startswith("{"):
         try:
             fields = json.loads(text)

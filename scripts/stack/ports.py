@@ -139,6 +139,7 @@ class Ports:
     queue: int
     """The fake AWS."""
     bridge_health: int
+    console: int
 
     @classmethod
     def count(cls) -> int:

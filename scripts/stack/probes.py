@@ -27,7 +27,7 @@ def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
     asks = _asks(env, paths)
 
     def one(name: str) -> str | None:
-        pid = _pid(paths, name)
+        pid = pid_of(paths, name)
         if pid is None:
             return f"DOWN: {LOSS_HINT}" if name == "queue" else "DOWN"
         if _state(pid) in "Tt":
@@ -58,7 +58,8 @@ def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], b
     }
 
 
-def _pid(paths: StackPaths, name: str) -> int | None:
+def pid_of(paths: StackPaths, name: str) -> int | None:
+    """A process of the stack, None while it is down."""
     try:
         pid = int((paths.pids / f"{name}.pid").read_text())
     except (OSError, ValueError):

@@ -28,28 +28,32 @@ class Redrive:
 
     def listed(self) -> list[str]:
         """A few lines for each."""
-        return [line for letter in self._looked_at() if matches(letter, self.only) for line in (
+        return [line for letter in self.letters() if matches(letter, self.only) for line in (
             f"{letter.queue}  {letter.outline.line()}", f"    {letter.reason}", f"    {letter.outline.excerpt}")]
 
     def shown(self, id: str) -> list[str]:
         """All that is known of those with this id."""
-        return [line for letter in self._looked_at() if matches(letter, [id]) for line in whole(letter)]
+        return [line for letter in self.letters() if matches(letter, [id]) for line in whole(letter)]
 
     def bring_back(self) -> int:
         """Sends them to their functions; how many."""
         done = 0
         with Progress("brought back") as progress:
-            for letter in self._taken():
-                try:
-                    key = self._bring_back(letter)
-                    outcome = f"brought back {letter.outline.id} as {key}, which was there for: {letter.reason}"
-                    done += 1
-                except NotBroughtBack as error:
-                    outcome = f"{letter.outline.id} stays: {error}"
+            for letter, outcome, is_back in self.outcomes():
+                done += is_back
                 progress.clear()
                 print(f"{letter.queue}: {outcome}", flush=True)
                 progress.update(done)
         return done
+
+    def outcomes(self) -> Iterator[tuple[AnyLetter, str, bool]]:
+        """Sends them to their functions, one after the other: what became of each, and whether it was brought back."""
+        for letter in self._taken():
+            try:
+                key = self._bring_back(letter)
+                yield letter, f"brought back {letter.outline.id} as {key}, which was there for: {letter.reason}", True
+            except NotBroughtBack as error:
+                yield letter, f"{letter.outline.id} stays: {error}", False
 
     def delete(self) -> int:
         """Forgets them; how many."""
@@ -72,7 +76,7 @@ class Redrive:
         self.queues.redrive(letter)
         return letter.outline.routing_key
 
-    def _looked_at(self) -> Iterator[AnyLetter]:
+    def letters(self) -> Iterator[AnyLetter]:
         """Left where they are."""
         yield from list_all(self.queues, [name for name in self.chosen if name != BROKER])
         if BROKER in self.chosen:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack import bridge, fake_aws, functions, ledger_view, prosody, rabbitmq
+from stack import bridge, console, fake_aws, functions, http_probe, ledger_view, prosody, rabbitmq
 from stack.broker import Broker
 from stack.command_line import in_words
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
@@ -47,12 +47,15 @@ class Stack:
     binaries: Path = BINARIES
     resync_every: float = 0.0
     """Seconds between two runs of resync; 0: only when it is invoked."""
+    has_console: bool = False
+    """Whether a page shows it at work. Unless a level is given, functions, bridge and poller tell each event's way then."""
 
     def __post_init__(self) -> None:
         self.paths.create()
         self.issuer = Issuer(self.paths.issuer)
         self.issuer.create()
         self.admin_token = self._admin_token()
+        self.console_key = secrets.token_urlsafe(24)
         ports = self.ports
         self.prosody = prosody.Settings(
             data=self.paths.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
@@ -77,6 +80,16 @@ class Stack:
             write_private(file, secrets.token_hex(32))
         return file.read_text().strip()
 
+    @property
+    def service_log_level(self) -> str | None:
+        """Of all but the XMPP server, whose debug lines are each stanza; None for the configured one."""
+        return self.log_level or ("debug" if self.has_console else None)
+
+    @property
+    def console_url(self) -> str:
+        """CONSOLE_URL. What is behind # stays in the browser."""
+        return f"http://127.0.0.1:{self.ports.console}/#key={self.console_key}"
+
     def service_environment(self) -> dict[str, str]:
         """The service's configuration: the repository's config/ with this stack's addresses and secrets."""
         environment = {
@@ -92,8 +105,8 @@ class Stack:
             **self.fake_aws.environment(),
             **self.issuer.environment(),
         }
-        if self.log_level is not None:
-            environment["SIPPO_LOG__LEVEL"] = self.log_level
+        if self.service_log_level is not None:
+            environment["SIPPO_LOG__LEVEL"] = self.service_log_level
         return environment
 
     def start(self) -> None:
@@ -157,9 +170,19 @@ class Stack:
             argv=[sys.executable, str(Path(__file__).with_name("poller.py")),
                   "--queue-port", str(self.ports.queue), "--api-port", str(self.ports.api),
                   "--prefix", fake_aws.QUEUE_PREFIX, "--resync-every", str(self.resync_every),
-                  "--sign-of-life", str(self.paths.poller_sign), "--log-level", self.log_level or "info"],
+                  "--sign-of-life", str(self.paths.poller_sign), "--log-level", self.service_log_level or "info"],
             ready=lambda: True,  # it waits for queues and functions itself
         )
+
+    def start_console(self) -> None:
+        """Starts the page that shows it all, once stack.env is there."""
+        port = self.ports.console
+        self.supervisor.start(Process(
+            name="console",
+            argv=[sys.executable, str(Path(__file__).with_name("console")), "--state", str(self.paths.state), "--port", str(port)],
+            ready=lambda: http_probe.status(port, "/") == 200,
+            ports=(port,),
+            env={console.KEY_VARIABLE: self.console_key}))
 
     def create_domain(self, domain: str) -> None:
         """Creates a virtual host unless it is there."""
@@ -193,6 +216,7 @@ class Stack:
             "QUEUE_URL_PREFIX": self.fake_aws.queue_url_prefix,
             "LEDGER_TABLE": fake_aws.TABLE,
             "BRIDGE_HEALTH_URL": self.bridge.health_url,
+            **({"CONSOLE_URL": self.console_url} if self.has_console else {}),
             "LOG_DIR": str(self.paths.logs.resolve()),
             "PID_DIR": str(self.paths.pids.resolve()),
         }

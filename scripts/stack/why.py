@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from stack import aws, ledger_view, logs, stack_env
 from stack.broker import Broker
 from stack.command_line import Told, in_words
 from stack.dead_letters import AnyLetter, broker_letters, list_all
+from stack.event_outline import unescape
 from stack.event_types import EVENT_FUNCTIONS
 from stack.ledger_view import RoomRecord, ordinal
 from stack.xmpp_admin import RoomState, admin_session, room_state, virtual_hosts
@@ -167,7 +167,7 @@ class Why:
 def _naming_caller(jid: str) -> Callable[[str], bool]:
     """Whether a line is of a call that was refused before the caller had a JID: it has what their access token says."""
     local, _, domain = jid.rpartition("@")
-    username = re.sub(r"\\([0-9a-f]{2})", lambda code: chr(int(code[1], 16)), local)  # XEP-0106
+    username = unescape(local)
     parts = [f'"{name}":{json.dumps(value, ensure_ascii=False)}' for name, value in (("username", username), ("domain", domain))]
     return lambda text: all(part in text for part in parts)
 

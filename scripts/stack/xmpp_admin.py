@@ -19,6 +19,7 @@ DISCO_INFO = "http://jabber.org/protocol/disco#info"
 MUC_ADMIN = "http://jabber.org/protocol/muc#admin"
 NOT_ADMIN = ("forbidden", "not-authorized", "not-allowed")
 HINT = "see that it runs (scripts/status)"
+ROLES = ("moderator", "participant", "visitor")
 AFFILIATIONS = ("owner", "admin", "member", "outcast")
 
 
@@ -91,3 +92,14 @@ def room_state(admin: Client, jid: str) -> RoomState | None:
         for item in admin.iq("get", query, jid).iter(f"{{{MUC_ADMIN}}}item"):
             affiliations[item.get("jid", "")] = affiliation
     return RoomState(name, [one for one in features if one.startswith("muc_")], affiliations)
+
+
+def room_occupants(admin: Client, jid: str) -> list[str]:
+    """The nicknames of those who are in a room now (XEP-0045, section 9.6)."""
+    from support.xmpp import E
+
+    found = set()
+    for role in ROLES:
+        answer = admin.iq("get", E("query", MUC_ADMIN, E("item", MUC_ADMIN, role=role)), jid)
+        found |= {item.get("nick", "") for item in answer.iter(f"{{{MUC_ADMIN}}}item")}
+    return sorted(found)

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 import guide
-from devtools import Browser
+from support.devtools import Browser
 from lossy_proxy import LossyProxy
 from person import Person
 from stack.ports import free_port
+from support import node_packages
 from support.fixtures import admin, room  # noqa: F401
 from support.platform import Platform
 
@@ -62,10 +63,10 @@ def proxy(platform: Platform, proxy_port: int) -> Iterator[LossyProxy]:
 @pytest.fixture(scope="session")
 def site(folder: Path, site_port: int) -> Iterator[Callable[[str], str]]:
     """The address of the page for a library, of another origin than the REST API."""
-    guide.install()
+    node_packages.install()
     root = folder / "site"
     root.mkdir()
-    (root / "dist").symlink_to(guide.FOLDER / "node_modules" / "converse.js" / "dist")
+    (root / "dist").symlink_to(node_packages.FOLDER / "node_modules" / "converse.js" / "dist")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None:

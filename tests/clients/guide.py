@@ -9,13 +9,9 @@ import subprocess
 from pathlib import Path
 
 from stack.paths import ROOT
+from support.node_packages import FOLDER
 
-HERE = Path(__file__).resolve().parent
 GUIDE = ROOT / "docs" / "CLIENTS.md"
-FOLDER = ROOT / "target" / "clients"
-"""Where the libraries are installed; the samples go into it, for that is where Node looks for their packages."""
-PINS = ("package.json", "package-lock.json")
-NPM_TIMEOUT = 300
 
 
 class GuideError(Exception):
@@ -43,26 +39,9 @@ def cors_variable() -> str:
     return found[1]
 
 
-def install() -> None:
-    """The libraries, as pinned here; nothing of theirs is run meanwhile."""
-    stamp, wanted = FOLDER / "installed", "".join((HERE / name).read_text() for name in PINS)
-    if stamp.exists() and stamp.read_text() == wanted:
-        return
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    for name in PINS:
-        shutil.copy(HERE / name, FOLDER)
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-    try:
-        done = subprocess.run(command, cwd=FOLDER, capture_output=True, text=True, timeout=NPM_TIMEOUT)
-    except FileNotFoundError as error:
-        raise GuideError("npm is missing; install Debian's package npm") from error
-    if done.returncode != 0:
-        raise GuideError(f"npm could not install the libraries; see that Node and npm work:\n{done.stderr.strip()[-2000:]}")
-    stamp.write_text(wanted)
-
-
 def bundle(folder: Path, library: str) -> str:
     """One script with all samples and a library; a page has them as `guide`, by their exported names."""
+    # Among the libraries: that is where Node looks for their packages.
     source = FOLDER / "samples" / f"{library}-{os.getpid()}"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from devtools import Page
+from support.devtools import Page
 from support.platform import Platform
 
 

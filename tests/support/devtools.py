@@ -22,6 +22,8 @@ from stack import die_with_parent
 from support.wait import until
 
 TIMEOUT = 30.0
+SEEN = 'return typeof seen === "function" ? seen() : document.body.innerText.slice(0, 2000)'
+"""What a page shows of itself when it is waited for in vain."""
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-extensions", "--disable-breakpad",
@@ -70,7 +72,7 @@ class Browser:
 
         port, path = until(address, "chromium's DevTools", 60)
         # Entered, not used as a plain call: some versions of websockets connect only then.
-        return connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None).__enter__()
+        return connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None, ping_interval=None).__enter__()
 
     def __enter__(self) -> Browser:
         return self
@@ -164,7 +166,7 @@ class Page:
         try:
             return until(lambda: self.run(f"return {condition}", **values), condition, timeout)
         except TimeoutError as error:
-            raise PageError(f"{error}; the page has {self.run('return seen()')}, and says {self.said()}") from None
+            raise PageError(f"{error}; the page has {self.run(SEEN)}, and says {self.said()}") from None
 
     def said(self) -> list[str]:
         """What it wrote to its console, and what was thrown and not caught."""
@@ -181,6 +183,19 @@ class Page:
         """Method and address of each HTTP request that it made."""
         return [(event["request"]["method"], event["request"]["url"])
                 for event in self._browser.events(self._session, "Network.requestWillBeSent")]
+
+    def log(self) -> list[str]:
+        """What the browser says of it."""
+        return [event["entry"]["text"] for event in self._browser.events(self._session, "Log.entryAdded")]
+
+    def command(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """A command of the DevTools for this page alone."""
+        return self._browser.call(method, self._session, **parameters)
+
+    def dispose(self) -> None:
+        """Ends it with all that it has stored."""
+        self._browser.forget(self._session)
+        self._browser.call("Target.disposeBrowserContext", browserContextId=self._context)
 
     def close(self) -> None:
         """Ends what runs in it, with its connections."""
