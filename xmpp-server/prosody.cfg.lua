@@ -238,6 +238,10 @@ archive_expires_after, muc_log_expires_after = retention, retention;
 default_archive_policy, muc_log_by_default = true, true;
 local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
+-- What is kept of a tenant's users, so that one of them more is no query more: by default so few that a group's messages
+-- find none of its members. Block lists have a quota; of archives 0.12 wants to know how many messages are in them.
+blocklist_cache_size, storage_archive_item_limit_cache_size = 2000, 10000;
+migrate_legacy_blocking = false; -- 13's: nobody here ever had the block lists of mod_privacy
 bounce_blocked_messages = true; -- as XEP-0191 has it, so that the service knows who refuses it; 13 would be silent
 sippo_adhoc_limit = number("ADHOC_ROOM_LIMIT", 100, 0, 100000);
 sippo_affiliation_quota = number("ADHOC_AFFILIATION_QUOTA", 128 * 1024, 1024, 1024 * 1024 * 1024);

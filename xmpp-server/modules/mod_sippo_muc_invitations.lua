@@ -133,6 +133,7 @@ module:hook("muc-set-affiliation", function (event)
 end);
 
 module:hook("sippo-invited", function (event)
+	if next(pending) == nil then return; end
 	local ends = pending[jid.node(event.room)];
 	if not ends or not ends[event.user] then return; end
 	withdraw(event.room, event.user, ends[event.user]);

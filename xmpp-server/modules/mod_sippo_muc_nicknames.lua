@@ -214,5 +214,5 @@ module:hook("muc-set-affiliation", function (event)
 	local last = not is_member and last_of[room];
 	if last and last.key[bare] then last.holder[last.key[bare]], last.key[bare] = nil, nil; end
 	local node = jid.split(bare);
-	if is_member and node then expel(room, room.jid.."/"..jid.unescape(node)); end
+	if is_member and node and room:has_occupant() then expel(room, room.jid.."/"..jid.unescape(node)); end
 end);

@@ -39,10 +39,12 @@ local fills = new_cache(module:get_option_number("sippo_offline_count_cache_size
 local function fill_of(username)
 	local fill = fills:get(username);
 	if fill then return fill; end
-	-- With a start, or else mod_storage_sql answers with a count of its own, which outlives a rollback.
-	local found, total = store:find(username, { total = true, limit = 0, start = 0 });
-	if not found then return nil; end -- the store fails; mod_offline will say so
-	local _, bytes = usage.of_archives("offline", username);
+	local total, bytes, answered = usage.of_archives("offline", username);
+	if not answered then
+		local found;
+		found, total = store:find(username, { total = true, limit = 0 });
+		if not found then return nil; end -- the store fails; mod_offline will say so
+	end
 	fill = { count = total, bytes = bytes, full = false };
 	fills:set(username, fill);
 	return fill;

@@ -33,19 +33,19 @@ local function limit(handlers, meta, session)
 	local depth, elements = 0, 0;
 	local start_element, end_element = handlers.StartElement, handlers.EndElement;
 
-	function handlers.StartElement(parser, ...)
+	function handlers.StartElement(parser, name, attr)
 		depth = depth + 1;
 		elements = depth > 2 and elements + 1 or 0; -- 1 is the stream, 2 the stanza
 		local problem = depth > max_depth + 1 and "too deep" or elements >= max_elements and "too many";
-		if not problem then return start_element(parser, ...); end
+		if not problem then return start_element(parser, name, attr); end
 		(session.log or module._log)("info", "Stream ends: the elements of a stanza are %s", problem);
 		session:close({ condition = "policy-violation", text = "The elements of a stanza are "..problem });
 		parser:stop();
 	end
 
-	function handlers.EndElement(...)
+	function handlers.EndElement(parser, name)
 		depth = depth - 1;
-		return end_element(...);
+		return end_element(parser, name);
 	end
 
 	--- How many elements are open, the stream's included: mod_sippo_websocket_limits asks.

@@ -18,10 +18,19 @@ local _M = {};
 
 _M.xmlns = "urn:quobis:sippo:invitation:0";
 
+local last_name, last_room; -- a group's invitations come together
+
+--- A room's address in its one form, or nil.
+local function prepare(name)
+	if name ~= last_name then last_name, last_room = name, jid_prep(name); end
+	return last_room;
+end
+
 --- The room that a message of the service invites to, or nil.
 function _M.room_of(stanza)
-	local x = stanza.name == "message" and stanza:get_child("x", "jabber:x:conference");
-	return x and x.attr.jid and is_service(stanza.attr.from) and jid_prep(x.attr.jid) or nil;
+	if stanza.name ~= "message" or not is_service(stanza.attr.from) then return nil; end
+	local x = stanza:get_child("x", "jabber:x:conference");
+	return x and x.attr.jid and prepare(x.attr.jid) or nil;
 end
 
 --- Takes off an invitation what it says of its membership: since when, or nil.

@@ -1,15 +1,21 @@
 -- The service: the one admin of this server (`ADMIN_JID`), and what only it may ask for.
 
+local jid_prep = require "util.jid".prep;
 local st = require "util.stanza";
 
-local is_operator = module:require "sippo_compat".is_operator;
 local refuse_if_expired = module:require "sippo_expiry".refuse_if_expired;
 
 local _M = {};
 
+local service_jid = jid_prep(module:get_option_string("sippo_admin_jid"));
+local length, slash = #service_jid, ("/"):byte();
+
 --- Whether a full or bare JID is the service's. What is no string (mod_muc has `true` for itself as an actor) is not.
+-- It is asked several times for every stanza and occupant, hence by the name alone: no role in a store makes another.
 function _M.is_service(jid)
-	return type(jid) == "string" and is_operator(jid);
+	if type(jid) ~= "string" or jid:sub(1, length) ~= service_jid then return false; end
+	local behind = jid:byte(length + 1);
+	return behind == nil or behind == slash;
 end
 
 --- Whether a stanza came over a session of the service's.

@@ -4,7 +4,7 @@
 local function size(element)
 	local bytes = #element.name;
 	for name, value in pairs(element.attr) do
-		bytes = bytes + #name + #tostring(value); -- mod_roster puts a number there
+		bytes = bytes + #name + (type(value) == "string" and #value or #tostring(value)); -- mod_roster has numbers there
 	end
 	for _, child in ipairs(element) do
 		bytes = bytes + (type(child) == "string" and #child or size(child));

@@ -4,21 +4,22 @@ local bytes_of = { SQLite3 = 'LENGTH(CAST("value" AS BLOB))', PostgreSQL = 'OCTE
 
 local _M = {};
 
---- Rows that meet a condition, and bytes of their values. None of either where the database cannot be asked: it will
--- refuse what is to be stored as well.
+--- Rows that meet a condition, bytes of their values, and whether a database has answered. None of either where it
+-- cannot be asked: it will refuse what is to be stored as well.
 -- @param condition  SQL, with a question mark for each of the further arguments
 local function count(name, condition, ...)
-	local rows, bytes, values = 0, 0, { ... };
+	local rows, bytes, values, answered = 0, 0, { ... }, nil;
 	for _, engine in pairs(module:shared "/*/sql/connections") do
 		local sql = ('SELECT COUNT(*), COALESCE(SUM(%s), 0) FROM "%s" WHERE "host"=? AND "user"=? AND %s')
 			:format(bytes_of[engine.params.driver], name, condition);
-		engine:transaction(function ()
+		local ok = engine:transaction(function ()
 			for row in engine:select(sql, module.host, table.unpack(values)) do
 				rows, bytes = rows + row[1], bytes + row[2];
 			end
 		end);
+		answered = ok and answered ~= false;
 	end
-	return rows, bytes;
+	return rows, bytes, answered or false;
 end
 
 --- Rows and bytes of a user's key-value store, but for what one key has.
@@ -26,7 +27,8 @@ function _M.of_keys(store, username, except)
 	return count("prosody", '"store"=? AND "key"<>?', username, store, except or "");
 end
 
---- Rows and bytes of a user's archives whose names begin with `prefix`, but for what one item of one of them has.
+--- Rows and bytes of a user's archives whose names begin with `prefix`, but for what one item of one of them has; and
+-- whether a database has answered.
 function _M.of_archives(prefix, username, except_store, except_key)
 	local behind = prefix:sub(1, -2)..string.char(prefix:byte(-1) + 1);
 	return count("prosodyarchive", '"store">=? AND "store"<? AND NOT ("store"=? AND "key"=?)', username, prefix, behind,
