@@ -238,7 +238,7 @@ archive_expires_after, muc_log_expires_after = retention, retention;
 default_archive_policy, muc_log_by_default = true, true;
 local resume_timeout = number("RESUME_TIMEOUT", 600, 0, 12 * 60 * 60);
 smacks_hibernation_time, push_max_hibernation_timeout = resume_timeout, resume_timeout; -- push would make it days
--- What is kept of a tenant's users, so that one of them more is no query more: by default so few that a group's messages
+-- What is kept of a tenant's users, so that one of them is no query more: by default so few that a group's messages
 -- find none of its members. Block lists have a quota; of archives 0.12 wants to know how many messages are in them.
 blocklist_cache_size, storage_archive_item_limit_cache_size = 2000, 10000;
 migrate_legacy_blocking = false; -- 13's: nobody here ever had the block lists of mod_privacy
@@ -272,6 +272,7 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 -- Modules
 
 modules_enabled = {
+	"sippo_shared_code",
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
 	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",

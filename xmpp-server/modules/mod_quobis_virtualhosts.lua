@@ -8,11 +8,13 @@
 --
 -- With POST may come `"life":"L"`, the life of a host that is made by it (see sippo_lives).
 --
+-- A tenant is loaded by the first thing that addresses it (see sippo_dormant_hosts).
+--
 -- Each call needs `Authorization: Bearer <admin token>`. Load it on the admin's host, whose storage keeps the list.
 
 local array = require "util.array"; -- so that an empty list is [] in JSON
 local encodings = require "util.encodings";
-local formdecode = require "util.http".formdecode;
+local formdecode, urldecode = require "util.http".formdecode, require "util.http".urldecode;
 local json = require "util.json";
 
 local admin_token = module:require "sippo_admin_token";
@@ -188,6 +190,23 @@ end
 module:depends "http";
 module:provides("http", { name = "quobis_virtualhosts", default_path = "/quobis_virtualhosts", route = route });
 
+-- Uploads of tenants that sleep. A tenant's own handlers, whose path is longer, come first.
+local http = require "net.http.server";
+for _, method in ipairs { "GET", "HEAD", "PUT", "OPTIONS" } do
+	module:hook_object_event(http, method.." /file_share/*", function (event)
+		local path = event.request.path:match("[^?]*");
+		local domain = path:match("^/file_share/([^/]+)/");
+		if not domain or not hosts.wake(urldecode(domain)) then return nil; end
+		return http.fire_event(event.request.method.." "..path, event);
+	end);
+end
+
+-- What a tenant has stored ends with its time, whether anybody uses the tenant or not.
+module:daily("Load tenants with something that is too old", hosts.wake_for_expiry);
+
 hook_global("server-started", hosts.replay); -- after the configuration's own hosts
 hook_global("config-reloaded", hosts.replay, 1000); -- the reload took the options of run-time hosts away
 if prosody.start_time then hosts.replay(); end
+
+hook_global("server-stopping", hosts.rest, 1000); -- before hosts look for each other for the last time
+module.unload = hosts.rest;

@@ -42,7 +42,7 @@ end
 
 local most_kept = 100; -- queries of a connection: some have lists in their text
 
---- Has a connection prepare each query once, as Prosody does it with all that writes. To read the text anew takes SQLite
+--- Has a connection prepare each query once, as Prosody does with all that writes. To read the text anew takes SQLite
 -- eight times as long as to answer a small one.
 local function keep_queries(engine)
 	local prepare_anew, counted, count = engine.select, nil, 0;

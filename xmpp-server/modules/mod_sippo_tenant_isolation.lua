@@ -26,8 +26,12 @@ local member_ranks = { member = true, admin = true, owner = true };
 
 -- Who belongs where -----------------------------------------------------------
 
+-- [host that is not loaded yet] = its tenant (see sippo_dormant_hosts): to ask whose it is does not load it.
+local dormant = module:shared "/*/sippo_dormant_hosts/names";
+
 --- The virtual host that `host` belongs to: itself, or the parent of a component.
 local function tenant_of_host(host)
+	if dormant[host] then return dormant[host]; end
 	local parent = hosts[host] and hosts[host].type == "component" and host:match("^[^.]+%.(.+)$");
 	return parent and hosts[parent] and parent or host;
 end
@@ -74,6 +78,7 @@ end
 
 --- Whether the recipient's host judges by itself: a MUC component with this module.
 local function is_guarded_muc(host)
+	if dormant[host] == host then return false; end
 	local target = hosts[host];
 	return target and target.type == "component" and target.modules.muc and target.modules[module.name];
 end

@@ -5,6 +5,7 @@
 
 local jid_split = require "util.jid".split;
 
+local is_known = module:require "sippo_dormant_hosts".is_known;
 local slices = module:require "sippo_slices";
 local bookmarks = module:require "sippo_bookmarks";
 
@@ -24,7 +25,7 @@ local function read_rooms(engine, component, after)
 	for row in engine:select(affiliations, component, after, last) do
 		local username, host = jid_split(row[3]);
 		local counts = row[2] ~= "config" or ranks[row[4]];
-		if username and counts and prosody.hosts[host] then
+		if username and counts and is_known(host) then
 			guests[#guests + 1] = { host = host, username = username, room = row[1].."@"..component };
 		end
 	end

@@ -1,7 +1,8 @@
 --- Virtual hosts that come and go at run time, each with its room component (part of mod_quobis_virtualhosts).
 --
--- The list lives in the storage of the host that loads this. An entry is written before its host is started and
--- removed after its data is gone, so that a crash in between is repaired by `replay` at the next start. It is one of
+-- The list lives in the storage of the host that loads this. An entry is written before its host is known and removed
+-- after its data is gone, so that a crash in between is repaired by `replay` at the next start. A host is loaded when
+-- something addresses it first (see sippo_dormant_hosts). An entry is one of
 --
 --   { created = time, life = L }    a host; its life, where the service named it (see sippo_lives)
 --   { deleted = time, ended = E }   one whose deletion E goes on
@@ -17,6 +18,7 @@ local jid_host = require "util.jid".host;
 local async = require "util.async";
 local st = require "util.stanza";
 
+local dormant = module:require "sippo_dormant_hosts";
 local invitations = module:require "sippo_invitations";
 local lives = module:require "sippo_lives";
 local purge = module:require "sippo_purge";
@@ -34,6 +36,14 @@ local admin_host = jid_host(module:get_option_string("sippo_admin_jid"));
 local started = module:shared "started";
 
 local component_prefix = "conference.";
+
+--- What is loaded under a name, which wakes nobody.
+local function loaded(name)
+	return rawget(prosody.hosts, name);
+end
+
+-- Files cannot be asked what there is to do for tenants that are not loaded.
+local loads_at_once = module:get_option_string("default_storage") ~= "sql";
 
 local lib = {};
 
@@ -61,25 +71,25 @@ end
 --   "gone"      one that was deleted, whose newest invitations wait for its next life
 --   nil         unknown
 function lib.kind(domain)
-	local host = prosody.hosts[domain];
+	local host = loaded(domain);
 	if domain == admin_host or (host and host.type == "component") then
 		return "reserved";
 	elseif host and not started[domain] then
 		return "static";
 	end
-	local data = entry(domain);
-	if data and data.spared and not host then
+	local data, served = entry(domain), host or dormant.is_dormant(domain);
+	if data and data.spared and not served then
 		return "gone";
 	elseif data then
-		return host and not data.deleted and "dynamic" or "broken";
-	elseif prosody.hosts[lib.component_of(domain)] then
+		return served and not data.deleted and "dynamic" or "broken";
+	elseif loaded(lib.component_of(domain)) then
 		return "reserved";
 	end
 end
 
 --- The domains of all tenants, sorted.
 function lib.list()
-	local domains = {};
+	local domains = dormant.list();
 	for domain, host in pairs(prosody.hosts) do
 		if host.type == "local" and domain ~= admin_host then domains[#domains + 1] = domain; end
 	end
@@ -100,20 +110,30 @@ local function configure_tenant(domain)
 	configmanager.set(component, "component_module", "muc");
 end
 
+--- Loads a tenant's hosts.
 local function start(domain)
 	local component = lib.component_of(domain);
-	if prosody.hosts[domain] and not started[domain] then return true; end -- the configuration file has it by now
+	dormant.remove(domain, component);
+	if loaded(domain) and not started[domain] then return true; end -- the configuration file has it by now
 	started[domain] = true;
 	configure_tenant(domain);
 	for _, name in ipairs { domain, component } do
-		if not prosody.hosts[name] then
+		if not loaded(name) then
 			local ok, err = hostmanager.activate(name);
 			if not ok then return nil, err; end
 		end
 	end
-	if not prosody.hosts[component].modules.muc then
+	if not loaded(component).modules.muc then
 		return nil, "mod_muc was not loaded";
 	end
+	return true;
+end
+
+--- Has a tenant served from now on. One of which nothing is loaded is when something addresses it.
+local function serve(domain)
+	local component = lib.component_of(domain);
+	if loaded(domain) or loaded(component) or loads_at_once then return start(domain); end
+	dormant.add(domain, component);
 	return true;
 end
 
@@ -122,7 +142,7 @@ local gone = { condition = "host-gone", text = "This domain is no longer served"
 -- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9). The data go with the host, so
 -- mod_muc must neither take a room off the disk because it is empty, nor find any to save when it is unloaded.
 local function close_rooms(component)
-	local muc = prosody.hosts[component].modules.muc;
+	local muc = loaded(component).modules.muc;
 	local rooms = {};
 	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
 	for _, room in ipairs(rooms) do
@@ -142,11 +162,12 @@ end
 
 local function stop(domain)
 	local component = lib.component_of(domain);
-	if prosody.hosts[domain] then
+	dormant.remove(domain, component);
+	if loaded(domain) then
 		sessions.close_all(domain, gone);
 		hostmanager.deactivate(domain, gone);
 	end
-	if prosody.hosts[component] then
+	if loaded(component) then
 		close_rooms(component);
 		hostmanager.deactivate(component, gone);
 	end
@@ -164,11 +185,12 @@ function lib.create(domain, life)
 		ok, err = lib.delete(domain, before.ended); -- what is left of its predecessor
 		if not ok then return nil, err; end
 		before = entry(domain) or {};
-		if prosody.hosts[domain] and before.created then return true; end -- another has made it meanwhile
+		-- Another has made it meanwhile.
+		if (loaded(domain) or dormant.is_dormant(domain)) and before.created then return true; end
 	end
 	ok, err = store:set(domain, { created = os.time(), life = life });
 	if not ok then return nil, err; end
-	ok, err = start(domain);
+	ok, err = serve(domain);
 	if not ok then
 		stop(domain);
 		store:set(domain, before.spared and before or nil);
@@ -194,7 +216,7 @@ local function delete(domain, ended, before)
 		module:log("warn", "What the sessions and rooms of %s had to store is lost: %s; its deletion goes on", domain, err);
 	end
 	local component = lib.component_of(domain);
-	if prosody.hosts[domain] or prosody.hosts[component] then
+	if loaded(domain) or loaded(component) then
 		return nil, "it could not be stopped: "..tostring(err or "see the log");
 	end
 	ok, err = withdraw_guests(component, ended);
@@ -255,7 +277,7 @@ local function replay_one(domain)
 	local data = entry(domain);
 	if data.spared then return; end
 	if not data.deleted then
-		local ok, err = start(domain);
+		local ok, err = serve(domain);
 		if not ok then report(domain, "started", err); end
 		return;
 	end
@@ -265,12 +287,38 @@ local function replay_one(domain)
 	end);
 end
 
+--- Loads a tenant that something addresses.
+local function wake(domain)
+	local called, ok, err = xpcall(start, debug.traceback, domain);
+	if not called or not ok then return report(domain, "started", called and err or ok); end
+	module:log("debug", "Host %s is loaded: something addresses it", domain);
+end
+
 local retry_after = 10; -- seconds
 local retrying = false;
 
 --- What keeps tenants from being served, in words; nil if nothing does.
 function lib.problem()
 	return retrying and "The list of hosts cannot be read, so tenants may be missing: see that the database works" or nil;
+end
+
+-- What a host finishes when it is loaded, after a crash
+local unfinished = [[SELECT DISTINCT "host" FROM "prosody"
+	WHERE "store" IN ('sippo_ended_memberships','sippo_bookmarks_due','sippo_archive_purge')]];
+
+local too_old = [[SELECT "host" FROM "prosodyarchive" WHERE "host"=? AND "store"=? AND "when"<? LIMIT 1]];
+
+--- Wakes tenants of which a SQL query names a host.
+local function wake_hosts_of(query, ...)
+	for _, engine in pairs(module:shared "/*/sql/connections") do
+		local names = {};
+		local values = table.pack(...);
+		local ok, err = engine:transaction(function ()
+			for row in engine:select(query, table.unpack(values, 1, values.n)) do names[#names + 1] = row[1]; end
+		end);
+		if not ok then error(err); end
+		for _, name in ipairs(names) do dormant.wake(name); end
+	end
 end
 
 local function replay_all()
@@ -283,11 +331,13 @@ local function replay_all()
 				.."out, then send SIGHUP", domain, err, module.host);
 		end
 	end
+	wake_hosts_of(unfinished);
 end
 
---- Brings all remembered tenants up and finishes deletions that a crash cut short. Safe to repeat; repeats itself while
--- the list cannot be read.
+--- Has all remembered tenants served and finishes deletions that a crash cut short. Safe to repeat; repeats itself as
+-- long as the list cannot be read.
 function lib.replay()
+	dormant.enable(wake);
 	for domain in pairs(started) do configure_tenant(domain); end
 	local ok, err = pcall(replay_all);
 	if ok or retrying then return; end
@@ -299,5 +349,42 @@ function lib.replay()
 		return retrying and retry_after or nil;
 	end);
 end
+
+-- As mod_mam has them
+local seconds = { d = 24 * 60 * 60, w = 7 * 24 * 60 * 60, m = 31 * 24 * 60 * 60, y = 365.2425 * 24 * 60 * 60 };
+
+--- For how long things are kept: { [name of a store] = seconds, … }
+local function ages()
+	local kept = { uploads = module:get_option_number("http_file_share_expires_after", seconds.w) };
+	local number, unit = module:get_option_string("archive_expires_after", "never"):match("^(%d+)([dwmy])$");
+	if number then kept.archive = tonumber(number) * seconds[unit]; end
+	kept.muc_log = kept.archive;
+	return kept;
+end
+
+--- Wakes tenants with something that is too old to be kept, or will be in a day: what removes it does so for hosts that
+-- are loaded. To be called in a runner of util.async.
+function lib.wake_for_expiry()
+	local domains = dormant.list();
+	return slices.each(function ()
+		local domain = table.remove(domains);
+		if not domain then return false; end
+		for store_name, age in pairs(ages()) do
+			for _, name in ipairs { domain, lib.component_of(domain) } do
+				local before = math.floor(os.time() - age + seconds.d);
+				if not loaded(name) then wake_hosts_of(too_old, name, store_name, before); end
+			end
+		end
+		return true;
+	end);
+end
+
+--- Loads a tenant if it sleeps; whether it did.
+function lib.wake(domain)
+	return dormant.is_dormant(domain) and dormant.wake(domain);
+end
+
+--- Lets all sleep that is not loaded: nothing wakes it any more.
+lib.rest = dormant.disable;
 
 return lib;
