@@ -16,6 +16,7 @@ local muc = module:depends "muc";
 local is_service = module:require "sippo_service".is_service;
 local rooms = module:require "sippo_rooms";
 
+local xmlns_muc = "http://jabber.org/protocol/muc";
 local unanswered = { error = true, result = true, unavailable = true, probe = true };
 local text = "There is no such room, or you do not belong to it; rooms of your own have names that begin with adhoc-";
 
@@ -28,7 +29,8 @@ local function is_out_of_bounds(room, room_jid, stanza)
 	if room == false or room and room._data.locked == math.huge then return false; end -- mod_muc says: unreadable
 	if room and belongs(room, stanza.attr.from) then return false; end
 	if rooms.is_service_room(room_jid) then return true; end
-	local enters = stanza.name == "presence" and stanza.attr.type == nil;
+	-- Without the `x` mod_muc makes no room, and tells one that is there from one that is not.
+	local enters = stanza.name == "presence" and stanza.attr.type == nil and stanza:get_child("x", xmlns_muc);
 	return not enters and (not room or room:get_members_only() and not room:get_public());
 end
 

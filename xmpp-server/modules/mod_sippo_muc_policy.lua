@@ -17,7 +17,8 @@
 -- A server admin never becomes an owner by entry in the list: it owns every room anyway, and owners would see it.
 --
 -- A room carries its life: the configuration field `urn:quobis:sippo:room#life`, for server admins only. Setting
--- another life than the stored one empties the archive, so that nobody reads what was said in an earlier life.
+-- another life than the stored one empties the archive, so that nobody reads what was said in an earlier life. That of
+-- a large archive takes several requests: until it is empty, the room keeps its life and the service is to try again.
 
 local st = require "util.stanza";
 local jid_host = require "util.jid".host;
@@ -27,6 +28,7 @@ local jid_resource = require "util.jid".resource;
 local resourceprep = require "util.encodings".stringprep.resourceprep;
 
 local muc = module:depends "muc";
+local archives = module:depends "sippo_muc_archive_purge";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
 
 local xmlns_admin = "http://jabber.org/protocol/muc#admin";
@@ -190,11 +192,12 @@ local function submitted_life(form)
 	end
 end
 
-local archive = module:open_store("muc_log", "archive");
-
 --- Empties the archive of `room` and what mod_muc keeps of it in memory and configuration.
+-- @return true; false when the archive is still being emptied; nil when that went wrong
 local function forget_messages(room)
-	if not archive:delete(jid_node(room.jid)) then return false; end
+	local node = jid_node(room.jid);
+	if not archives.purge(node) then return nil; end
+	if archives.is_purging(node) then return false; end
 	room._history = nil;
 	room._data.subject, room._data.subject_from, room._data.subject_time = nil, nil, nil;
 	return true;
@@ -213,7 +216,13 @@ module:hook("iq-set/bare/"..xmlns_owner..":query", function (event)
 		return;
 	end
 	local life = submitted_life(stanza.tags[1]:get_child("x", "jabber:x:data"));
-	if life and life ~= room._data.sippo_life and not forget_messages(room) then
+	if not life or life == room._data.sippo_life then return; end
+	local forgotten = forget_messages(room);
+	if forgotten == false then
+		origin.send(st.error_reply(stanza, "wait", "resource-constraint",
+			"What was said in the room's earlier life is still being removed; try again later"));
+		return true;
+	elseif not forgotten then
 		module:log("error", "Could not empty the archive of %s; look for the storage error above and mend the store",
 			room.jid);
 		origin.send(st.error_reply(stanza, "wait", "internal-server-error",

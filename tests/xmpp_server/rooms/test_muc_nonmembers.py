@@ -161,3 +161,24 @@ def test_a_hidden_room_of_users_is_hidden_but_from_who_tries_to_enter(house):
     assert "muc_open" in room_features(h.bob, open_)
     assert "item-not-found" in error_shape(ask(h.bob, *QUESTIONS["disco#info"], closed))
     assert join(h.bob, open_, "bob").get("type") is None
+
+
+def test_nothing_but_entering_tells_a_hidden_room_of_users(house):
+    """Whatever else a stranger sends has the answer of a room that is not there, and makes none."""
+    h = house
+    closed, never = (f"adhoc-{uuid.uuid4().hex[:8]}@{h.muc}" for _ in range(2))
+    join(h.alice, closed, "alice")
+    ok(configure(h.alice, closed, {"muc#roomconfig_membersonly": "1"}))
+    for to in ("{}/alice", "{}/nobody"):
+        for what, (kind, payload) in QUESTIONS.items():
+            answers = {whole(ask(h.bob, kind, payload, to.format(room)), room) for room in (closed, never)}
+            assert len(answers) == 1, (what, to, answers)
+    for what, stanza in STANZAS.items():
+        if not what.startswith("joining"):
+            answers = {}
+            for room in (closed, never):
+                ident = new_id()
+                h.bob.send(stanza.format(id=ident, room=room, home=h.home).replace(" id=", f" xmlns='{CLIENT}' id=", 1))
+                answers[room] = whole(answer(h.bob, ident), room)
+            assert len(set(answers.values())) == 1 and "item-not-found" in answers[never], (what, answers)
+    assert_absent(h.alice, mentions("hello"))

@@ -10,7 +10,7 @@ from contextlib import closing
 
 import pytest
 
-from support.stanzas import archived_bodies, ask, condition, configure, join, ok, send_message, settle
+from support.stanzas import LIFE, archived_bodies, ask, condition, configure, join, ok, send_message, settle
 from support.wait import until
 
 ROOM = "urn:quobis:sippo:room:0"
@@ -177,3 +177,19 @@ def test_a_user_cannot_make_a_room_of_that_name_meanwhile(own):
         assert condition(join(alice, address, "alice")) == "resource-constraint"
         until(lambda: join(alice, address, "alice").get("type") is None, "it can be made", 30)
         assert rows_of(server, f"conference.{home}") == 0
+
+
+def test_a_life_that_the_configuration_form_sets(own, room):
+    """The archive of the earlier life goes in slices here, too."""
+    server, _, other = own
+    admin, address = room
+    host = address.partition("@")[2]
+    with server.user(f"bob@{other}") as bob:
+        refused = configure(admin, address, {LIFE: "2.1/b"})
+        assert condition(refused) == "resource-constraint"
+        while rows_of(server, host) > 0:
+            settle(bob)
+    assert max(slices(server)) <= SLICE and sum(slices(server)) == ROWS
+    assert stanzas_between_slices(server) > 0
+    until(lambda: configure(admin, address, {LIFE: "2.1/b"}).get("type") == "result", "its next life", 10)
+    ok(ensure(admin, address, "2.1/b", "2.0/a"))  # it has that life
