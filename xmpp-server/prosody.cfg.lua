@@ -273,8 +273,8 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 
 modules_enabled = {
 	"sippo_shared_code",
-	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_websocket_errors",
-	"sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
+	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_postgresql",
+	"sippo_websocket_errors", "sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",
 	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts",
 };

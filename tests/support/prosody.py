@@ -8,6 +8,7 @@ import secrets
 import signal
 import ssl
 import subprocess
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,6 +18,7 @@ import httpx
 from stack import prosody, prosody_program
 from stack.ports import free_port
 from stack.supervisor import taken_port
+from support import storage
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
@@ -40,6 +42,8 @@ class Server:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.log_file = folder / "prosody.log"
+        if "storage" not in settings:  # the test does not say where
+            settings["extra"] = storage.new_options() | dict(settings.get("extra", {}))  # type: ignore[call-overload]
         self.settings = prosody.Settings(**{  # type: ignore[arg-type]
             "data": folder / "data",
             "http_port": free_port(),
@@ -145,6 +149,24 @@ class Server:
         self._looked_through += len(new)
         found = [match.group() for match in COMPLAINT.finditer(new.decode(errors="replace"))]
         return [line for line in found if not AT_SHUTDOWN.search(line)]
+
+    # Database
+
+    def database(self) -> AbstractContextManager[storage.Database]:
+        """Its database, beside it; what is written is committed at the end."""
+        return storage.database(self.settings)
+
+    def locked_database(self) -> AbstractContextManager[None]:
+        """Meanwhile the server cannot write."""
+        return storage.locked(self.settings)
+
+    def add_trigger(self, name: str, table: str, condition: str, statement: str) -> None:
+        """Has the database execute a statement after each insert of a row that meets a condition (`NEW.…`)."""
+        storage.add_trigger(self.settings, name, table, condition, statement)
+
+    def disk_trouble(self, table: str, condition: str) -> AbstractContextManager[None]:
+        """Meanwhile no row that meets a condition (`NEW.…`) can be inserted: the database says `disk trouble`."""
+        return storage.disk_trouble(self.settings, table, condition)
 
     # Hosts API
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from stack.paths import ROOT
+from support import storage
 from support.postgresql import PostgreSQL, programs
 from support.prosody import Server
 
@@ -20,7 +21,15 @@ _numbers = itertools.count(1)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Marks of these tests."""
+    config.addinivalue_line("markers", "sqlite: of SQLite alone; not run with --storage postgresql")
     config.addinivalue_line("markers", "provokes(*patterns): has Prosody log errors, each of which one of these is found in")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is SQLite's alone is not run on PostgreSQL."""
+    for item in items:
+        if storage.name() != "sqlite" and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip("of SQLite alone"))
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@
 module:set_global();
 
 local close_statements = module:require "sippo_statements";
+local on_each_engine = module:require "sippo_sql_engines";
 local synchronous = module:get_option_string("sippo_sqlite_synchronous", "full");
 
 --- The first value that a pragma answers; nil if it answers none. Throws what SQLite says.
@@ -82,12 +83,4 @@ local function adopt(engine)
 	end
 end
 
--- mod_storage_sql keeps its engines there. They connect when first used, and any host may be loaded before this module.
-local engines = module:shared("/*/sql/connections");
-for _, engine in pairs(engines) do adopt(engine); end
-setmetatable(engines, {
-	__newindex = function (self, url, engine)
-		adopt(engine);
-		rawset(self, url, engine);
-	end,
-});
+on_each_engine(adopt);

@@ -14,6 +14,7 @@ local pack, unpack = table.pack, table.unpack;
 --- Has what `engine` is asked to do join one transaction; returns what ends it.
 local function open(engine)
 	local used, failure = false, nil;
+	if engine.sippo_forget then engine.sippo_forget(); end
 	function engine:transaction(func, ...)
 		if failure then return false, failure; end
 		used = true;
@@ -21,7 +22,12 @@ local function open(engine)
 			local ok, err = self:connect();
 			if not ok then failure = err or "no connection"; return false, failure; end
 		end
-		local results = pack(xpcall(func, debug.traceback, ...));
+		local results;
+		if self.sippo_flushed then -- mod_sippo_postgresql holds rows back
+			results = pack(xpcall(self.sippo_flushed, debug.traceback, self, func, ...));
+		else
+			results = pack(xpcall(func, debug.traceback, ...));
+		end
 		if not results[1] then
 			failure = results[2];
 			module:log("error", "Error in SQL transaction: %s", failure);

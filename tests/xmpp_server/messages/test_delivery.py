@@ -3,10 +3,8 @@ nobody got it."""
 
 from __future__ import annotations
 
-import sqlite3
 import time
 import uuid
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -75,7 +73,7 @@ def world(server):
 
 def stored(w) -> int:
     """How many messages wait in Alice's offline store."""
-    with closing(sqlite3.connect(w.server.data / "prosody.sqlite", timeout=10)) as db:
+    with w.server.database() as db:
         return db.execute("SELECT COUNT(*) FROM prosodyarchive WHERE host=? AND \"user\"='alice' AND store='offline'",
                           (w.domain,)).fetchone()[0]
 
@@ -297,7 +295,7 @@ def test_what_marks_a_delivery_stays_in_the_server(world):
     write(w, w.jid, "and now")
     assert "sippo-delivery" not in again.wait(has_body("and now")).keys()
     assert archived_bodies(again, w.jid) == ["marked", "and now"]
-    with closing(sqlite3.connect(w.server.data / "prosody.sqlite", timeout=10)) as db:
+    with w.server.database() as db:
         assert db.execute("SELECT COUNT(*) FROM prosodyarchive WHERE value LIKE '%sippo-delivery%'").fetchone() == (0,)
     again.close()
 

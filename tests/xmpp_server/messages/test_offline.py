@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -181,9 +179,9 @@ def test_the_count_is_the_stores_after_a_restart(world):
 def test_what_a_module_kept_from_the_store_does_not_count(world):
     w = world
     before = w.server.log_text().count("Traceback[c2s]")
-    with closing(sqlite3.connect(w.server.data / "prosody.sqlite", timeout=10)) as db, db:
+    with w.server.database() as db:
         # no table: mod_cloud_notify throws
-        db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
+        db.execute('INSERT INTO prosody (host, "user", store, key, type, value) '
                    "VALUES (?, 'bob', 'cloud_notify', 'damaged', 'number', '1')", (w.domain,))
     for n in range(QUOTA + 1):
         assert condition(answer(w.alice, send_message(w.alice, w.bob, f"thrown {n}"))) == "internal-server-error"

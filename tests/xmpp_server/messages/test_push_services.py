@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -81,9 +79,9 @@ def test_push_is_not_registered_for_what_is_no_address(server, domain, address):
 
 def test_a_bad_push_address_in_the_store_keeps_no_message_away(server, domain):
     jid = f"bob@{domain}"
-    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db, db:
+    with server.database() as db:
         for n, address in enumerate(BAD_ADDRESSES):
-            db.execute("INSERT INTO prosody (host, user, store, key, type, value) VALUES (?, 'bob', 'cloud_notify', ?, 'json', ?)",
+            db.execute("INSERT INTO prosody (host, \"user\", store, key, type, value) VALUES (?, 'bob', 'cloud_notify', ?, 'json', ?)",
                        (domain, f"{address}<{n}", json.dumps({"jid": address, "node": str(n)})))
     with server.user(f"alice@{domain}") as alice:
         alice.message(jid, "all the same")

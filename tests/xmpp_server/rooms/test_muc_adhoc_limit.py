@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from contextlib import closing
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -78,10 +77,6 @@ def make(client, name: str, persistent: bool = True):
     return entrance
 
 
-def database(server):
-    return closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10))
-
-
 def refused(client, name: str) -> bool:
     entrance = make(client, name)
     return entrance.get("type") == "error" and condition(entrance) == "resource-constraint"
@@ -136,13 +131,10 @@ def test_nor_does_one_whose_occupant_waits_to_be_resumed_at_the_servers_end(narr
         alice.wait(lambda e: e.tag == f"{{{SM}}}enabled")
         alice.abort()
         until(lambda: "going into hibernation" in narrow.log_text(), "the session to wait", 10)
-    if trouble:
-        with database(narrow) as db, db:
-            db.execute("CREATE TRIGGER broken BEFORE INSERT ON prosody WHEN NEW.store='state' AND NEW.user='adhoc-kept' "
-                       "BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
-    narrow.stop()
+    with narrow.disk_trouble("prosody", "NEW.store='state' AND NEW.\"user\"='adhoc-kept'") if trouble else nullcontext():
+        narrow.stop()
     assert ("Could not save the rooms in one transaction" in narrow.log_text()) == trouble
-    with database(narrow) as db:
+    with narrow.database() as db:
         for table in ("prosody", "prosodyarchive"):
             assert db.execute(f"SELECT store FROM {table} WHERE \"user\"='adhoc-short'").fetchall() == []
         assert db.execute("SELECT key FROM prosody WHERE store='sippo_adhoc'").fetchall() == [("adhoc-kept",)]

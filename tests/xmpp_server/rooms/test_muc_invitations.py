@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -207,7 +205,7 @@ def test_what_is_taken_back_counts_no_more_against_the_quota(small):
 
 
 def stored_invitations(server) -> int:
-    with closing(sqlite3.connect(f"file:{server.data}/prosody.sqlite?mode=ro", uri=True)) as database:
+    with server.database() as database:
         count = "SELECT count(*) FROM prosodyarchive WHERE value LIKE '%jabber:x:conference%'"
         return database.execute(count).fetchone()[0]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
-from contextlib import closing
 from types import SimpleNamespace
 from xml.sax.saxutils import quoteattr
 
@@ -239,11 +237,9 @@ def test_a_room_of_before_is_non_anonymous_too(new_server):
         create_room(admin, room)
         ok(affiliate(admin, room, (f"alice@{home}", "member")))
     own.stop()
-    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as database:
-        change = "UPDATE prosody SET value = replace(value, 'anyone', 'moderators') WHERE store = 'config' AND user = 'group'"
-        database.execute(change)
-        assert database.total_changes > 0
-        database.commit()
+    with own.database() as database:
+        change = "UPDATE prosody SET value = replace(value, 'anyone', 'moderators') WHERE store = 'config' AND \"user\" = 'group'"
+        assert database.execute(change).rowcount > 0
     own.start()
     with own.user(f"alice@{home}") as alice:
         assert "muc_nonanonymous" in room_features(alice, room)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -21,15 +19,10 @@ def own(new_server):
         for room in rooms():
             create_room(admin, room, life="1.1/x")
             ok(affiliate(admin, room, (f"alice@{domain}", "member")))
-    with database(server) as db, db:
+    with server.database() as db:
         db.execute("CREATE TABLE written (store TEXT, room TEXT)")
-        db.execute("CREATE TRIGGER w AFTER INSERT ON prosody WHEN NEW.host LIKE 'conference.%' BEGIN "
-                   "INSERT INTO written VALUES (NEW.store, NEW.user); END")
+    server.add_trigger("w", "prosody", "NEW.host LIKE 'conference.%'", "INSERT INTO written VALUES (NEW.store, NEW.\"user\")")
     return server
-
-
-def database(server):
-    return closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10))
 
 
 def rooms() -> list[str]:
@@ -37,7 +30,7 @@ def rooms() -> list[str]:
 
 
 def written(server) -> set[str]:
-    with database(server) as db:
+    with server.database() as db:
         return {room for store, room in db.execute("SELECT store, room FROM written") if store in ("config", "state")}
 
 
@@ -75,10 +68,8 @@ def test_the_end_writes_only_what_has_changed(own):
 def test_what_cannot_be_written_keeps_no_other_room_away(own):
     for room in rooms()[:2]:
         speak(own, room)
-    with database(own) as db, db:
-        db.execute("CREATE TRIGGER broken BEFORE INSERT ON prosody WHEN NEW.store='state' AND NEW.user='room-0' "
-                   "BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
-    own.stop()
+    with own.disk_trouble("prosody", "NEW.store='state' AND NEW.\"user\"='room-0'"):
+        own.stop()
     assert "room-1" in written(own)
     assert "Could not save the rooms in one transaction" in own.log_text()
     own.start()

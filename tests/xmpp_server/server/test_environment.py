@@ -58,6 +58,7 @@ def test_a_misspelt_variable(stopped_server, name, meant):
     assert meant in said
 
 
+@pytest.mark.sqlite
 def test_variables_of_other_programs_and_of_other_settings_are_no_matter(new_server):
     server = new_server(extra={"_ADMIN_TOKEN": "the functions' own", "KEY": "no.pem", "STORAGE_PASSWORD": "for PostgreSQL"})
     server.start()

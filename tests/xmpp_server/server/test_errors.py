@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import secrets
-import sqlite3
 import uuid
-from contextlib import closing
 
 import pytest
 
@@ -70,7 +68,7 @@ def test_what_was_stored_before_is_answered_with_an_error(server, domain, alice)
     """A bookmark that is none, put into the store before it was refused."""
     good = f"<item id='c@d.example'><conference xmlns='{BOOKMARKS}'/></item>"
     ok(ask(alice, "set", f"<pubsub xmlns='{PUBSUB}'><publish node='{BOOKMARKS}'>{good}</publish></pubsub>"))
-    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db, db:
+    with server.database() as db:
         changed = db.execute("UPDATE prosodyarchive SET value=REPLACE(value, 'conference', 'none') "
                              "WHERE host=? AND store LIKE 'pep%'", (domain,)).rowcount
     assert changed
@@ -88,8 +86,8 @@ def test_a_photo_that_is_no_base64_is_answered(alice):
 @pytest.fixture
 def damaged(server, domain):
     """Dave, at whose messages a module throws: his push registrations are no table."""
-    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db, db:
-        db.execute("INSERT INTO prosody (host, user, store, key, type, value) "
+    with server.database() as db:
+        db.execute('INSERT INTO prosody (host, "user", store, key, type, value) '
                    "VALUES (?, 'dave', 'cloud_notify', 'damaged', 'number', '1')", (domain,))
     return f"dave@{domain}"
 

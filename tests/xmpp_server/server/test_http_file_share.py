@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from xml.sax.saxutils import quoteattr
 
 import httpx
@@ -93,7 +91,7 @@ def test_slots_that_were_stored_without_a_check_are_not_served(new_server, uniqu
     for slot in slots:
         assert slot.upload(b"abc").status_code == 201
     server.restart()  # what it has in memory is sound
-    with closing(sqlite3.connect(server.data / "prosody.sqlite")) as database, database:
+    with server.database() as database:
         for slot, attributes in zip(slots, STORED_UNCHECKED, strict=False):
             given = {"filename": "old.txt", "size": "3", "content-type": "text/plain", **attributes}
             text = " ".join(f"{name}={quoteattr(value)}" for name, value in given.items())

@@ -456,7 +456,7 @@ def test_token_from_a_file(new_server):
     ("ADMIN_TOKEN_FILE", "missing"), ("ADMIN_JID", "nobody"), ("LOG_LEVEL", "silly"), ("STORAGE", "mysql"),
     ("SESSION_MAX_AGE", "43201"), ("SESSION_MAX_AGE", "0"), ("SESSION_MAX_AGE", "1h"), ("OFFLINE_QUOTA", "-1"),
     ("ARCHIVE_RETENTION", "always"), ("HTTPS_PORT", "5281"), ("RESUME_TIMEOUT", "x"),
-    ("SQLITE_SYNCHRONOUS", "off"), ("STATIC_HOSTS", "a.example,xn--bcher-kva.example"),
+    pytest.param("SQLITE_SYNCHRONOUS", "off", marks=pytest.mark.sqlite), ("STATIC_HOSTS", "a.example,xn--bcher-kva.example"),
     ("ADMIN_JID", "sippo@xn--bcher-kva.example"),
 ])
 def test_bad_option_stops_the_start(new_server, name, value):

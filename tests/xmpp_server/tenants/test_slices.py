@@ -4,9 +4,7 @@ mod_sippo_muc_archive_purge)."""
 from __future__ import annotations
 
 import re
-import sqlite3
 import threading
-from contextlib import closing
 
 import pytest
 
@@ -27,15 +25,11 @@ def own(new_server, unique_domain):
     return server, server.create_host(unique_domain()), server.create_host(unique_domain())
 
 
-def database(server):
-    return closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=30))
-
-
 def fill(server, host: str, store: str, user: str, rows: int) -> None:
     """Archived messages, put there while the server is down: it does not wait for a database that somebody has locked."""
     server.stop()
     value = "<message xmlns='jabber:client' type='groupchat'><body>old</body></message>"
-    with database(server) as connection, connection:
+    with server.database() as connection:
         connection.executemany(
             'INSERT INTO prosodyarchive (host, "user", store, "key", "when", "with", type, value) VALUES (?,?,?,?,?,?,?,?)',
             ((host, user, store, f"{user}{n}", 1_700_000_000 + n, "message<groupchat", "xml", value) for n in range(rows)))
@@ -43,7 +37,7 @@ def fill(server, host: str, store: str, user: str, rows: int) -> None:
 
 
 def rows_of(server, host: str) -> int:
-    with database(server) as connection:
+    with server.database() as connection:
         return connection.execute("SELECT COUNT(*) FROM prosodyarchive WHERE host = ?", (host,)).fetchone()[0]
 
 

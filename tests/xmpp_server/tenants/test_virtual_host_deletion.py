@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -66,18 +64,11 @@ def test_delete_goes_on_when_the_end_of_a_session_cannot_be_stored(server, domai
     with server.user(f"alice@{domain}") as alice:
         alice.message(sleeper.jid, "goes to the offline store when the session ends")
         alice.sync()
-    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=10)) as db:
-        with db:
-            db.execute(f"CREATE TRIGGER broken BEFORE INSERT ON prosodyarchive WHEN NEW.host='{domain}' "
-                       "AND NEW.store='offline' BEGIN SELECT RAISE(ABORT, 'disk trouble'); END")
-        try:
-            assert server.hosts_api("DELETE", f"/{domain}").status_code == 204
-        finally:
-            with db:
-                db.execute("DROP TRIGGER broken")
+    with server.disk_trouble("prosodyarchive", f"NEW.host='{domain}' AND NEW.store='offline'"):
+        assert server.hosts_api("DELETE", f"/{domain}").status_code == 204
     assert "its deletion goes on" in server.log_text()
     assert not serves(server, domain)
-    assert sqlite_rows(server, domain, f"conference.{domain}") == []
+    assert rows_of(server, domain, f"conference.{domain}") == []
 
 
 def test_delete_tells_occupants_from_other_domains(server, domain, other_domain):
@@ -163,16 +154,15 @@ def assert_empty(server: Server, domain: str, filled: dict[str, str]) -> None:
         assert archive_size(client, room) == 0
 
 
-def sqlite_rows(server: Server, *names: str) -> list[tuple]:
+def rows_of(server: Server, *names: str) -> list[tuple]:
     """Rows of the database in which a name stands as the host (or as the entry of the list of hosts)."""
-    database = sqlite3.connect(f"file:{server.data / 'prosody.sqlite'}?mode=ro", uri=True)
     marks = ",".join("?" * len(names))
     rows = []
-    for table in ("prosody", "prosodyarchive"):
-        rows += database.execute(
-            f'SELECT host, "user", store FROM {table} WHERE host IN ({marks}) OR "user" IN ({marks})', names * 2
-        ).fetchall()
-    database.close()
+    with server.database() as database:
+        for table in ("prosody", "prosodyarchive"):
+            rows += database.execute(
+                f'SELECT host, "user", store FROM {table} WHERE host IN ({marks}) OR "user" IN ({marks})', names * 2
+            ).fetchall()
     return rows
 
 
@@ -186,11 +176,11 @@ def files(server: Server, domain: str) -> list[Path]:
 def test_delete_purges_everything_in_sql(server, domain, other_domain):
     filled, kept = fill(server, domain), fill(server, other_domain)
     names = (domain, f"conference.{domain}")
-    stores = {store for _, _, store in sqlite_rows(server, *names)}
+    stores = {store for _, _, store in rows_of(server, *names)}
     assert {"roster", "archive", "offline", "muc_log", "config", "persistent", "uploads", "blocklist", "private"} <= stores
     assert files(server, domain), "the upload is nowhere"
     server.delete_host(domain)
-    assert sqlite_rows(server, *names) == []
+    assert rows_of(server, *names) == []
     assert files(server, domain) == []
     server.create_host(domain)
     assert_empty(server, domain, filled)
@@ -223,16 +213,14 @@ def test_deletion_that_a_crash_cut_short_is_finished(new_server, unique_domain):
     fill(server, domain)
     names = (domain, f"conference.{domain}")
     server.stop()
-    database = sqlite3.connect(server.data / "prosody.sqlite")  # as it is between the first and the last write
-    with database:
+    with server.database() as database:  # as it is between the first and the last write
         changed = database.execute(
             "UPDATE prosody SET key='deleted' WHERE host=? AND \"user\"=? AND store='virtualhosts' AND key='created'",
             (server.admin_jid.partition("@")[2], domain)).rowcount
-    database.close()
     assert changed == 1
     server.start()
     assert server.hosts() == []
-    assert sqlite_rows(server, *names) == []
+    assert rows_of(server, *names) == []
     assert files(server, domain) == []
 
 

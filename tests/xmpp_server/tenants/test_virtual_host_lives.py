@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import uuid
-from contextlib import closing
 
 import pytest
 
@@ -43,7 +41,7 @@ def invitations(client) -> list[str]:
 
 def rows(server: Server, *hosts: str, tables: tuple[str, ...] = ("prosody", "prosodyarchive")) -> int:
     marks = ",".join("?" * len(hosts))
-    with closing(sqlite3.connect(f"file:{server.data}/prosody.sqlite?mode=ro", uri=True)) as database:
+    with server.database() as database:
         return sum(database.execute(f"SELECT count(*) FROM {table} WHERE host IN ({marks})", hosts).fetchone()[0]
                    for table in tables)
 
@@ -161,7 +159,7 @@ def test_what_it_spared_goes_with_the_next_deletion_though_the_tenant_never_came
 def fill(server: Server, host: str, count: int) -> None:
     """Archived messages, put there while the server is down."""
     server.stop()
-    with closing(sqlite3.connect(server.data / "prosody.sqlite", timeout=30)) as database, database:
+    with server.database() as database:
         database.executemany(
             'INSERT INTO prosodyarchive (host, "user", store, "key", "when", "with", type, value) VALUES (?,?,?,?,?,?,?,?)',
             ((host, "old", "archive", f"k{n}", 1_700_000_000 + n, "x@y.example", "xml", "<message/>") for n in range(count)))

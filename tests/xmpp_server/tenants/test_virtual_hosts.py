@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import sqlite3
-from contextlib import closing
 
 import httpx
 import pytest
@@ -85,11 +83,10 @@ def test_a_tenant_of_before_under_its_ascii_form_can_be_deleted(new_server):
     own = new_server().start()
     own.create_host("bücher.example")
     own.stop()
-    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as database:
-        insert = ("INSERT INTO prosody (host, user, store, key, type, value) SELECT host, 'xn--bcher-kva.example', store, key, type, "
-                  "value FROM prosody WHERE store = 'virtualhosts' AND user = 'bücher.example'")
+    with own.database() as database:
+        insert = ("INSERT INTO prosody (host, \"user\", store, key, type, value) SELECT host, 'xn--bcher-kva.example', store, key, type, "
+                  "value FROM prosody WHERE store = 'virtualhosts' AND \"user\" = 'bücher.example'")
         assert database.execute(insert).rowcount > 0
-        database.commit()
     own.start()
     assert own.hosts() == ["bücher.example", "xn--bcher-kva.example"]
     own.delete_host("xn--bcher-kva.example")
@@ -270,8 +267,8 @@ def test_an_entry_that_cannot_be_read_keeps_no_other_tenant_away(own):
     domains = [own.create_host(name) for name in ("a.example", "b.example", "c.example")]
     admin_host = own.admin_jid.partition("@")[2]
     own.stop()
-    with closing(sqlite3.connect(own.data / "prosody.sqlite")) as db, db:
-        change = "UPDATE prosody SET type='json', value='damaged' WHERE host=? AND user='b.example' AND store='virtualhosts'"
+    with own.database() as db:
+        change = "UPDATE prosody SET type='json', value='damaged' WHERE host=? AND \"user\"='b.example' AND store='virtualhosts'"
         assert db.execute(change, (admin_host,)).rowcount == 1
     own.start()
     until(lambda: serves(own, "c.example"), "the third tenant", 10)
