@@ -11,7 +11,7 @@ use futures::future::join_all;
 use super::{
     model::{ClaimTarget, DomainRegister, LedgerKey, MemberRecord, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     ordinal::Ordinal,
-    port::{Ledger, LedgerMaintenance},
+    port::{Joining, Ledger, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };
 use crate::{
@@ -75,6 +75,7 @@ pub async fn run(ledger: &(impl Ledger + LedgerMaintenance)) {
     large_lists(ledger).await;
     many_members(ledger).await;
     domains(ledger).await;
+    joinings(ledger).await;
     claims_of_members(ledger).await;
     claims_of_creations(ledger).await;
     races(ledger).await;
@@ -255,6 +256,37 @@ async fn claims_of_members(ledger: &impl Ledger) {
     assert!(!claim(None, start + minute * 9).await, "once invited, no claim");
     assert!(!claim(Some(9), start + minute * 9).await, "nor after an older interruption");
     assert!(claim(Some(10), start + minute * 9).await, "but in the next spell");
+}
+
+async fn joinings(ledger: &impl Ledger) {
+    let room = room("joinings");
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    let minute = Duration::from_mins(1);
+    let join = async |counter: u64, now: SystemTime| {
+        let joined = [(user("a"), at(counter))].into();
+        let mut joinings = ledger.join(&room, &joined, now, now + minute).await.expect("the ledger answers");
+        let Joining { record, claimed } = joinings.remove(&user("a")).expect("it tells of each");
+        assert_eq!(read(ledger, &room).await.members[&user("a")], record, "as it is then");
+        (record.joined, record.claimed, claimed)
+    };
+    assert_eq!(join(2, start).await, (Some(at(2)), Some(start + minute), true), "with the claim");
+    assert_eq!(join(2, start + minute).await, (Some(at(2)), Some(start + minute), false), "once");
+    assert_eq!(join(1, start + minute).await, (Some(at(2)), Some(start + minute), false), "only if it is newer");
+    assert_eq!(
+        join(3, start).await,
+        (Some(at(3)), Some(start + minute), false),
+        "and without a claim that another holds"
+    );
+    assert_eq!(join(4, start + minute).await, (Some(at(4)), Some(start + minute * 2), true), "until it expires");
+    let target = ClaimTarget::Member(user("a"));
+    ledger.release(&room, &target, start + minute * 2).await.expect("the ledger answers");
+    record(ledger, &room, &[event(9, RoomChange::Left(users(&["a"])))]).await;
+    ledger.mark_invited(&room, &user("a"), &at(4)).await.expect("the ledger answers");
+    let joinings = ledger.join(&room, &[(user("a"), at(5)), (user("b"), at(5))].into(), start, start + minute).await;
+    let expected =
+        MemberRecord { joined: Some(at(5)), left: Some(at(9)), invited: Some(at(4)), claimed: Some(start + minute) };
+    assert_eq!(joinings.expect("the ledger answers")[&user("a")], Joining { record: expected, claimed: true });
+    assert_eq!(read(ledger, &room).await.members[&user("b")].joined, Some(at(5)));
 }
 
 async fn claims_of_creations(ledger: &impl Ledger) {

@@ -12,7 +12,7 @@ use super::{
         Scope,
     },
     ordinal::Ordinal,
-    port::{Heir, Ledger, LedgerError, LedgerMaintenance},
+    port::{Heir, Joining, Ledger, LedgerError, LedgerMaintenance},
     retention::{Pruning, RecordKey, TimestampedRoom, is_old, may_end},
 };
 use crate::address::{RoomJid, UserJid};
@@ -154,6 +154,29 @@ impl Ledger for MemoryLedger {
     async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
         self.change(room, |state| ((), events.iter().flat_map(|event| state.apply_event(event)).collect()));
         Ok(())
+    }
+
+    async fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
+        Ok(self.change(room, |state| {
+            let (mut joinings, mut written) = (BTreeMap::new(), Vec::new());
+            for (user, at) in joined {
+                let record = state.member(user);
+                let is_newer = raise(&mut record.joined, at);
+                let claimed = is_newer && record.claimed.is_none_or(|end| end <= now);
+                if claimed {
+                    record.claimed = Some(until);
+                }
+                written.extend(is_newer.then(|| RecordKey::Member(user.clone())));
+                joinings.insert(user.clone(), Joining { record: record.clone(), claimed });
+            }
+            (joinings, written)
+        }))
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {

@@ -25,7 +25,7 @@ pub use self::{
         RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
-    port::{Heir, Ledger, LedgerError, LedgerMaintenance},
+    port::{Heir, Joining, Ledger, LedgerError, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };
 #[cfg(any(test, feature = "testing"))]

@@ -1,9 +1,12 @@
 //! The port to the table that says what should be.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use super::{
-    model::{ClaimTarget, Creation, DomainRegister, DomainState, LedgerKey, RoomEvent, RoomState, Scope},
+    model::{ClaimTarget, Creation, DomainRegister, DomainState, LedgerKey, MemberRecord, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
 };
 use crate::address::{RoomJid, UserJid};
@@ -45,6 +48,20 @@ pub trait Ledger {
     /// # Errors
     /// [`LedgerError`]; any part may have been written.
     fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Notes that each of these became a member of `room` by the event beside them, where it is newer than what is there,
+    /// and with the same write claims their invitation until `until`, if no claim on it ends after `now`. Whether it is
+    /// due is not looked at: who claims like this reads afterwards, and gives back what is not.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; any part may have been written, and claims may stand until they expire.
+    fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> impl Future<Output = Result<BTreeMap<UserJid, Joining>, LedgerError>> + Send;
 
     /// What is recorded of `room`, as far as `scope` goes.
     ///
@@ -156,6 +173,15 @@ pub trait Ledger {
         read: &Creation,
         now: SystemTime,
     ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+}
+
+/// What came of noting that someone joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joining {
+    /// Their record after that.
+    pub record: MemberRecord,
+    /// Whether their invitation was claimed with it.
+    pub claimed: bool,
 }
 
 /// The creation that takes an announcement over.

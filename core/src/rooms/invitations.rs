@@ -1,8 +1,9 @@
 //! Invitations: once per spell of membership, and at least once.
 //!
-//! A handler claims, reads again, sends, waits for the bounces, and marks. A claim expires, so a crash
+//! A handler claims, reads, sends, waits for the bounces, and marks. A claim expires, so a crash
 //! between claim and mark costs a repeated invitation at worst and never a lost one: as long as a claim of someone
-//! else stands, the event fails and comes again.
+//! else stands, the event fails and comes again. Claims are made before the read that has to be there in any case, the
+//! one after the server agrees; those of members who join alone, with the very write that notes it.
 //!
 //! Two kinds of claim may cover one member: their own, and that of a creation that lists them. Of two handlers
 //! that claim differently both read after they claimed, so at least one sees the other's claim, and whoever
@@ -59,55 +60,66 @@ pub(super) struct InvitationSender<'a, L, S> {
     pub(super) deadline: Instant,
 }
 
-impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
-    /// Sends what is due, given that the server agrees with `state`.
+impl<'a, L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'a, L, S> {
+    /// No claims yet.
+    pub(super) fn claims(&self) -> Claims<'a, L> {
+        let now = (self.clock)();
+        let left = self.deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
+        let until = now + left.min(CLAIM);
+        let (held, targets) = (BTreeSet::new(), BTreeMap::new());
+        Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, targets }
+    }
+
+    /// Claims what is due by `state`, as far as it is not claimed. The server agrees with `state`, except as to those in
+    /// `failures`; whether it still is as it was has to be read after this.
+    pub(super) async fn claim_due(
+        &self,
+        claims: &mut Claims<'a, L>,
+        state: &RoomState,
+        failures: &Failures,
+    ) -> Result<(), ReconcileError> {
+        let wanted = self.due(state, failures);
+        if !wanted.is_empty() {
+            ensure_time_left(self.send_by())?;
+        }
+        claims.cover(state, &wanted, self.scope).await
+    }
+
+    /// Sends what is due by `state`, which was read after `claims` were made.
     pub(super) async fn send_due(
         &self,
+        claims: &mut Claims<'a, L>,
         mut state: RoomState,
         failures: &mut Failures,
     ) -> Result<SendOutcome, ReconcileError> {
-        let send_by = self.deadline.checked_sub(MARKING).unwrap_or(self.deadline);
         loop {
-            let wanted = self.due(&state, failures);
-            if wanted.is_empty() {
-                return Ok(SendOutcome::Done);
-            }
-            ensure_time_left(send_by)?;
-            let claims = self.claim(&state, &wanted).await?;
-            let again = self.read().await?;
-            let Some(spec) = again.room().filter(|_| again.same_desired_state(&state)) else {
-                claims.release().await?;
-                return Ok(SendOutcome::Changed(again));
-            };
-            let sendable = claims.sendable(&again, self.due(&again, failures));
+            let due = self.due(&state, failures);
+            let Some(spec) = state.room().filter(|_| !due.is_empty()) else { return Ok(SendOutcome::Done) };
+            let sendable = claims.sendable(&state, &due);
             if sendable.is_empty() {
-                claims.release().await?;
                 Metric::LedgerConflicts.add(1);
-                let left = self.due(&again, failures).into_iter();
-                failures.extend(left.map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
+                failures
+                    .extend(due.into_iter().map(|(user, _)| (user.clone(), ReconcileError::InvitationClaimed(user))));
                 return Ok(SendOutcome::Done);
             }
-            if let Err(late) = ensure_time_left(send_by) {
-                claims.release().await?;
-                return Err(late);
-            }
-            let sent = match self.send(spec.kind, sendable, failures, send_by).await {
-                Ok(sent) => sent,
-                Err(error) => {
-                    // A claim that is not given back expires. What the server said decides when the event may come again.
-                    let _ = claims.release().await;
-                    return Err(error.into());
-                }
-            };
-            claims.mark(&again, &sent).await?;
-            if wanted.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
+            ensure_time_left(self.send_by())?;
+            let sent = self.send(spec.kind, sendable, failures).await?;
+            claims.mark(&state, &sent).await?;
+            if due.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
                 return Ok(SendOutcome::Done);
             }
-            state = self.read().await?;
-            if !state.same_desired_state(&again) {
-                return Ok(SendOutcome::Changed(state));
+            self.claim_due(claims, &state, failures).await?;
+            let again = self.read().await?;
+            if !again.same_desired_state(&state) {
+                return Ok(SendOutcome::Changed(again));
             }
+            state = again;
         }
+    }
+
+    /// Time is kept for marking what was sent.
+    fn send_by(&self) -> Instant {
+        self.deadline.checked_sub(MARKING).unwrap_or(self.deadline)
     }
 
     async fn read(&self) -> Result<RoomState, ReconcileError> {
@@ -120,37 +132,15 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
         all.filter(|(user, _)| !failures.contains_key(user)).collect()
     }
 
-    /// Claims what `wanted` needs.
-    async fn claim(&self, state: &RoomState, wanted: &[(UserJid, Ordinal)]) -> Result<Claims<'_, L>, ReconcileError> {
-        let now = (self.clock)();
-        let left = self.deadline.saturating_duration_since(Instant::now()) + EXPIRY_GRACE;
-        let until = now + left.min(CLAIM);
-        let (mut targets, mut to_claim) = (BTreeMap::new(), BTreeMap::new());
-        for (user, _) in wanted {
-            let listed = state.unannounced(user).next().filter(|_| *self.scope == Scope::Whole);
-            let target =
-                listed.map_or_else(|| ClaimTarget::Member(user.clone()), |(at, _)| ClaimTarget::Creation(at.clone()));
-            to_claim.entry(target.clone()).or_insert_with(|| state.membership_ended_at(user));
-            targets.insert(user.clone(), target);
-        }
-        let claims = to_claim.into_iter().map(async |(target, ended_at)| {
-            let claim = self.ledger.claim(self.room, &target, ended_at, now, until);
-            Ok(with_deadline(self.deadline, claim).await?.then_some(target))
-        });
-        let held = some_at_a_time(claims).await?.into_iter().flatten().collect();
-        Ok(Claims { ledger: self.ledger, room: self.room, deadline: self.deadline, now, until, held, targets })
-    }
-
     /// Sends `invitations`; returns those that were sent, or that no retry helps.
     async fn send(
         &self,
         kind: RoomKind,
         invitations: Vec<Invitation>,
         failures: &mut Failures,
-        send_by: Instant,
     ) -> Result<BTreeMap<UserJid, Ordinal>, ServerError> {
         let room = self.room;
-        let bounced = match self.server.invite(room, kind, &invitations, send_by).await {
+        let bounced = match self.server.invite(room, kind, &invitations, self.send_by()).await {
             Ok(bounced) => bounced,
             Err(error) => {
                 Metric::InvitationsFailed.add(invitations.len());
@@ -175,32 +165,75 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'_, L, S> {
     }
 }
 
-/// The claims of one round.
-struct Claims<'a, L> {
+/// The claims of one handler. Whoever made some gives them back at the end, see [`Claims::release`].
+pub(super) struct Claims<'a, L> {
     ledger: &'a L,
     room: &'a RoomJid,
     deadline: Instant,
     /// When they were made.
-    now: SystemTime,
+    pub(super) now: SystemTime,
     /// When they end.
-    until: SystemTime,
-    /// Those that succeeded.
-    held: Vec<ClaimTarget>,
+    pub(super) until: SystemTime,
+    /// Those that succeeded, and were not marked or given back.
+    held: BTreeSet<ClaimTarget>,
     /// Which claim covers whom, whether it succeeded or not.
     targets: BTreeMap<UserJid, ClaimTarget>,
 }
 
 impl<L: Ledger + Sync> Claims<'_, L> {
+    /// Takes in that `user`'s invitation was claimed.
+    pub(super) fn hold(&mut self, user: UserJid) {
+        let target = ClaimTarget::Member(user.clone());
+        self.held.insert(target.clone());
+        self.targets.insert(user, target);
+    }
+
+    /// Claims what `wanted` needs and is not held.
+    async fn cover(
+        &mut self,
+        state: &RoomState,
+        wanted: &[(UserJid, Ordinal)],
+        scope: &Scope,
+    ) -> Result<(), ReconcileError> {
+        let mut to_claim = BTreeMap::new();
+        for (user, _) in wanted {
+            if self.covers(user) {
+                continue;
+            }
+            let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
+            let target =
+                listed.map_or_else(|| ClaimTarget::Member(user.clone()), |(at, _)| ClaimTarget::Creation(at.clone()));
+            self.targets.insert(user.clone(), target.clone());
+            if !self.held.contains(&target) {
+                to_claim.entry(target).or_insert_with(|| state.membership_ended_at(user));
+            }
+        }
+        let claims = to_claim.into_iter().map(async |(target, ended_at)| {
+            let claim = self.ledger.claim(self.room, &target, ended_at, self.now, self.until);
+            Ok(with_deadline(self.deadline, claim).await?.then_some(target))
+        });
+        let claimed = some_at_a_time(claims).await?;
+        self.held.extend(claimed.into_iter().flatten());
+        Ok(())
+    }
+
+    /// Whether a claim of ours is made for `user`.
+    fn covers(&self, user: &UserJid) -> bool {
+        self.targets.get(user).is_some_and(|target| self.held.contains(target))
+    }
+
     /// Those of `due` whom a claim of ours covers, and nobody else's.
-    fn sendable(&self, state: &RoomState, due: Vec<(UserJid, Ordinal)>) -> Vec<Invitation> {
-        due.into_iter()
-            .filter(|(user, _)| !self.rivalled(state, user))
-            .filter_map(|(to, since)| match self.targets.get(&to).filter(|target| self.held.contains(target))? {
-                ClaimTarget::Member(_) => Some(Invitation { to, since }),
+    fn sendable(&self, state: &RoomState, due: &[(UserJid, Ordinal)]) -> Vec<Invitation> {
+        let ours = due.iter().filter(|(user, _)| self.covers(user) && !self.rivalled(state, user));
+        ours.filter_map(|(to, since)| {
+            let since = match self.targets.get(to)? {
+                ClaimTarget::Member(_) => since,
                 // As it will be marked: that covers no spell which a later creation begins.
-                ClaimTarget::Creation(at) => Some(Invitation { to, since: at.clone() }),
-            })
-            .collect()
+                ClaimTarget::Creation(at) => at,
+            };
+            Some(Invitation { to: to.clone(), since: since.clone() })
+        })
+        .collect()
     }
 
     /// Whether someone else's claim covers `user`.
@@ -214,8 +247,9 @@ impl<L: Ledger + Sync> Claims<'_, L> {
     }
 
     /// Marks what was sent, and gives back the claims of what was not.
-    async fn mark(self, state: &RoomState, sent: &BTreeMap<UserJid, Ordinal>) -> Result<(), ReconcileError> {
-        let marks = self.held.iter().map(async |target| match target {
+    async fn mark(&mut self, state: &RoomState, sent: &BTreeMap<UserJid, Ordinal>) -> Result<(), ReconcileError> {
+        let held = std::mem::take(&mut self.held);
+        let marks = held.iter().map(async |target| match target {
             ClaimTarget::Member(user) => match sent.get(user) {
                 Some(since) => with_deadline(self.deadline, self.ledger.mark_invited(self.room, user, since)).await,
                 None => with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)).await,
@@ -231,12 +265,13 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         some_at_a_time(marks).await.map(drop)
     }
 
-    async fn release(self) -> Result<(), ReconcileError> {
+    /// Gives back what is held. Best effort: a claim that is not given back expires.
+    pub(super) async fn release(self) {
         let releases = self
             .held
             .iter()
             .map(|target| with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)));
-        some_at_a_time(releases).await.map(drop)
+        let _ = some_at_a_time(releases).await;
     }
 }
 

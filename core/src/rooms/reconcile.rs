@@ -3,9 +3,9 @@
 //! For the events of one room that were delivered together, stale ones included:
 //! 1. note them in the ledger;
 //! 2. read what should be, in their scope;
-//! 3. make the server agree;
+//! 3. make the server agree, and claim the invitations that are due;
 //! 4. read again; if anything in the scope changed, go to 3 with what was read;
-//! 5. send the invitations that are due, and forget the creations that newer ones cover (`folding.rs`).
+//! 5. send the invitations, and forget the creations that newer ones cover (`folding.rs`).
 //!
 //! Why it converges: take the last request about a member (or about the room) that reached the server. Its
 //! handler read again afterwards and saw no change; had it crashed instead, its events would have come
@@ -21,7 +21,10 @@
 //! then dies could make a room anew after its destruction, and the event's next attempt, with no room to
 //! look at, would not destroy it.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
 
 use tokio::time::Instant;
 
@@ -29,13 +32,13 @@ use super::{
     deadline::{ensure_time_left, with_deadline},
     error::{Failures, MAX_ROUNDS, ReconcileError},
     folding::{Fold, fold},
-    invitations::{InvitationSender, SendOutcome},
+    invitations::{Claims, InvitationSender, SendOutcome},
     model::{Grant, Membership},
     server::{Refusal, Revocation, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Ledger, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
+    ledger::{Ledger, Ordinal, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     telemetry::Metric,
 };
 
@@ -106,33 +109,52 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
         scope: Scope,
         deadline: Instant,
     ) -> Result<Failures, ReconcileError> {
-        if !events.is_empty() {
-            with_deadline(deadline, self.ledger.record(room, events)).await?;
-        }
-        let read = || with_deadline(deadline, self.ledger.read(room, &scope));
-        let mut state = read().await?;
+        let sender = InvitationSender {
+            ledger: &self.ledger,
+            server: &self.server,
+            clock: self.clock,
+            room,
+            scope: &scope,
+            deadline,
+        };
+        let mut claims = sender.claims();
+        let outcome = self.rounds(&sender, &mut claims, events).await;
+        claims.release().await;
+        outcome
+    }
+
+    async fn rounds<'a>(
+        &'a self,
+        sender: &InvitationSender<'a, L, S>,
+        claims: &mut Claims<'a, L>,
+        events: &[RoomEvent],
+    ) -> Result<Failures, ReconcileError> {
+        let InvitationSender { room, scope, deadline, .. } = *sender;
+        let read = || with_deadline(deadline, self.ledger.read(room, scope));
+        let mut state = match joinings(events) {
+            Some(joined) => self.join(room, &joined, claims, deadline).await?,
+            None => {
+                if !events.is_empty() {
+                    with_deadline(deadline, self.ledger.record(room, events)).await?;
+                }
+                read().await?
+            }
+        };
         let destroyed = events.iter().find(|event| event.change == RoomChange::Destroyed).map(|event| event.kind);
         for _ in 0..MAX_ROUNDS {
             ensure_time_left(deadline)?;
-            let mut failures = match self.make_agree(room, &state, &scope, destroyed, deadline).await {
-                Err(ServerError::RoomMissing) if scope == Scope::Whole => {
+            let mut failures = match self.make_agree(room, &state, scope, destroyed, deadline).await {
+                Err(ServerError::RoomMissing) if *scope == Scope::Whole => {
                     state = read().await?;
                     continue;
                 }
                 other => other?,
             };
+            sender.claim_due(claims, &state, &failures).await?;
             let mut again = read().await?;
             if again.same_desired_state(&state) {
-                let folds = if scope == Scope::Whole { again.folds((self.clock)()) } else { Vec::new() };
-                let sender = InvitationSender {
-                    ledger: &self.ledger,
-                    server: &self.server,
-                    clock: self.clock,
-                    room,
-                    scope: &scope,
-                    deadline,
-                };
-                match sender.send_due(again, &mut failures).await? {
+                let folds = if *scope == Scope::Whole { again.folds((self.clock)()) } else { Vec::new() };
+                match sender.send_due(claims, again, &mut failures).await? {
                     SendOutcome::Done => {
                         self.fold(room, &folds, deadline).await;
                         if failures.is_empty() {
@@ -147,6 +169,24 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             state = again;
         }
         Err(ReconcileError::Busy)
+    }
+
+    /// Notes that people joined, and reads what should be. Their records and claims come with the same writes.
+    async fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        claims: &mut Claims<'_, L>,
+        deadline: Instant,
+    ) -> Result<RoomState, ReconcileError> {
+        let joinings = self.ledger.join(room, joined, claims.now, claims.until);
+        let joinings = with_deadline(deadline, joinings).await?;
+        let nobody = Scope::Members(BTreeSet::new());
+        let claimed = joinings.iter().filter(|(_, joining)| joining.claimed);
+        claimed.for_each(|(user, _)| claims.hold(user.clone()));
+        let mut state = with_deadline(deadline, self.ledger.read(room, &nobody)).await?;
+        state.members = joinings.into_iter().map(|(user, joining)| (user, joining.record)).collect();
+        Ok(state)
     }
 
     /// Best effort: the events are done, and the next handler of a creation folds what is left.
@@ -233,6 +273,19 @@ fn add_refusals(failures: &mut Failures, refusals: Vec<Refusal>) {
 /// The error to report of several: one that a retry helps, as long as there is one.
 fn prefer_retryable<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Result<(), ReconcileError> {
     errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
+}
+
+/// Who joined by which of `events`, the newest each, if nothing else happened.
+fn joinings(events: &[RoomEvent]) -> Option<BTreeMap<UserJid, Ordinal>> {
+    let mut joined = BTreeMap::new();
+    for event in events {
+        let RoomChange::Joined(users) = &event.change else { return None };
+        for user in users {
+            let newest = joined.entry(user.clone()).or_insert_with(|| event.at.clone());
+            *newest = event.at.clone().max(newest.clone());
+        }
+    }
+    (!joined.is_empty()).then_some(joined)
 }
 
 fn scope_of(events: &[RoomEvent]) -> Scope {

@@ -12,7 +12,10 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
     error::SdkError,
-    types::{AttributeValue, KeysAndAttributes, PutRequest, ReturnValue, WriteRequest},
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{
+        AttributeValue, KeysAndAttributes, PutRequest, ReturnValue, ReturnValuesOnConditionCheckFailure, WriteRequest,
+    },
 };
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -172,32 +175,48 @@ impl Table {
     /// Changes an item if its condition holds; whether it did. An item that is not there is made, if the
     /// condition holds for one without attributes.
     pub(crate) async fn update(&self, update: &Update) -> Result<bool, TableError> {
-        let request = self.client.update_item().table_name(&self.name).set_key(Some(update.key.attributes()));
-        let mut request = request.update_expression(update.change).condition_expression(&*update.condition);
-        for (name, value) in &update.values {
-            request = request.expression_attribute_values(*name, value.clone());
-        }
-        match request.send().await {
+        match self.update_item(update).send().await {
             Ok(_) => Ok(true),
             Err(error) if is_refused(&error) => Ok(false),
             Err(error) => Err(self.failed(&error)),
         }
     }
 
+    /// The same, again and again while it is throttled; also what the item is then, at no cost: after the change, or as it
+    /// is if the condition did not hold. The latter may be missing though there is an item (dynalite does not know it).
+    pub(crate) async fn update_returning(&self, update: &Update) -> Result<(bool, Option<Item>), TableError> {
+        let mut tries = 0;
+        loop {
+            pause(tries).await;
+            tries += 1;
+            let request = self.update_item(update).return_values(ReturnValue::AllNew);
+            let as_it_is = ReturnValuesOnConditionCheckFailure::AllOld;
+            match request.return_values_on_condition_check_failure(as_it_is).send().await {
+                Ok(answer) => return Ok((true, answer.attributes.map(Item))),
+                Err(error) if is_refused(&error) => return Ok((false, refused_item(error).map(Item))),
+                Err(error) => {
+                    let error = self.failed(&error);
+                    if !error.is_throttling() || tries == TRIES {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+
+    fn update_item(&self, update: &Update) -> UpdateItemFluentBuilder {
+        let request = self.client.update_item().table_name(&self.name).set_key(Some(update.key.attributes()));
+        let mut request = request.update_expression(update.change).condition_expression(&*update.condition);
+        for (name, value) in &update.values {
+            request = request.expression_attribute_values(*name, value.clone());
+        }
+        request
+    }
+
     /// Makes all `updates` whose conditions hold, a bounded number of them at a time. Those of one room are in one
     /// partition, which takes a thousand a second: of more some are throttled, beyond what the SDK's own retries bear.
     pub(crate) async fn update_all(&self, updates: Vec<Update>) -> Result<(), TableError> {
-        let update = async |update: Update| {
-            let mut tries = 0;
-            loop {
-                pause(tries).await;
-                tries += 1;
-                match self.update(&update).await {
-                    Err(error) if error.is_throttling() && tries < TRIES => {}
-                    outcome => return outcome.map(drop),
-                }
-            }
-        };
+        let update = async |update: Update| self.update_returning(&update).await.map(drop);
         stream::iter(updates).map(update).buffer_unordered(CONCURRENCY).try_collect().await
     }
 
@@ -239,6 +258,14 @@ fn batches_of<T: Clone>(all: &[T], max: usize) -> Vec<Vec<T>> {
 async fn pause(tries: u32) {
     if tries > 0 {
         tokio::time::sleep(FIRST_PAUSE * 2_u32.pow(tries - 1)).await;
+    }
+}
+
+/// The item for which a change's condition did not hold.
+fn refused_item(error: SdkError<UpdateItemError>) -> Option<Attributes> {
+    match error.into_service_error() {
+        UpdateItemError::ConditionalCheckFailedException(refusal) => refusal.item,
+        _ => None,
     }
 }
 

@@ -82,7 +82,11 @@ async fn step(ledger: &(impl Ledger + LedgerMaintenance), room: &RoomJid, mut di
             let events: Vec<RoomEvent> = (0..dice.rng.u8(1..4)).map(|_| dice.event()).collect();
             format!("{:?}", ledger.record(room, &events).await)
         }
-        6..=8 => {
+        6 => {
+            let joined = dice.users().into_iter().map(|user| (user, dice.at())).collect();
+            format!("{:?}", ledger.join(room, &joined, now(), until(now())).await)
+        }
+        7..=8 => {
             let (target, ended_at) = (dice.target(), dice.rng.bool().then(|| dice.at()));
             format!("{:?}", ledger.claim(room, &target, ended_at.as_ref(), now(), until(now())).await)
         }

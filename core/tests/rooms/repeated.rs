@@ -1,7 +1,7 @@
 //! What a creation costs that is repeated every night, in reads of the ledger, items and bytes.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Mutex,
     time::{Duration, SystemTime},
 };
@@ -10,7 +10,7 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{
-        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Ledger, LedgerError, MemoryLedger, Ordinal,
+        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Joining, Ledger, LedgerError, MemoryLedger, Ordinal,
         RoomChange, RoomEvent, RoomKind, RoomState, Scope,
     },
     rooms::Reconciler,
@@ -47,6 +47,17 @@ impl Ledger for CountingLedger {
     async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
         self.writes(events.len());
         self.inner.record(room, events).await
+    }
+
+    async fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
+        self.writes(joined.len());
+        self.inner.join(room, joined, now, until).await
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {

@@ -13,7 +13,7 @@ use std::{
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     ledger::{
-        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Ledger, LedgerError, MemoryLedger, Ordinal,
+        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Joining, Ledger, LedgerError, MemoryLedger, Ordinal,
         RoomEvent, RoomState, Scope,
     },
     rooms::{CLAIM, ReconcileError, Reconciler, Refusal, ServerError},
@@ -130,6 +130,19 @@ impl Ledger for SimLedger {
             self.inner.record(room, std::slice::from_ref(event)).await?;
         }
         self.pause().await
+    }
+
+    async fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
+        self.pause().await?;
+        let joinings = self.inner.join(room, joined, now, until).await?;
+        self.pause().await?;
+        Ok(joinings)
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {

@@ -2,12 +2,13 @@
 //!
 //! What the operations cost, in units of DynamoDB (a write unit: 1 KB, a consistent read unit: 4 KB):
 //! - a creation: one write of as many units as its list has KB, for as many as fit into a chunk;
-//! - joining or leaving: a write unit a member, all at once;
+//! - joining or leaving: a write unit a member, all at once; a joining's brings a claim and the record as well;
 //! - a read: the room's creations and end in one query, the members' records in batches of 100.
 
 mod folding;
 #[cfg(any(test, feature = "testing"))]
 pub mod hooks;
+mod joining;
 mod layout;
 mod maintenance;
 mod reading;
@@ -19,7 +20,7 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use futures::try_join;
+use futures::{StreamExt, TryStreamExt, stream, try_join};
 
 use self::{
     layout::{bits, chunk_key, chunks, domain_key, end_key, member_key, nanoseconds, room_pk, seconds, short},
@@ -28,11 +29,11 @@ use self::{
 use super::{
     model::{ClaimTarget, Creation, DomainRegister, DomainState, RoomChange, RoomEvent, RoomState, Scope},
     ordinal::Ordinal,
-    port::{Heir, Ledger, LedgerError},
+    port::{Heir, Joining, Ledger, LedgerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
-    table::{Attributes, Key, Table, TableError, Update, bytes, number, text},
+    table::{Attributes, CONCURRENCY, Key, Table, TableError, Update, bytes, number, text},
 };
 
 /// Nobody's claim ends after `:from`.
@@ -198,6 +199,20 @@ impl Ledger for DynamoLedger {
         };
         try_join!(creations, self.table.update_all(updates))?;
         Ok(())
+    }
+
+    async fn join(
+        &self,
+        room: &RoomJid,
+        joined: &BTreeMap<UserJid, Ordinal>,
+        now: SystemTime,
+        until: SystemTime,
+    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
+        let joinings = stream::iter(joined.clone()).map(async |(user, at)| {
+            let joining = self.join_one(room, &user, &at, now, until).await?;
+            Ok::<_, TableError>((user, joining))
+        });
+        Ok(joinings.buffer_unordered(CONCURRENCY).try_collect().await?)
     }
 
     async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {

@@ -93,7 +93,7 @@ fn claimed(item: &Item) -> Result<Option<SystemTime>, TableError> {
     Ok(item.number("claimed")?.map(of_nanoseconds))
 }
 
-fn member(item: &Item) -> Result<MemberRecord, TableError> {
+pub(super) fn member(item: &Item) -> Result<MemberRecord, TableError> {
     Ok(MemberRecord {
         joined: ordinal(item, "joined")?,
         left: ordinal(item, "parted")?,
