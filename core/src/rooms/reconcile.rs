@@ -131,14 +131,13 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
     ) -> Result<Failures, ReconcileError> {
         let InvitationSender { room, scope, deadline, .. } = *sender;
         let read = || with_deadline(deadline, self.ledger.read(room, scope));
-        let mut state = match joinings(events) {
-            Some(joined) => self.join(room, &joined, claims, deadline).await?,
-            None => {
-                if !events.is_empty() {
-                    with_deadline(deadline, self.ledger.record(room, events)).await?;
-                }
-                read().await?
+        let mut state = if let Some(joined) = joinings(events) {
+            self.join(room, &joined, claims, deadline).await?
+        } else {
+            if !events.is_empty() {
+                with_deadline(deadline, self.ledger.record(room, events)).await?;
             }
+            read().await?
         };
         let destroyed = events.iter().find(|event| event.change == RoomChange::Destroyed).map(|event| event.kind);
         for _ in 0..MAX_ROUNDS {
