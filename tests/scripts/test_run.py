@@ -13,9 +13,9 @@ from stack.orphans import stack_processes
 from stack.paths import ROOT, StackPaths
 from support.wait import until
 
-KEPT_UP = ("prosody", "epmd", "rabbitmq", "functions", "poller", "bridge")
+KEPT_UP = ("prosody", "epmd", "rabbitmq", "functions", "poller", "bridge", "console")
 PROMISED = {"API_URL", "AMQP_URL", "AMQP_EXCHANGE", "XMPP_URL", "HOSTS_ADMIN_URL", "ADMIN_JID", "ADMIN_TOKEN",
-            "XMPP_DOMAIN", "AWS_ENDPOINT_URL", "LOG_DIR", "PID_DIR"}
+            "XMPP_DOMAIN", "AWS_ENDPOINT_URL", "CONSOLE_URL", "LOG_DIR", "PID_DIR"}
 
 
 def pid_of(paths: StackPaths, name: str) -> int | None:
@@ -37,6 +37,7 @@ def test_it_starts_keeps_up_and_leaves_nothing(folder: Path, end: signal.Signals
         assert run.poll() is None, output.read_text()
         env = dict(line.split("=", 1) for line in paths.env_file.read_text().splitlines())
         assert PROMISED <= env.keys()
+        assert env["CONSOLE_URL"].strip("'") in output.read_text(), "whoever starts it is told the console's address"
         for file in (paths.env_file, paths.functions_env_file):
             assert file.stat().st_mode & 0o077 == 0
         assert f"SIPPO_XMPP__XMPP_URL={env['XMPP_URL']}\n" in paths.functions_env_file.read_text()
@@ -61,12 +62,13 @@ def test_it_goes_on_when_nobody_reads_what_it_says(folder: Path):
     """As with `| head`."""
     paths = StackPaths(folder / "run-unread")
     reading, writing = os.pipe()
-    run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--state", paths.state], cwd=ROOT, stdout=writing,
+    run = subprocess.Popen([ROOT / "scripts" / "run", "--no-build", "--no-console", "--state", paths.state], cwd=ROOT, stdout=writing,
                            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
     os.close(writing)
     os.close(reading)
     try:
         until(lambda: paths.env_file.exists() or run.poll() is not None, "the stack", 120)
+        assert "CONSOLE_URL" not in paths.env_file.read_text() and pid_of(paths, "console") is None
     finally:
         run.send_signal(signal.SIGTERM)
         said = run.communicate(timeout=60)[1]

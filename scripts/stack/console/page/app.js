@@ -32,9 +32,9 @@ function useRoute() {
 
 function Health() {
   const { state, troubled, error } = useStore(stack);
-  if (error || !state) return html`<span class="health bad" role="status">${error ? "no answer" : "…"}</span>`;
+  if (error || !state) return html`<span role="status"><span class="health bad">${error ? "no answer" : "…"}</span></span>`;
   const text = troubled.length > 0 ? `${troubled.map((one) => one.name).join(", ")} down or stuck` : "all is up";
-  return html`<a class="health ${troubled.length ? "bad" : "good"}" href="#/system" role="status">${text}</a>`;
+  return html`<span role="status"><a class="health ${troubled.length ? "bad" : "good"}" href="#/system">${text}</a></span>`;
 }
 
 function Navigation({ current }) {

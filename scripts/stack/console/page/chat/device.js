@@ -140,7 +140,9 @@ export class Device extends Store {
   #message(stanza, { isOld = false, isCarbon = false, at }) {
     const message = toMessage(stanza, this.jid, at);
     if (message.invitation) this.#invited(message.invitation);
-    if (!message.peer) return;
+    if (!message.peer || message.peer === this.jid) return;
+    // What only tells how far a message has come begins no conversation.
+    if (message.body === undefined && !message.typing && !this.conversations.has(message.peer)) return;
     const conversation = this.conversation(message.peer, message.isRoom);
     if (message.receipt) this.#mark(message.receipt, "delivered");
     if (message.displayed) this.#mark(message.displayed, message.isMine ? "" : "read");

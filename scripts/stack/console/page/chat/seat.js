@@ -32,7 +32,8 @@ function LogIn({ seat }) {
 function Inside({ seat }) {
   const device = useStore(seat.device);
   const { session } = device;
-  const [isDrawerOpen, setDrawerOpen] = useState(false);
+  const { isDrawerOpen = false } = seat; // kept while another view is shown
+  const toggleDrawer = () => { seat.isDrawerOpen = !isDrawerOpen; device.changed(); };
   const status = session.isFrozen ? "frozen" : session.status;
   const act = (action) => () => device.attempt(() => session.act(action));
   const isOnline = device.isOnline;
@@ -47,7 +48,7 @@ function Inside({ seat }) {
       <${Button} onClick=${() => device.attempt(() => session.expire())} disabled=${!isOnline || session.isFrozen} title="The access token runs out, and the network is lost">Expire<//>
       <${Button} onClick=${() => seats.addDevice(seat)} disabled=${!isOnline}>Second device<//>
       <span class="spacer"></span>
-      <${Button} kind="toggle" aria-pressed=${isDrawerOpen} onClick=${() => setDrawerOpen(!isDrawerOpen)}>Stanzas <span class="count">${session.frames.length}</span><//></div>
+      <${Button} kind="toggle" aria-pressed=${isDrawerOpen} onClick=${toggleDrawer}>Stanzas <span class="count">${session.frames.length}</span><//></div>
     ${session.notice && html`<p class="notice" role="status">${session.notice}</p>`}
     ${device.trouble && html`<${Failure}>${device.trouble}<//>`}
     <div class="seat-body"><${Lists} device=${device} seat=${seat} /><${Talk} device=${device} seat=${seat} /></div>

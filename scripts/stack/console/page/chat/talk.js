@@ -49,7 +49,7 @@ export function Talk({ device, seat }) {
     <header class="talk-head"><h3 title=${conversation.jid}>${conversation.isRoom ? "# " : ""}${title}</h3>
       ${conversation.isRoom && html`<span class="occupants">${conversation.isInside ? `${conversation.occupants.size} inside` : "outside"}</span>`}
       <span class="spacer"></span><${LogLink} name=${conversation.jid} /></header>
-    <ol class="said-list" role="log" aria-label=${`Messages with ${title}`} tabindex="0" ref=${tail.ref} onScroll=${tail.onScroll}>
+    <ol class="said-list" aria-live="polite" aria-label=${`Messages with ${title}`} tabindex="0" ref=${tail.ref} onScroll=${tail.onScroll}>
       ${conversation.messages.map((one) => html`<${Message} key=${`${one.from} ${one.id}`} one=${one} />`)}
       ${conversation.messages.length === 0 && html`<li class="hint">Nothing was said yet.</li>`}</ol>
     <${Typing} conversation=${conversation} />

@@ -2,7 +2,8 @@
 import { html, useState } from "../vendor/preact.js";
 import { clock } from "./parts.js";
 
-const WIDTH = 300, HEIGHT = 72, PAD = 3;
+const WIDTH = 300, HEIGHT = 72, PAD = 4;
+const GAP = 3; // seconds
 
 const nice = (value) => {
   const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
@@ -19,8 +20,11 @@ export function Plot({ title, points, unit, least = 1, kind = "" }) {
   const x = (at) => PAD + (at - from) / (to - from) * (WIDTH - 2 * PAD);
   const y = (value) => HEIGHT - PAD - value / top * (HEIGHT - 2 * PAD);
   const drawn = points.filter((one) => one.value !== null);
-  const line = drawn.map((one, index) => `${index ? "L" : "M"}${x(one.at).toFixed(1)},${y(one.value).toFixed(1)}`).join("");
-  const area = drawn.length > 1 ? `${line}L${x(drawn.at(-1).at).toFixed(1)},${HEIGHT - PAD}L${x(drawn[0].at).toFixed(1)},${HEIGHT - PAD}Z` : "";
+  const isApart = (index) => index === 0 || drawn[index].at - drawn[index - 1].at > GAP;
+  // The short piece behind a move makes a dot of what stands alone.
+  const line = drawn.map((one, index) => `${isApart(index) ? "M" : "L"}${x(one.at).toFixed(1)},${y(one.value).toFixed(1)}${isApart(index) ? "h0.01" : ""}`).join("");
+  const isWhole = drawn.length > 1 && drawn.every((_, index) => index === 0 || !isApart(index));
+  const area = isWhole ? `${line}L${x(drawn.at(-1).at).toFixed(1)},${HEIGHT - PAD}L${x(drawn[0].at).toFixed(1)},${HEIGHT - PAD}Z` : "";
   const point = (event) => {
     const box = event.currentTarget.getBoundingClientRect();
     const at = from + (event.clientX - box.left) / box.width * (to - from);

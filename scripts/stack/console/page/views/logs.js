@@ -28,7 +28,7 @@ function Lines({ name }) {
   const lines = usePolled(() => api.get("logs", query), 2500, [name]);
   return html`<${Loaded} result=${lines} what="log lines">${(list) => list.length === 0 ? html`<${Empty} title="No line">No log names ${name}. The level decides what is logged: scripts/run --log-level silly.<//>`
     : html`<p class="hint" role="status">${list.length} lines, newest first; times since the first line</p>
-      <div class="scrolled" tabindex="0" role="region" aria-label="Log lines"><table class="lines"><thead class="hidden"><tr><th scope="col">Time</th><th scope="col">Since</th><th scope="col">Program</th><th scope="col">Level</th><th scope="col">Line</th></tr></thead>
+      <div class="scrolled" tabindex="0" role="region" aria-label="Table of lines"><table class="lines"><thead class="hidden"><tr><th scope="col">Time</th><th scope="col">Since</th><th scope="col">Program</th><th scope="col">Level</th><th scope="col">Line</th></tr></thead>
       <tbody>${[...list].reverse().map((one, index) => html`<tr key=${list.length - index} class="line ${one.level}"><td><time>${clock(one.at, one.isExact ? 3 : 0)}</time></td>
         <td class="number">+${(one.at - list[0].at).toFixed(3)}</td><td>${one.source}</td><td><span class="level ${one.level}">${one.level}</span></td>
         <td class="line-text">${one.message} <span class="line-details">${one.details}</span> <${Links} line=${one} current=${name} /></td></tr>`)}</tbody></table></div>`}<//>`;

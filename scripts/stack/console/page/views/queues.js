@@ -18,7 +18,7 @@ export function Queues() {
   };
   return html`<div class="split queues"><section class="card" aria-labelledby="queues-title"><h2 id="queues-title">Queues</h2>
       ${state.queueTrouble && html`<${Failure}>${state.queueTrouble}<//>`}
-      <div class="scrolled" tabindex="0" role="region" aria-label="Queues"><table><thead><tr><th scope="col">Queue</th><th scope="col" class="number">Waiting</th><th scope="col" class="number">At work</th><th scope="col" class="number">Dead</th></tr></thead>
+      <div class="scrolled" tabindex="0" role="region" aria-label="Table of queues"><table><thead><tr><th scope="col">Queue</th><th scope="col" class="number">Waiting</th><th scope="col" class="number">At work</th><th scope="col" class="number">Dead</th></tr></thead>
       <tbody>${state.queues.map((one) => html`<tr key=${one.name} data-queue=${one.name} class=${one.dead ? "amiss" : ""}><th scope="row">${one.name}</th><td class="number">${number(one.waiting)}</td>
         <td class="number">${number(one.busy)}</td><td class="number">${one.dead ? html`<${Pill} kind="bad">${one.dead}<//>` : number(one.dead)}</td></tr>`)}</tbody></table></div>
       <p class="hint">At work: a function has them, or they wait for another try.</p></section>

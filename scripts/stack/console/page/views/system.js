@@ -14,11 +14,11 @@ export function System() {
   return html`<section class="plots" aria-label="Measured over the last minutes">${PLOTS.map(([title, name, unit, least]) => html`<div class="card" key=${name}>
       <${Plot} title=${title} unit=${unit} least=${least} kind=${name} points=${points.map((one) => ({ at: one.at, value: one[name] }))} /></div>`)}</section>
     <div class="split system"><section class="card" aria-labelledby="processes-title"><h2 id="processes-title">Processes</h2>
-      <div class="scrolled" tabindex="0" role="region" aria-label="Processes"><table><thead><tr><th scope="col">Process</th><th scope="col">State</th><th scope="col" class="number">Id</th><th scope="col">Do</th></tr></thead>
+      <div class="scrolled" tabindex="0" role="region" aria-label="Table of processes"><table><thead><tr><th scope="col">Process</th><th scope="col">State</th><th scope="col" class="number">Id</th><th scope="col">Do</th></tr></thead>
       <tbody>${state.processes.map((one) => html`<${Process} key=${one.name} process=${one} bridge=${state.bridge} />`)}</tbody></table></div></section>
     <section class="card" aria-labelledby="happenings-title"><h2 id="happenings-title">What became of them</h2>
       ${state.happenings.length === 0 ? html`<${Empty} title="Nothing happened">Kill one, and see it come back.<//>`
-        : html`<ol class="happenings" role="log">${state.happenings.map((one) => html`<li key=${one.at + one.process + one.text}><time>${clock(one.at, 1)}</time> <strong>${one.process}</strong> ${one.text}</li>`)}</ol>`}</section></div>`;
+        : html`<ol class="happenings" aria-live="polite">${state.happenings.map((one) => html`<li key=${one.at + one.process + one.text}><time>${clock(one.at, 1)}</time> <strong>${one.process}</strong> ${one.text}</li>`)}</ol>`}</section></div>`;
 }
 
 function Process({ process, bridge }) {
