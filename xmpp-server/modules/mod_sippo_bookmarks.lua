@@ -19,6 +19,7 @@
 
 local st = require "util.stanza";
 local jid_split = require "util.jid".split;
+local new_cache = require "util.cache".new;
 local storagemanager = require "core.storagemanager";
 
 local pep = module:depends "pep";
@@ -33,6 +34,7 @@ local items = storagemanager.get_driver(module.host, "pep_data"):open("pep_"..no
 local nodes = module:open_store("pep", "map");
 
 local pubsub_of = {}; -- users' services as far as mod_pep has them in memory
+local right = new_cache(10000); -- users whose node is right on the disk: to read that is a third of a bookmark's costs
 
 module:add_feature(xmlns);
 
@@ -87,6 +89,8 @@ local function ensure_node(username, changes)
 		end
 		return;
 	end
+	if right:get(username) then return; end
+	table.insert(changes.after, function () right:set(username, true); end);
 	local found = check(nodes:get(username, node) or {});
 	if found == true or not found.config then
 		found = { name = node, config = {}, subscribers = {}, affiliations = {} };
@@ -227,6 +231,7 @@ end
 module:handle_items("pep-service", function (event)
 	local username = event.item.service.config.pep_username;
 	pubsub_of[username] = event.item.service;
+	right:set(username, nil); -- what becomes of it is that service's now
 	guard(event.item.service, username);
 end, function (event)
 	pubsub_of[event.item.service.config.pep_username] = nil;
@@ -239,7 +244,9 @@ end
 
 --- What a user asks to have done with their own bookmarks, or nil. Nobody else hears whether something is among them.
 local function own_action(event, name)
-	local stanza, own = event.stanza, event.origin.username.."@"..module.host;
+	local stanza, username = event.stanza, event.origin.username;
+	if not username then return nil; end -- a room passes on what its occupants ask of each other
+	local own = username.."@"..module.host;
 	if stanza.attr.type ~= "set" or stanza.attr.to and stanza.attr.to ~= own then return nil; end
 	local action = stanza.tags[1]:get_child(name);
 	return action and action.attr.node == node and action or nil;
