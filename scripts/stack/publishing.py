@@ -14,17 +14,25 @@ class PublishError(Exception):
     """It cannot be published like this; the message says what to do."""
 
 
-def contents(text: str) -> list[tuple[str | None, Any, str]]:
-    """What to publish, each with its routing key if the file tells, as JSON and as text: the events in an SQS event, or the
-    file itself. What is no JSON is published as it is: it, too, must end somewhere."""
+def contents(file: bytes) -> list[tuple[str | None, Any, bytes]]:
+    """What to publish, each with its routing key if the file tells, as JSON and as bytes: the events in an SQS event, or the
+    file itself. What is no JSON, or nested too deep, is published as it is: it, too, must end somewhere."""
     try:
-        content = json.loads(text)
-    except ValueError:
-        return [(None, None, text)]
+        content = json.loads(file.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return [(None, None, file)]
     if not isinstance(content, dict) or not isinstance(content.get("Records"), list):
-        return [(None, content, text)]
+        return [(None, content, file)]
     stamped = [json.loads(record["body"]) for record in content["Records"]]
-    return [(one["routingKey"], one["event"], json.dumps(one["event"], ensure_ascii=False)) for one in stamped]
+    return [(one["routingKey"], one["event"], encoded(one["event"])) for one in stamped]
+
+
+def encoded(event: object) -> bytes:
+    """An event as a body; with escapes only where it has halves of surrogate pairs, which UTF-8 cannot say."""
+    try:
+        return json.dumps(event, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(event).encode()
 
 
 def routing_key(event: object, file_name: str) -> str | None:
@@ -50,11 +58,11 @@ def change(event: Any, changes: Sequence[str]) -> None:
             target[last] = text
 
 
-def copies(text: str, file_name: str = "", *, count: int = 1, key: str | None = None, id: str | None = None,
-           changes: Sequence[str] = ()) -> Iterator[tuple[str, str, str]]:
+def copies(file: bytes, file_name: str = "", *, count: int = 1, key: str | None = None, id: str | None = None,
+           changes: Sequence[str] = ()) -> Iterator[tuple[str, bytes, str]]:
     """All that is to be published: routing key, body and id of each. `{n}` in a change is the number of the copy."""
     for number in range(1, count + 1):
-        for told, event, body in contents(text):
+        for told, event, body in contents(file):
             own = id or str(uuid.uuid4())
             used = key or told or routing_key(event, file_name)
             if used is None:
@@ -63,5 +71,5 @@ def copies(text: str, file_name: str = "", *, count: int = 1, key: str | None = 
                 change(event, [one.replace("{n}", str(number)) for one in changes])
                 if "specversion" in event:
                     event["id"] = own
-                body = json.dumps(event, ensure_ascii=False)
+                body = encoded(event)
             yield used, body, own

@@ -51,9 +51,9 @@ class Publisher:
         ids = []
         with Broker(self._env["AMQP_URL"]) as broker:
             for number in range(1, count + 1):
-                for used, body, id in copies(text.replace("{n}", str(number)), key=key):
+                for used, body, id in copies(text.replace("{n}", str(number)).encode(errors="replace"), key=key):
                     for _ in range(times):
-                        self._send(broker, used, body.encode(), id)
+                        self._send(broker, used, body, id)
                     ids.append(id)
         return ids
 
