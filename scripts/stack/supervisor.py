@@ -21,7 +21,8 @@ from stack.process import Process, StackError
 
 DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 POLL = 0.05
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
+"""Seconds. RabbitMQ alone takes a minute and more on a machine that compiles or tests at the same time."""
 STOP_TIMEOUT = 10.0
 SETTLED = 5.0
 """A process that lived this many seconds is started again at once; one that did not waits for `RETRY`."""
