@@ -24,7 +24,7 @@ from whole import Whole
 
 from stack import aws, bootstrap, bridge, functions, prosody
 from stack.broker import Broker
-from stack.command_line import waiting
+from stack.command_line import duration, waiting
 from stack.dead_letters import Queues
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
 from stack.fake_aws import QUEUE_PREFIX
@@ -93,6 +93,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.scale = scale.SMOKE if self.smoke else scale.FULL
         self.tcp_port = free_port()
+        self.announced_at = 0.0
         own, deployed = (TARGET / "debug", BINARIES) if self.smoke else (RELEASE, RELEASE)
         self.folders = {name: own for name in ("sippo-xmpp-bench", "hello-world")} | {
             name: deployed for name in (*DEPLOYED, "bridge")}
@@ -129,7 +130,10 @@ class Bench:
     def announce(self, what: str) -> None:
         """Tells in a terminal what comes next. The program prints there itself, so no line that changes may be there."""
         if sys.stderr.isatty():
-            print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+            now = time.monotonic()
+            before = f" (what was before took {duration(now - self.announced_at)})" if self.announced_at else ""
+            self.announced_at = now
+            print(f"{time.strftime('%H:%M:%S')} {what}{before}", file=sys.stderr, flush=True)
 
     def environment(self) -> dict[str, str]:
         """What the program reads."""

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import httpx
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
+from stack.command_line import waiting  # noqa: E402
 from support.prosody import Server  # noqa: E402
 from support.stanzas import ROSTER, ROSTER_GROUP, answer, ask, go_online, join, leave, new_id, request  # noqa: E402
 from support.xmpp import CLIENT, Client, XmppError  # noqa: E402
@@ -170,7 +171,7 @@ def sessions(server: Server) -> Iterator[None]:
     for _ in range(100):
         with suppress(XmppError):
             clients.append(server.client(f"eve@{HOME}", token).connect())
-    print(f"   {len(clients)} sessions", end="")
+    print(f"   {len(clients)} sessions")
     writes = [f"<query xmlns='jabber:iq:private'><a xmlns='urn:x:{n}'>x</a></query>" for n in range(300)]
 
     def work(client: Client) -> None:
@@ -231,8 +232,21 @@ SCENARIOS = {f.__name__: f for f in (archive, room, roster, stores, offline, ses
 SMOKE = ("archive", "stores")
 
 
-def measure(name: str) -> bool:
-    """Runs a scenario; whether others were not kept waiting."""
+def measure(name: str, place: str = "1 of 1") -> bool:
+    """Runs a scenario, and tells meanwhile in a terminal which it is; whether others were not kept waiting."""
+    with waiting(lambda: f"{name}, {place}"):
+        line, good = scenario(name)
+    print(line, flush=True)
+    return good
+
+
+def measure_all(names: Sequence[str]) -> bool:
+    """One after the other."""
+    return all([measure(name, f"{number} of {len(names)}") for number, name in enumerate(names, 1)])
+
+
+def scenario(name: str) -> tuple[str, bool]:
+    """Runs one: what to say of it, and whether all is good."""
     base = ROOT / "target" / "stalls"
     base.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=base))
@@ -255,15 +269,13 @@ def measure(name: str) -> bool:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
     good = longest <= MAX_WAIT and after - before <= MAX_LEFT
-    print(f"{name:12} longest wait {longest:6.2f} s of {took:6.1f} s   memory {before // 1024:4} MiB, at most "
-          f"{most // 1024:4}, then {after // 1024:4}   {'ok' if good else 'TOO MUCH'}", flush=True)
-    return good
+    return (f"{name:12} longest wait {longest:6.2f} s of {took:6.1f} s   memory {before // 1024:4} MiB, at most "
+            f"{most // 1024:4}, then {after // 1024:4}   {'ok' if good else 'TOO MUCH'}"), good
 
 
 def run(*, smoke: bool) -> bool:
     """All scenarios, whether all is good. A smoke run has a few, and no verdict: other programs run beside it."""
-    good = [measure(name) for name in (SMOKE if smoke else SCENARIOS)]
-    return smoke or all(good)
+    return measure_all(SMOKE if smoke else list(SCENARIOS)) or smoke
 
 
 def main() -> None:
@@ -271,7 +283,7 @@ def main() -> None:
     parser.add_argument("scenario", nargs="*", choices=[*SCENARIOS, []], help="; ".join(
         f"{name}: {f.__doc__}" for name, f in SCENARIOS.items()))
     names = parser.parse_args().scenario or list(SCENARIOS)
-    sys.exit(0 if all([measure(name) for name in names]) else 1)
+    sys.exit(0 if measure_all(names) else 1)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Python and Lua keep to the sizes that core/tests/layers holds Rust to: functions, dataclasses, files."""
+"""Python and Lua keep to the sizes that core/tests/layers holds Rust to: functions, dataclasses, files; JavaScript to that of files."""
 
 import ast
 import re
@@ -64,7 +64,7 @@ def faults(name: str, text: str) -> list[str]:
         found = faults_of_lua(text)
     elif name.endswith(".py") or (text.startswith("#!") and "python" in text.splitlines()[0]):
         found = faults_of_python(text)
-    else:
+    elif not name.endswith(".js"):
         return []
     lines = len(text.splitlines())
     if lines > MAX_FILE:
@@ -75,7 +75,7 @@ def faults(name: str, text: str) -> list[str]:
 def test_functions_dataclasses_and_files_are_of_a_size():
     """As in Rust."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    files = [name for name in listed if name.endswith((".py", ".lua")) or name.startswith("scripts/")]
+    files = [name for name in listed if name.endswith((".py", ".lua", ".js")) or name.startswith("scripts/")]
     assert len(files) > 100
     found = []
     for name in files:
@@ -96,4 +96,5 @@ def test_what_is_too_large_is_found():
     assert faults("a.py", "# Fields: a wire format's.\n@dataclass\nclass C:\n" + fields) == []
     assert faults("a.lua", "local function f()\n" + "\tx();\n" * 59 + "end\n") == ["a.lua: the function in line 1 has 61 lines"]
     assert faults("a.lua", "hook(function (event)\n" + "\tx();\n" * 58 + "end);\n") == []
+    assert faults("a.js", "//\n" * 501) == ["a.js: it has 501 lines"]
     assert faults("a.lua", "--\n" * 501) == ["a.lua: it has 501 lines"]
