@@ -32,11 +32,16 @@ def inside(root: Path, command: list[str], *visible: Path) -> list[str]:
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", PREPARE, "sh", str(root), *folders, "--", *command]
 
 
-def root(release: str, packages: tuple[str, ...]) -> Path:
+def bare(release: str) -> Path:
+    """A root of a release with nothing in it but what every Debian has, for others to lay something over."""
+    return root(release, (), ROOT / "target" / f"debian-{release}-bare")
+
+
+def root(release: str, packages: tuple[str, ...], folder: Path | None = None) -> Path:
     """The root of a release with `packages`; made and completed when first asked for. DebianError: it cannot be."""
     if os.geteuid() != 0:
         raise debian.DebianError(f"only root can run what is Debian {release}'s: chroot and mount need it")
-    folder = ROOT / "target" / f"debian-{release}"
+    folder = folder or ROOT / "target" / f"debian-{release}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another script may be at it

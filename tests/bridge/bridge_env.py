@@ -20,6 +20,7 @@ import pika
 from sqs_proxy import Proxy
 from stack import aws, rabbitmq
 from stack.event_types import ROUTING_KEYS
+from stack.image import Image
 from stack.paths import BINARIES, ROOT
 from stack.ports import free_port
 from stack.supervisor import DIE_WITH_PARENT
@@ -210,14 +211,15 @@ class BridgeEnv:
 class Bridge:
     """The daemon as a process."""
 
-    def __init__(self, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, environment: dict[str, str], log: Path, image: Image | None = None) -> None:
         self.port, self.log = free_port(), log
         inherited = {k: v for k, v in os.environ.items() if not k.startswith(("SIPPO_", "AWS_"))}
+        environment = environment | {"SIPPO_BRIDGE__LISTEN": f"127.0.0.1:{self.port}"}
+        program = image.command(environment=environment) if image else [str(BINARIES / "bridge")]
         with log.open("ab") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-SEs", str(DIE_WITH_PARENT), str(os.getpid()), str(BINARIES / "bridge")], cwd=ROOT,
-                env=inherited | environment | {"SIPPO_BRIDGE__LISTEN": f"127.0.0.1:{self.port}"},
-                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+                [sys.executable, "-SEs", str(DIE_WITH_PARENT), str(os.getpid()), *program], cwd=ROOT,
+                env=inherited | environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
 
     def get(self, path: str = "/health", method: str = "GET") -> tuple[int, str] | None:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
