@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import urllib.parse
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,21 @@ def env(broker: rabbitmq.Settings, queues: fake_aws.Settings, config_dir: Path, 
     env.prepare()
     yield env
     env.close()
+
+
+@pytest.fixture
+def user(env: BridgeEnv):
+    """Makes a user with these rights (configure, write, read); gives the broker's URL for it."""
+    made = []
+
+    def make(*rights: str) -> str:
+        name, password = f"u{secrets.token_hex(4)}", secrets.token_hex(16)
+        env.ctl("add_user", name, password)
+        made.append(name)
+        env.ctl("set_permissions", "-p", "/", name, *rights)
+        parts = urllib.parse.urlsplit(env.amqp_url)
+        return f"amqp://{name}:{password}@{parts.hostname}:{parts.port}"
+
+    yield make
+    for name in made:
+        env.ctl("delete_user", name)

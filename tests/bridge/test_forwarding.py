@@ -148,6 +148,7 @@ def test_a_disabled_service_consumes_nothing(env, tmp_path):
     bridge.signal(signal.SIGINT)
     assert bridge.process.wait(10) == 0
     assert [line for line in bridge.lines() if line["message"].startswith("The service is disabled")]
+    assert bridge.beginning(f"The service is disabled: {tmp_path}/wac.ini has no section [xmpp];"), "the file that it has read"
 
 
 @pytest.mark.parametrize(("change", "named"), [

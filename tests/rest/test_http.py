@@ -96,3 +96,5 @@ def test_a_disabled_service_answers_404(functions, folder, token):
         for method, path in (("GET", LOGIN), ("GET", LIST), ("PUT", f"{LIST}/bob@example.test"),
                              ("DELETE", f"{LIST}/bob@example.test"), ("OPTIONS", LOGIN)):
             problem(api.call(method, path, token), 404)
+        # The file that it has read, wherever CONFIG_DIR leads.
+        assert api.logged(0, f"The service is disabled: {config}/wac.ini has no section [xmpp]")
