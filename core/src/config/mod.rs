@@ -215,11 +215,17 @@ impl Ini {
                 && let Some((key, value)) = line.split_once(['=', ':'])
                 && key.trim().eq_ignore_ascii_case(keys::LOG_LEVEL.name)
             {
-                ini.level = Some(value.trim().to_owned());
+                ini.level = Some(unquoted(value.trim()).to_owned());
             }
         }
         Ok(ini)
     }
+}
+
+/// A value without the quotes that the platform's own services take off.
+fn unquoted(value: &str) -> &str {
+    let within = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    within('"').or_else(|| within('\'')).unwrap_or(value)
 }
 
 #[cfg(test)]

@@ -305,6 +305,23 @@ pub struct Cors {
     pub allowed_headers: Vec<String>,
 }
 
+/// Whether a browser would send `text` as an origin: scheme, host and perhaps a port, as RFC 6454, section 6.2, writes them. Apps
+/// in a web view have schemes of their own (`capacitor://localhost`), which are written alike.
+fn is_origin(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let origin = url.origin();
+    let written = match url.host_str().filter(|host| !host.is_empty() && !host.contains('*')) {
+        None => return false,
+        Some(_) if origin.is_tuple() => origin.ascii_serialization(),
+        Some(host) if url.scheme() != "file" => {
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            format!("{}://{}{port}", url.scheme(), host.to_ascii_lowercase())
+        }
+        Some(_) => return false,
+    };
+    written == text
+}
+
 /// `[tls]`: whom to trust.
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
@@ -316,13 +333,13 @@ impl Cors {
     pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
         let allowed_origins = source.list("cors", "allowedOrigins").to_vec();
         for origin in &allowed_origins {
-            let exact = Url::parse(origin).is_ok_and(|url| url.origin().ascii_serialization() == *origin);
-            if origin != "*" && !exact {
+            if origin != "*" && !is_origin(origin) {
                 return Err(source.bad(
                     "cors",
                     "allowedOrigins",
                     format!("holds {origin:?}, which is not an origin"),
-                    "write scheme and host only, in lower case and without a trailing slash, such as https://chat.example.com",
+                    "write scheme and host only, in lower case and without a trailing slash, such as https://chat.example.com, \
+                     each by itself: no * stands for a part of one",
                 ));
             }
         }

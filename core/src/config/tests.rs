@@ -91,6 +91,9 @@ fn levels_are_winstons() {
     let level = |ini: &str, variables: &[(&str, &str)]| read(Some(ini), None, variables).map(|config| config.log.level);
     assert_eq!(level("", &[]).unwrap(), Level::Info);
     assert_eq!(level("[log]\nlevel = silly", &[]).unwrap(), Level::Silly);
+    for quoted in ["[log]\nlevel = \"silly\" ; all", "[log]\nlevel='silly'"] {
+        assert_eq!(level(quoted, &[]).unwrap(), Level::Silly, "{quoted}");
+    }
     assert_eq!(level("[log]\nlevel = silly", &[("SIPPO_LOG__LEVEL", "error")]).unwrap(), Level::Error);
     let line = level("[log]\nlevel = loud", &[]).unwrap_err();
     assert!(line.contains("wac.ini") && line.contains("[log] level") && line.contains("silly"), "{line}");
@@ -164,6 +167,41 @@ fn each_fault_names_file_key_and_mend() {
 fn secrets_stay_out_of_syntax_errors() {
     let line = read(Some("[xmpp]"), Some(&format!("[xmpp]\nadminToken = \"{TOKEN}")), &[]).unwrap_err();
     assert!(line.contains("line 2"), "{line}");
+}
+
+#[test]
+fn origins_are_what_browsers_send() {
+    let read = |origin: &str| read(Some("[xmpp]"), Some(TOML), &[("SIPPO_CORS__ALLOWED_ORIGINS", origin)]);
+    for origin in [
+        "*",
+        "https://a.test:8443",
+        "http://[::1]:3000",
+        "https://xn--bcher-kva.test",
+        "capacitor://localhost",
+        "app://chat:80",
+        "chrome-extension://abcdefghijklmnop",
+    ] {
+        assert!(read(origin).is_ok(), "{origin}");
+    }
+    for other in [
+        "https://*.a.test",
+        "https://a.*",
+        "capacitor://*",
+        "https://A.test",
+        "https://a.test:443",
+        "null",
+        "a.test",
+        "capacitor://localhost/",
+        "capacitor://Localhost",
+        "app://",
+        "file:///",
+        "data:x",
+        "blob:https://a.test/x",
+        "https://u@a.test",
+    ] {
+        let line = read(other).unwrap_err();
+        assert!(line.contains("which is not an origin"), "{other}: {line}");
+    }
 }
 
 #[test]
