@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
+
+from stack.paths import ROOT
 
 DAYS = 30
 
@@ -28,19 +31,27 @@ REQUESTS = 3
 """Of SQS for an event that comes alone: sent, received, deleted."""
 
 
+def prices_of(page: str) -> dict[str, float]:
+    """The table of prices in the text of docs/COST.md: US dollars by name."""
+    return {name: float(value) for name, value in re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)}
+
+
+_PRICES = prices_of((ROOT / "docs" / "COST.md").read_text())
+
+
 @dataclass(frozen=True)
 class Prices:
-    """US dollars, eu-west-1, without free tiers. From memory, early 2026: compare them with AWS's lists."""
+    """US dollars, as the table in docs/COST.md has them, which also says of when they are."""
 
-    read_million: float = 0.1415
-    write_million: float = 0.7075
-    sqs_million: float = 0.40
-    api_million: float = 1.11
-    lambda_million: float = 0.20
-    lambda_gb_second: float = 0.0000133334
+    read_million: float = _PRICES["read_million"]
+    write_million: float = _PRICES["write_million"]
+    sqs_million: float = _PRICES["sqs_million"]
+    api_million: float = _PRICES["api_million"]
+    lambda_million: float = _PRICES["lambda_million"]
+    lambda_gb_second: float = _PRICES["lambda_gb_second"]
     """On arm64."""
-    log_gb: float = 0.57
-    fixed: float = 32.0
+    log_gb: float = _PRICES["log_gb"]
+    fixed: float = _PRICES["fixed"]
     """What a stack costs with no traffic: docs/DEPLOY.md, without VPC endpoints, Amazon MQ, and the XMPP server."""
 
 

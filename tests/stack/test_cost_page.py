@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import asdict
 
-from stack.costs import EVENTS, Habits, Prices, month
+from stack.costs import EVENTS, Habits, Prices, month, prices_of
 from stack.paths import ROOT
 
 PAGE = (ROOT / "docs" / "COST.md").read_text()
@@ -40,3 +42,11 @@ def test_a_month_is_reckoned_from_the_events():
     paid = month(1_000_000, habits, prices)
     assert paid["DynamoDB"] == joined.reads + left.reads + 100 * (joined.writes + left.writes)
     assert paid["SQS"] == 2 * 3 * 10 and paid["API Gateway"] == 0
+
+
+def test_the_calculator_reads_the_pages_prices():
+    """One table, with its date beside it, and nothing in it that does not count."""
+    table = prices_of(PAGE)
+    assert table == asdict(Prices())
+    assert re.search(r"from memory, as of \w+ 20\d\d", PAGE) and re.search(r"^From memory, as of \w+ 20\d\d", PAGE, re.MULTILINE)
+    assert prices_of(PAGE.replace("| `sqs_million` | 0.40 |", "| `sqs_million` | 0.80 |")) == table | {"sqs_million": 0.8}
