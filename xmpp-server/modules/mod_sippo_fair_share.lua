@@ -59,14 +59,29 @@ end);
 local waiting = {}; -- session: what ends its wait
 
 --- Has the connection not be read from. Its `pause` lasts until the limit of its rate has it read on.
-local function hold(conn)
-	function conn:onreadable() return self:set(false, nil); end
+-- The event loop tells that the other side has closed whether it was asked or not, again and again, and comes to no
+-- timer meanwhile: the whole server would stand still. So the loop does not look at such a connection until its wait is
+-- over, or if only writing can end the wait, it is read to its end.
+local function hold(conn, is_timed)
+	function conn:onreadable()
+		if self._wantread then return self:set(false, nil); end
+		if is_timed then
+			self.sippo_unwatched = true;
+			return self:del();
+		end
+		self.onreadable = nil;
+		return self:onreadable();
+	end
 	conn:pause();
 end
 
 local function let_go(conn)
 	if not conn.conn then return; end -- it has ended
 	conn.onreadable = nil;
+	if conn.sippo_unwatched then
+		conn.sippo_unwatched = nil;
+		conn:add(true, unsent(conn) > 0);
+	end
 	conn:pausefor(0); -- what it has read already counts as well
 end
 
@@ -84,7 +99,7 @@ local function wait_for(session, seconds)
 	waiting[session] = done;
 	if seconds then module:add_timer(seconds, function () go_on(session); end); end
 	if conn then
-		hold(conn);
+		hold(conn, seconds ~= nil);
 		-- What mod_csi_simple keeps back for an inactive client would wait for ever: nothing is sent that it would go with.
 		if not seconds and conn.resume_writes then conn:resume_writes(); end
 	end

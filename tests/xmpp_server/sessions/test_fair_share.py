@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from support.frames import frame
 from support.stanzas import answer, ask, configure, go_online, has_body, join, new_id, ok, request, send_message, settle
+from support.xmpp import CLIENT
 
 QUERIES = 60
 LARGE = 120_000
@@ -78,6 +80,17 @@ def test_who_goes_while_answers_wait_leaves_a_server_that_serves(start):
     with server.user(f"alice@{home}", "phone") as again:
         ok(ask(again, "set", PAGE))
     assert "Traceback" not in server.log_text()
+
+
+def test_who_closes_while_their_stanzas_wait_stops_nobody(start):
+    server, home, other = start(USER_TIME_SHARE="1")
+    with server.user(f"alice@{home}") as alice, server.user(f"bob@{other}") as bob:
+        alice.send_bytes(b"".join(
+            frame(f"<message xmlns='{CLIENT}' to='carol@{home}' type='chat'><body>{n}</body></message>") for n in range(100)))
+        alice.abort()
+        for _ in range(20):
+            settle(bob)
+        server.user(f"dave@{other}").close()
 
 
 def test_who_has_had_their_share_waits_for_others(start):
