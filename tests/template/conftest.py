@@ -30,6 +30,42 @@ EVERYTHING = {
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
 }
 
+PARTS = ["template-all", "template-network", "template-balancer", "template-database", "template-xmpp", "template-bridge"]
+"""What is deployed beside template.yaml in an empty account, and around it."""
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
+ALL = {
+    "XmppImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sippo-xmpp-xmpp-server:1",
+    "BridgeImage": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/sippo-xmpp-bridge:1",
+    "BrokerUrlSecretArn": ARN.format("broker-url"), "ChatDomainName": "chat.example.com", "ChatCertificateArn": CERTIFICATE,
+    "Issuer": "https://issuer.example.com/", "Audience": "sippo", "JwksUrl": "https://issuer.example.com/jwks",
+}
+_NETWORK = {"VpcId": "vpc-00000000", "VpcCidr": "10.80.0.0/20", "SubnetIds": "subnet-00000000,subnet-11111111"}
+_COMMON = {"NamePrefix": "sippo-xmpp-"}
+_ALARMS = {"AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms"}
+_XMPP = _COMMON | _NETWORK | {
+    "Image": ALL["XmppImage"], "SecurityGroupId": "sg-00000000", "Namespace": "chat.internal",
+    "AdminTokenSecretArn": ARN.format("admin-token"), "PasswordSecretArn": ARN.format("password"),
+    "Storage": "postgresql://sippo@database.example:5432/prosody", "PublicUrl": "https://chat.example.com/"}
+_BRIDGE = _COMMON | {
+    "ServiceName": "sippo-xmpp", "Image": ALL["BridgeImage"], "SubnetIds": _NETWORK["SubnetIds"], "SecurityGroupId": "sg-00000000",
+    "TaskRoleArn": "arn:aws:iam::123456789012:role/bridge", "LogGroup": "bridge", "AdminTokenSecretArn": ARN.format("admin-token"),
+    "BrokerUrlSecretArn": ARN.format("broker-url"), "LedgerTable": "sippo-xmpp-ledger",
+    "QueueUrlPrefix": "https://sqs.eu-west-1.amazonaws.com/123456789012/sippo-xmpp-"}
+_BALANCER = _NETWORK | {"CertificateArn": CERTIFICATE, "ClientSecurityGroupId": "sg-00000000"}
+_DATABASE = _COMMON | {key: _NETWORK[key] for key in ("VpcId", "SubnetIds")} | {"ClientSecurityGroupId": "sg-00000000"}
+OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "template-all": (ALL, ALL | _ALARMS | {"ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
+    "template-network": (_COMMON, _COMMON | {"HasNatGateway": "true"}),
+    "template-balancer": (_BALANCER, _BALANCER | _ALARMS | {"AccessLogBucket": "logs"}),
+    "template-database": (_DATABASE, _DATABASE | _ALARMS),
+    "template-xmpp": (_XMPP, _XMPP | _ALARMS | {
+        "PreviousTokenSecretArn": ARN.format("other"),
+        "TargetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/x/0000000000000000"}),
+    "template-bridge": (_BRIDGE, _BRIDGE | _ALARMS),
+}
+"""Parameters of each, with what it has to have and with everything."""
+
 
 def run(*command: object) -> str:
     """The output of a command that has to succeed."""
@@ -71,3 +107,10 @@ def observe(folder: Path) -> dict:
         "BrokerName": "platform", "NamePrefix": "sippo-xmpp-", "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
         "OldestMessageSeconds": "900", "ServiceName": "sippo-xmpp", "ApiId": "api", "LedgerTable": "sippo-xmpp-ledger",
         "BrokerVirtualHost": "/", "BrokerQueue": "sippo-xmpp", "BridgeFunction": "bridge"})
+
+
+@pytest.fixture(scope="session")
+def parts(folder: Path) -> dict[str, tuple[dict, dict]]:
+    """The other templates, each with what it has to have and with everything."""
+    return {name: (expand(folder / "plain", name, plain), expand(folder / "full", name, full))
+            for name, (plain, full) in OF_PARTS.items()}

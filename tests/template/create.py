@@ -1,7 +1,7 @@
 """Creates a stack of the templates on an emulator of AWS, as `sam deploy` would on AWS, and prints what came of it as JSON.
 
-Run by the Python of aws-sam-cli's own environment, which has boto3: `create.py ENDPOINT FOLDER STACK [PARAMETER=VALUE …]`. FOLDER has
-what transform.py wrote: template.json and template-observe.json.
+Run by the Python of aws-sam-cli's own environment, which has boto3: `create.py ENDPOINT FOLDER TEMPLATE STACK [PARAMETER=VALUE …]`.
+FOLDER has what transform.py wrote: TEMPLATE.json, and what that nests.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PATIENCE = 120.0
 
 def main() -> None:
     """Command line."""
-    endpoint, folder, stack = sys.argv[1:4]
-    parameters = [dict(zip(("ParameterKey", "ParameterValue"), one.split("=", 1))) for one in sys.argv[4:]]
+    endpoint, folder, template, stack = sys.argv[1:5]
+    parameters = [dict(zip(("ParameterKey", "ParameterValue"), one.split("=", 1))) for one in sys.argv[5:]]
 
     def client(service: str) -> Any:
         return boto3.client(service, endpoint_url=endpoint, region_name="eu-west-1", aws_access_key_id="test",
@@ -38,7 +38,7 @@ def main() -> None:
     s3.put_object(Bucket=BUCKET, Key="code.zip", Body=code.getvalue())
     for file in Path(folder).glob("*.json"):
         s3.put_object(Bucket=BUCKET, Key=file.name, Body=file.read_bytes())
-    cloudformation.create_stack(StackName=stack, TemplateURL=f"{endpoint}/{BUCKET}/template.json", Parameters=parameters,
+    cloudformation.create_stack(StackName=stack, TemplateURL=f"{endpoint}/{BUCKET}/{template}.json", Parameters=parameters,
                                 Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"])
     deadline = time.monotonic() + PATIENCE
     while (status := cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]).endswith("IN_PROGRESS"):
@@ -50,21 +50,31 @@ def main() -> None:
     if status != "CREATE_COMPLETE":
         print(json.dumps({"status": status, "failures": failures}))
         return
-    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
-    made = {one["LogicalResourceId"]: one for page in pages for one in page["StackResourceSummaries"]}
-    nested = cloudformation.get_paginator("list_stack_resources").paginate(StackName=made["Observe"]["PhysicalResourceId"])
+    pages = cloudformation.get_paginator("list_stack_resources")
+
+    def resources(name: str) -> dict[str, dict[str, Any]]:
+        return {one["LogicalResourceId"]: one for page in pages.paginate(StackName=name) for one in page["StackResourceSummaries"]}
+
+    def walk(name: str, path: str) -> None:
+        every[path] = resources(name)
+        for logical_id, one in every[path].items():
+            if one["ResourceType"] == "AWS::CloudFormation::Stack":
+                walk(one["PhysicalResourceId"], f"{path}/{logical_id}".strip("/"))
+    every: dict[str, dict[str, dict[str, Any]]] = {}
+    walk(stack, "")
+    [functions] = [one for one in every.values() if "LoginFunction" in one] or [{}]
     found = {
         "status": status,
         "failures": failures,
-        "resources": {name: one["ResourceType"] for name, one in made.items()},
-        "nested": sorted(one["LogicalResourceId"] for page in nested for one in page["StackResourceSummaries"]),
+        "resources": {path: {name: one["ResourceType"] for name, one in made.items()} for path, made in every.items()},
         "outputs": {one["OutputKey"]: one["OutputValue"]
                     for one in cloudformation.describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])},
-        "queue": client("sqs").get_queue_attributes(
-            QueueUrl=made["DomainCreatedQueue"]["PhysicalResourceId"], AttributeNames=["All"])["Attributes"],
-        "environment": client("lambda").get_function_configuration(
-            FunctionName=made["LoginFunction"]["PhysicalResourceId"])["Environment"]["Variables"],
     }
+    if functions:
+        found["queue"] = client("sqs").get_queue_attributes(
+            QueueUrl=functions["DomainCreatedQueue"]["PhysicalResourceId"], AttributeNames=["All"])["Attributes"]
+        found["environment"] = client("lambda").get_function_configuration(
+            FunctionName=functions["LoginFunction"]["PhysicalResourceId"])["Environment"]["Variables"]
     print(json.dumps(found))
 
 

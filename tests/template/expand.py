@@ -62,7 +62,7 @@ class Values:
     def __init__(self, template: dict[str, Any], parameters: dict[str, str]) -> None:
         kinds = {name: one["Type"] for name, one in template["Parameters"].items()}
         given = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one} | parameters
-        self._known = {name: str(value).split(",") if kinds[name] == "CommaDelimitedList" else value
+        self._known = {name: str(value).split(",") if kinds[name].startswith(("CommaDelimitedList", "List<")) else value
                        for name, value in given.items()}
         self._conditions = template.get("Conditions", {})
 

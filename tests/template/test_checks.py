@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from template.conftest import CHECKOV, EVERYTHING, ROOT, SAM, expand, run
+from template.conftest import CHECKOV, EVERYTHING, PARTS, ROOT, SAM, expand, run
 from template.names import event_types
 
-TEMPLATES = ["template", "template-observe"]
+OUR = ["template", "template-observe"]
+TEMPLATES = [*OUR, *PARTS]
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
@@ -30,31 +31,32 @@ def texts(value, function: str | None = None) -> list[tuple[str | None, str]]:
     return [(function, value)] if isinstance(value, str) else []
 
 
-def test_what_is_judged_is_what_is_deployed(template: dict, full: dict, observe: dict):
-    for expanded in (template, full, observe):
+def test_what_is_judged_is_what_is_deployed(template: dict, full: dict, observe: dict, parts: dict):
+    for expanded in (template, full, observe, *(one for pair in parts.values() for one in pair)):
         given = texts(expanded.get("Globals", {})) + texts(expanded["Resources"]) + texts(expanded.get("Outputs", {}))
         substituted = [text for function, text in given if function == "Fn::Sub"]
-        assert all("${" in text for text in substituted) and len(substituted) > 0
+        assert all("${" in text for text in substituted)
         # An unknown name in a string stays a name only within Fn::Sub, and what is no string is none.
         assert [text for function, text in given if function != "Fn::Sub" and ("${" in text or "{'" in text)] == []
         assert "ForEach" not in json.dumps(expanded) and "FindInMap" not in json.dumps(expanded)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@pytest.mark.parametrize("name", [*OUR, "template-network"])
 def test_our_expansion_makes_the_resources_that_sams_makes(name: str, request: pytest.FixtureRequest):
     program = ("import json, sys; from samcli.yamlhelper import yaml_parse; from pathlib import Path; "
                "from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions as expand; "
                "template = yaml_parse(Path(sys.argv[1]).read_text()); "
                "found = expand(template, parameter_values=json.loads(sys.argv[2]), enabled=True).expanded_template; "
                "print(json.dumps({name: one['Type'] for name, one in found['Resources'].items()}))")
-    ours = request.getfixturevalue({"template": "template", "template-observe": "observe"}[name])
+    ours = request.getfixturevalue("parts")[name][0] if name in PARTS else \
+        request.getfixturevalue({"template": "template", "template-observe": "observe"}[name])
     values = {key: one["Default"] for key, one in ours["Parameters"].items() if "Default" in one}
     values = {key: values.get(key, "x") for key in ours["Parameters"]}
     theirs = json.loads(run(SAM / "python", "-c", program, ROOT / f"{name}.yaml", json.dumps(values)))
     assert {one: resource["Type"] for one, resource in ours["Resources"].items()} == theirs
 
 
-def test_checkov_has_nothing_to_say(folder: Path, full: dict, template: dict, observe: dict):
+def test_checkov_has_nothing_to_say(folder: Path, full: dict, template: dict, observe: dict, parts: dict):
     output = run(CHECKOV, "--config-file", ROOT / "tests/template/checkov.yaml", "--framework", "cloudformation",
                  "--skip-download", "--output", "json", "--quiet", "--directory", folder)
     summary = json.loads(output)["summary"]
@@ -91,10 +93,11 @@ def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
 
 
 @pytest.mark.parametrize("document", ["OPERATIONS", "METRICS"])
-def test_the_documents_know_every_alarm(template: dict, observe: dict, document: str):
+def test_the_documents_know_every_alarm(template: dict, observe: dict, parts: dict, document: str):
     text = (ROOT / "docs" / f"{document}.md").read_text()
     documented = [re.compile(name.replace("<Type>", r"\w+?")) for name in re.findall(r"`([\w<>]+Alarm)`", text)]
-    alarms = {name for one in (template, observe) for name, resource in one["Resources"].items()
+    every = template, observe, *(plain for plain, _ in parts.values())
+    alarms = {name for one in every for name, resource in one["Resources"].items()
               if resource["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name for name in alarms if not any(pattern.fullmatch(name) for pattern in documented)} == set()
 

@@ -16,11 +16,14 @@ from stack import http_probe
 from stack.fake_aws import HEALTH_PATH
 from stack.ports import free_port
 from support.wait import until
-from template.conftest import EVERYTHING, ROOT, SAM, run
+from template.conftest import ALL, EVERYTHING, PARTS, ROOT, SAM, run
 from template.expand import Values
 
-SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq"
+SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq,ecs,ecr,elbv2,elasticloadbalancing,elasticfilesystem,rds,servicediscovery"
 TOOLS = Path(__file__).parent
+PATHS = {"": "template-all", "Network": "template-network", "Balancer": "template-balancer", "Database": "template-database",
+         "Xmpp": "template-xmpp", "Bridge": "template-bridge"}
+"""Templates by their place in the stack of all."""
 NAMES = {"plain": {"NamePrefix": "plain-"}, "full": EVERYTHING | {"NamePrefix": "full-"}}
 
 
@@ -49,7 +52,7 @@ def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict
     given = [f"{key}={value}" for key, value in parameters.items()]
     for name in ("template", "template-observe"):
         run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", folder / f"{name}.json",
-            f"{endpoint}/artifacts/template-observe.json", *(given if name == "template" else []))
+            f"{endpoint}/artifacts", *(given if name == "template" else []))
     templates = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("template", "template-observe")}
     observe = templates["template-observe"]
     math = [name for name, one in observe["Resources"].items() if "Metrics" in one["Properties"]]
@@ -63,16 +66,16 @@ def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict
 def test_a_stack_is_created(name: str, endpoint: str, tmp_path: Path):
     parameters = NAMES[name]
     templates = transformed(tmp_path, endpoint, parameters)
-    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, name,
+    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "template", name,
                           *(f"{key}={value}" for key, value in parameters.items())))
     assert made["status"] == "CREATE_COMPLETE" and made["failures"] == []
     values = Values(templates["template"], parameters)
-    assert made["resources"] == {
+    assert made["resources"][""] == {
         logical_id: one["Type"] for logical_id, one in templates["template"]["Resources"].items()
         if "Condition" not in one or values.holds(one["Condition"])}
     conditional = {"BridgeFailingAlarm", "BridgeBehindAlarm"}, {"BridgeStoppedAlarm", "BrokerBlockedAlarm"}
     absent = conditional[name == "full"]
-    assert set(made["nested"]) == templates["template-observe"]["Resources"].keys() - absent
+    assert made["resources"]["Observe"].keys() == templates["template-observe"]["Resources"].keys() - absent
     assert made["queue"]["VisibilityTimeout"] == "390"
     assert made["queue"]["RedrivePolicy"] and f":{name}-domain-created-dead" in made["queue"]["RedrivePolicy"]
     assert made["outputs"]["QueueUrlPrefix"].endswith(f"/{name}-")
@@ -95,5 +98,37 @@ def test_the_emulator_refuses_what_it_does_not_know(endpoint: str, tmp_path: Pat
         "ComparisonOperator": "GreaterThanThreshold"}}
     templates["template-observe"]["Resources"]["Wrong"] = alarm
     (tmp_path / "template-observe.json").write_text(json.dumps(templates["template-observe"]))
-    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "wrong", "NamePrefix=wrong-"))
+    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "template", "wrong",
+                          "NamePrefix=wrong-"))
     assert made["status"] == "ROLLBACK_COMPLETE", made
+
+
+UNKNOWN = {"AWS::EC2::FlowLog", "AWS::EC2::EIP", "AWS::EC2::NatGateway"}
+"""Types that the emulator's CloudFormation does not know."""
+
+
+def test_all_of_it_is_created_in_an_empty_account(endpoint: str, tmp_path: Path):
+    transformed(tmp_path, endpoint, {"NamePrefix": "all-"})
+    parameters = ALL | {"NamePrefix": "all-", "HasNatGateway": "false"}
+    for name in PARTS:
+        file = tmp_path / f"{name}.json"
+        run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", file, f"{endpoint}/artifacts")
+        template = json.loads(file.read_text())
+        left_out = {key for key, one in template["Resources"].items() if one["Type"] in UNKNOWN}
+        assert left_out == ({"FlowLog", "NatAddress", "NatGateway"} if name == "template-network" else set())
+        template["Resources"] = {key: one for key, one in template["Resources"].items() if key not in left_out | {"PrivateRoute"}}
+        if name == "template-bridge":  # the emulator makes no number of a parameter's text there
+            count = template["Resources"]["Service"]["Properties"]
+            assert count["DesiredCount"] == {"Ref": "DesiredCount"}
+            count["DesiredCount"] = template["Parameters"]["DesiredCount"]["Default"]
+        file.write_text(json.dumps(template))
+    made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "template-all", "all",
+                          *(f"{key}={value}" for key, value in parameters.items())))
+    assert made["status"] == "CREATE_COMPLETE" and made["failures"] == [], made
+    assert made["resources"].keys() == {"", "Network", "Balancer", "Database", "Xmpp", "Service", "Service/Observe", "Bridge"}
+    for path, name in PATHS.items():
+        template = json.loads((tmp_path / f"{name}.json").read_text())
+        expected = {key for key, one in template["Resources"].items() if one.get("Condition") != "HasNat"}
+        assert made["resources"][path].keys() == expected, path
+    assert made["environment"]["SIPPO_XMPP__XMPP_URL"] == "ws://xmpp.all-chat.internal:5280/xmpp-websocket"
+    assert made["environment"]["SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN"].startswith("arn:aws:secretsmanager:")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -277,6 +278,17 @@ def test_every_function_has_alarms_on_errors_and_throttles(full):
     expected = {one for binary, one in functions(full).items() if binary != "bridge-amazon-mq"}  # template-observe.yaml
     assert watched == {(one, metric) for one in expected for metric in ("Errors", "Throttles")}
     assert all(alarm["AlarmActions"] and alarm["OKActions"] for alarm in alarms)
+
+
+def test_the_stack_policy_keeps_what_is_kept(full):
+    """What outlives the stack is not replaced by an update either, and the policy hinders nothing else."""
+    allow, deny = json.loads((ROOT / "stack-policy.json").read_text())["Statement"]
+    assert (allow["Effect"], allow["Action"], allow["Resource"]) == ("Allow", "Update:*", "*")
+    assert deny["Effect"] == "Deny" and sorted(deny["Action"]) == ["Update:Delete", "Update:Replace"]
+    kept = {f"LogicalResourceId/{name}" for name, one in full["Resources"].items() if one.get("DeletionPolicy") == "Retain"}
+    denied = {f"LogicalResourceId/{name}" for name in full["Resources"]
+              if any(fnmatchcase(f"LogicalResourceId/{name}", pattern) for pattern in deny["Resource"])}
+    assert kept == denied and len(kept) == 1 + 2 * len(event_types())
 
 
 def test_roles_are_taken_for_this_account_only(full):

@@ -1,7 +1,7 @@
 """Makes of a template what AWS creates resources from: the loops expanded, then SAM's own transform.
 
-Run by the Python of aws-sam-cli's own environment: `transform.py TEMPLATE OUTPUT NESTED_URL [PARAMETER=VALUE …]`. Code and layers
-are said to be in a bucket, as `sam deploy` would have put them there; the nested template is at NESTED_URL.
+Run by the Python of aws-sam-cli's own environment: `transform.py TEMPLATE OUTPUT NESTED [PARAMETER=VALUE …]`. Code and layers
+are said to be in a bucket, as `sam deploy` would have put them there; nested templates are below the URL NESTED.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
             case "AWS::Serverless::LayerVersion":
                 resource["Properties"]["ContentUri"] = CODE
             case "AWS::Serverless::Application":
-                resource["Properties"]["Location"] = nested
+                resource["Properties"]["Location"] = f"{nested}/{Path(resource['Properties']['Location']).stem}.json"
     if "Globals" in expanded:
         expanded["Globals"]["Function"]["CodeUri"] = CODE
     values = dict(argument.split("=", 1) for argument in sys.argv[4:])
