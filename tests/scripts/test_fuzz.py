@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 
-from fuzz import guided
+import pytest
+
+from fuzz import guided, mutants
 from stack.paths import ROOT
 
 
@@ -18,3 +20,17 @@ def test_an_unknown_target_is_told_with_the_known_ones():
 def test_the_targets_are_those_that_cargo_test_runs():
     minute = (ROOT / "tests" / "fuzz" / "tests" / "minute.rs").read_text()
     assert re.search(r"^each! \{([^}]*)\}", minute, re.MULTILINE)[1].split() == guided.known()
+
+
+def test_each_target_has_faults_to_find_and_each_can_be_planted():
+    listed = mutants.known()
+    assert {mutant.target for mutant in listed} == set(guided.known())
+    for mutant in listed:
+        text = (ROOT / mutant.file).read_text()
+        assert mutant.name in mutant.planted(text)
+
+
+def test_a_fault_that_has_lost_its_place_is_told():
+    mutant = mutants.known()[0]
+    with pytest.raises(ValueError, match=f"{mutant.name}: .* 0 times"):
+        mutant.planted("fn main() {}")

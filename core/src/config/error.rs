@@ -39,8 +39,9 @@ impl ConfigError {
     }
 }
 
-/// Parser messages and file content may hold line breaks; the promise is one line.
+/// Parser messages and file content may hold line breaks, and whatever else a terminal obeys; the promise is one line.
 fn one_line(text: impl Into<String>) -> String {
     let text = text.into();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.replace(char::is_control, "\u{fffd}")
 }

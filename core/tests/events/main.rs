@@ -1,7 +1,6 @@
 //! Events from the outside: the samples in `events/`, and what nobody would publish on purpose.
 
 mod cases;
-mod random;
 mod samples;
 
 use sippo_xmpp_core::address::{Tenancy, UserJid};

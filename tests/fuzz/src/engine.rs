@@ -20,6 +20,8 @@ pub struct Limits {
     pub runs: u64,
     /// No run begins later.
     pub time: Duration,
+    /// How long an input that fails is made smaller.
+    pub reducing: Duration,
 }
 
 /// An input that fails.
@@ -59,6 +61,7 @@ impl Target {
             let input = random_input(limits.seed, number, samples);
             if let Err(message) = self.attempt(&input) {
                 let origin = format!("seed {}, run {number}", limits.seed);
+                let (input, message) = self.reduced(input, message, limits.reducing);
                 return Err(self.finding(origin, input, message, findings));
             }
         }
@@ -93,7 +96,6 @@ impl Target {
     }
 
     fn finding(&self, origin: String, input: Vec<u8>, message: String, findings: &Path) -> Finding {
-        let (input, message) = self.reduced(input, message);
         let hash = ring::digest::digest(&ring::digest::SHA256, &input);
         let name = hash.as_ref()[..6].iter().fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
         let file = findings.join(self.name).join(format!("crash-{name}"));
@@ -102,12 +104,12 @@ impl Target {
     }
 
     /// The input without what it fails without, and with zeros for what does not matter.
-    fn reduced(&self, mut input: Vec<u8>, mut message: String) -> (Vec<u8>, String) {
+    fn reduced(&self, mut input: Vec<u8>, mut message: String, limit: Duration) -> (Vec<u8>, String) {
         let begun = Instant::now();
         let mut size = input.len().next_power_of_two();
-        while size > 0 && begun.elapsed() < REDUCING {
+        while size > 0 && begun.elapsed() < limit {
             let mut at = 0;
-            while at < input.len() && begun.elapsed() < REDUCING {
+            while at < input.len() && begun.elapsed() < limit {
                 let end = (at + size).min(input.len());
                 let without = [&input[..at], &input[end..]].concat();
                 let mut zeros = input.clone();
@@ -126,9 +128,6 @@ impl Target {
         (input, message)
     }
 }
-
-/// How long an input is made smaller.
-const REDUCING: Duration = Duration::from_secs(20);
 
 /// The input of one run: random bytes, or one of `samples` changed.
 fn random_input(seed: u64, number: u64, samples: &[Vec<u8>]) -> Vec<u8> {

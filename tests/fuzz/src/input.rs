@@ -113,5 +113,5 @@ impl<'a> Input<'a> {
 
 /// Characters that preparation changes, refuses or takes for others, and those that end lines, tags and quotes.
 const ODD: &str = "AÄßẞſıİςΣﬁŉǰΐａ．。｡\u{ad}\u{200b}\u{200d}\u{2060}\u{feff}\u{fe0f}\u{301}\u{345}\u{1d173}\u{e000}\
-     \u{fffd}\u{fffe}\u{ffff}\u{10ffff}\u{85}\u{a0}\u{2028}\u{3000}\u{202e}\u{5d0}\u{627}\u{6dd}٣\u{1e9b}ḍ̇\u{3a9}\u{2126}\u{212b}\
+     \u{fffd}\u{fffe}\u{ffff}\u{10ffff}\u{85}\u{a0}\u{2028}\u{3000}\u{202e}\u{5d0}\u{627}\u{6dd}٣\u{1e9b}ḍ̇\u{3a9}\u{2126}\u{212b}℻ᵃ\
      한日😀\"'&<>/:@\\ \u{0}\t\n\r\u{7f};,=%#?[]{}()|^`~+-._";

@@ -10,7 +10,10 @@ mod lua;
 mod samples;
 mod targets;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 pub use self::{
     engine::{Finding, Limits},
@@ -26,6 +29,9 @@ pub struct Target {
     /// Panics when it does not hold.
     pub run: fn(&mut Input<'_>),
 }
+
+/// How long an input that fails is made smaller, where nobody asks for anything else.
+pub const REDUCING: Duration = Duration::from_secs(20);
 
 /// Where inputs that fail are put, in a folder for each target.
 #[must_use]

@@ -29,7 +29,7 @@ fn main() -> std::process::ExitCode {
 mod random {
     use std::{env, path::Path, process::ExitCode, time::Duration};
 
-    use sippo_xmpp_fuzz::{ALL, Limits, Target, findings};
+    use sippo_xmpp_fuzz::{ALL, Limits, REDUCING, Target, findings};
 
     const USAGE: &str = "give a target, and files to run it on, or --seconds N and --seed N; the targets are";
 
@@ -82,7 +82,8 @@ mod random {
             return Ok(wanted.files.len() as u64);
         }
         let samples: Vec<_> = target.corpus().into_iter().map(|(_, input)| input).collect();
-        let limits = Limits { seed: wanted.seed, runs: u64::MAX, time: Duration::from_secs(wanted.seconds) };
+        let time = Duration::from_secs(wanted.seconds);
+        let limits = Limits { seed: wanted.seed, runs: u64::MAX, time, reducing: REDUCING };
         target.explore(limits, &samples, &findings()).map_err(|finding| finding.to_string())
     }
 }

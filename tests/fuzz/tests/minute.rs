@@ -1,10 +1,11 @@
 //! All targets for some seconds each: what is kept of them first, then the same random inputs in every run.
 //!
-//! `SIPPO_FUZZ_SEED` and `SIPPO_FUZZ_SECONDS` ask for others, and for longer.
+//! `SIPPO_FUZZ_SEED` and `SIPPO_FUZZ_SECONDS` ask for others, and for longer; `SIPPO_FUZZ_REDUCING` says for how many seconds
+//! an input that fails is made smaller.
 
 use std::time::Duration;
 
-use sippo_xmpp_fuzz::{ALL, Limits, Target, findings};
+use sippo_xmpp_fuzz::{ALL, Limits, REDUCING, Target, findings};
 
 /// Of one target. All of them together take a minute of one processor.
 const SECONDS: u64 = 4;
@@ -21,7 +22,8 @@ fn check(name: &str) {
     }
     let samples: Vec<_> = corpus.into_iter().map(|(_, input)| input).collect();
     let time = Duration::from_secs(number("SIPPO_FUZZ_SECONDS", SECONDS));
-    let limits = Limits { seed: number("SIPPO_FUZZ_SEED", 1), runs: u64::MAX, time };
+    let reducing = Duration::from_secs(number("SIPPO_FUZZ_REDUCING", REDUCING.as_secs()));
+    let limits = Limits { seed: number("SIPPO_FUZZ_SEED", 1), runs: u64::MAX, time, reducing };
     match target.explore(limits, &samples, &findings()) {
         Ok(runs) => println!("{name}: {runs} runs with seed {}, nothing found", limits.seed),
         Err(finding) => panic!("{finding}"),

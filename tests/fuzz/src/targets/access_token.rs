@@ -20,6 +20,7 @@ const ISSUER: &str = "https://issuer.test";
 const AUDIENCE: &str = "chat-api";
 /// Clocks may differ by so many seconds, and this process may be slow by some more.
 const LEEWAY: u64 = 30;
+const LEEWAY_OR_SO: usize = 50;
 
 struct World {
     tokens: AccessTokens,
@@ -64,7 +65,7 @@ pub(super) fn run(input: &mut Input<'_>) {
     };
     let signed = world.ours.token(&header, &claims);
     let shown =
-        if input.one_in(3) { String::from_utf8(input.damaged(token.as_bytes())).unwrap_or(token) } else { token };
+        if input.one_in(6) { String::from_utf8(input.damaged(token.as_bytes())).unwrap_or(token) } else { token };
     let _ = world.tokens.unverified_user(&shown);
     match block_on(world.tokens.verify(&shown)) {
         Ok(identity) => {
@@ -127,7 +128,13 @@ fn claims(input: &mut Input<'_>, now: u64) -> Value {
             "realm_access.roles",
             "sub",
         ]);
-        claims[name] = match input.below(12) {
+        // Mostly what nearly fits.
+        let kind = match name {
+            "exp" | "nbf" | "iat" if input.one_in(2) => 11 + input.below(2),
+            "realm_access" | "realm_access.roles" if input.one_in(2) => 5 + input.below(5),
+            _ => input.below(14),
+        };
+        claims[name] = match kind {
             0 => json!(now + 3_600),
             1 => json!(now.saturating_sub(3_600)),
             2 => json!(input.number()),
@@ -139,6 +146,9 @@ fn claims(input: &mut Input<'_>, now: u64) -> Value {
             8 => json!({"roles": input.pick(&["chat", "audio", "achat chats"])}),
             9 => json!({"roles": {"chat": true}}),
             10 => json!(true),
+            // Somewhat before or behind what is forgiven.
+            11 => json!(now.saturating_sub(input.below(2 * LEEWAY_OR_SO) as u64)),
+            12 => json!(now + input.below(5 * LEEWAY_OR_SO) as u64),
             _ => Value::Null,
         };
     }

@@ -38,6 +38,7 @@ fn room(id: &str, domain: &str) {
     is_left_alone("jid_prep", room.as_str());
     let (localpart, service) = room.as_str().split_once('@').expect("a localpart");
     assert_eq!(service, format!("conference.{}", domain.to_ascii_lowercase()), "outside of its tenant");
+    assert!(!room.tenant().starts_with("conference."), "{room} is of another tenant's rooms");
     assert_eq!(room.tenant(), domain.to_ascii_lowercase());
     assert_eq!(unescaped(localpart), id.as_bytes(), "{room} is another id's");
     assert_eq!(localpart, escape_id(id));
@@ -56,10 +57,16 @@ fn unescaped(localpart: &str) -> Vec<u8> {
     id
 }
 
-/// A contact is prepared as Prosody would.
+/// A contact is prepared as Prosody would; with a resource that Prosody takes, it is the same contact.
 fn contact(text: &str) {
-    let Ok(contact) = UserJid::of_contact(text) else { return };
-    let bare = text.split_once('/').map_or(text, |(bare, _)| bare);
+    let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
+    let contact = UserJid::of_contact(text);
+    if let Some(resource) =
+        resource.filter(|resource| !resource.is_empty() && ask("resourceprep", &[resource]).is_some())
+    {
+        assert_eq!(contact, UserJid::of_contact(bare), "Prosody takes the resource {resource:?}");
+    }
+    let Ok(contact) = contact else { return };
     assert_eq!(ask("jid_prep", &[bare]).as_deref(), Some(contact.as_str()), "{text:?} is another user to Prosody");
     is_left_alone("jid_prep", contact.as_str());
 }
@@ -96,6 +103,7 @@ mod tests {
                 user(&text, "example.test");
                 room(&text, "example.test");
                 contact(&format!("{text}@example.test"));
+                contact(&format!("a@example.test/{text}"));
                 host(&text);
             }
         }

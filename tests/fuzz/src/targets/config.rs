@@ -68,8 +68,7 @@ pub(super) fn run(input: &mut Input<'_>) {
         let is_secret = ["adminToken", "adminTokenPrevious", "introspectionClientSecret"].contains(&key)
             || (section, key) == ("broker", "url");
         let value = match input.below(4) {
-            // JSON's strings are TOML's, but for one character.
-            0 => serde_json::Value::from(input.text(&["://", "a.test", "@"], 4)).to_string().replace('\u{7f}', ""),
+            0 => quoted(&input.text(&["://", "a.test", "@"], 4)),
             1 if is_secret => {
                 format!("\"{}{SECRET}{}\"", input.pick(&["", "amqp://u:", " "]), input.pick(&["", "@a.test", "\\t"]))
             }
@@ -81,6 +80,11 @@ pub(super) fn run(input: &mut Input<'_>) {
         } else {
             set.insert((section, key), value);
         }
+    }
+    // A key that nobody knows may be any text.
+    let odd_key = input.one_in(8).then(|| quoted(&input.text(&["adminToken", "\n", "."], 4)));
+    if let Some(key) = &odd_key {
+        set.insert((KEYS[input.below(KEYS.len())].0, key), "1".to_owned());
     }
     let mut text = toml(&set);
     let is_whole = !input.one_in(6);
@@ -102,7 +106,7 @@ pub(super) fn run(input: &mut Input<'_>) {
             assert!(!line.chars().any(char::is_control), "{line:?}");
             assert!(!line.contains(SECRET), "{line} shows a secret");
             assert!(line.contains("xmpp.toml: ") || line.contains("wac.ini: "), "{line} names no file");
-            if is_whole && ini == "[xmpp]" {
+            if is_whole && odd_key.is_none() && ini == "[xmpp]" {
                 let names = |(section, key): &(&str, &str)| line.contains(&format!("[{section}] {key}"));
                 let needed = ["introspection", "adminToken", "issuer", "audience", "jwksUrl"];
                 assert!(
@@ -112,6 +116,11 @@ pub(super) fn run(input: &mut Input<'_>) {
             }
         }
     }
+}
+
+/// JSON's strings are TOML's, but for one character.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string().replace('\u{7f}', "")
 }
 
 fn toml(set: &BTreeMap<(&str, &str), String>) -> String {

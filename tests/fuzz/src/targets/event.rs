@@ -56,13 +56,24 @@ pub(super) fn run(input: &mut Input<'_>) {
     let names = if input.one_in(2) { StringNames::Username } else { StringNames::Jid };
     let of = domain(input);
     let people: Vec<Person> = (0..input.below(4)).map(|_| Person::any(input, &of)).collect();
-    let payload = payload(input, event_type, &of, &people);
+    let capabilities = input.one_in(4).then(|| input.pick(&["audio", "chat", "chats"]));
+    let payload = payload(input, event_type, &of, &people, capabilities);
     let tenancy = tenancy().with_string_names(names);
     let parse = |body: &Value| Event::parse(event_type.routing_key(), body.to_string().as_bytes(), Some("m"), &tenancy);
     let wrapped =
         json!({"specversion": "1.0", "id": "m", "source": "/x", "type": event_type.routing_key(), "data": payload});
     let event = parse(&payload);
     assert_eq!(event, parse(&wrapped), "the envelope makes a difference");
+    let marked = format!("\u{feff}{payload}");
+    let marked = Event::parse(event_type.routing_key(), marked.as_bytes(), Some("m"), &tenancy);
+    assert_eq!(event, marked, "the byte order mark makes a difference");
+    let whoever = parse(&without_capabilities(payload));
+    assert_eq!(event.is_ok(), whoever.is_ok(), "capabilities make an event of none, or none of one");
+    if let (Ok(event), Ok(whoever)) = (&event, whoever) {
+        let lacks_chat = capabilities.is_some_and(|capability| capability != "chat");
+        let without: BTreeSet<_> = people.iter().filter(|_| lacks_chat).filter_map(|one| one.described(&of)).collect();
+        assert_eq!(event.payload, allowed(whoever.payload, &without), "{without:?} have no chat");
+    }
     match event {
         Ok(event) => is_of_its_tenant(&event, &of, &people, names, &tenancy),
         Err(poison) => is_a_reason(&poison),
@@ -86,7 +97,7 @@ impl Person {
         }
     }
 
-    fn json(&self, capabilities: Option<&Value>) -> Value {
+    fn json(&self, capability: Option<&str>) -> Value {
         match self {
             Self::Named(text) => json!(text),
             Self::Described { username, domain } => {
@@ -94,12 +105,17 @@ impl Person {
                 if let Some(domain) = domain {
                     object["domain"] = json!(domain);
                 }
-                if let Some(capabilities) = capabilities {
-                    object["capabilities"] = capabilities.clone();
+                if let Some(capability) = capability {
+                    object["capabilities"] = json!([capability]);
                 }
                 object
             }
         }
+    }
+
+    /// Whom this names by an object, which may have capabilities.
+    fn described(&self, of: &str) -> Option<(String, String)> {
+        matches!(self, Self::Described { .. }).then(|| self.identity(of, StringNames::Username))?
     }
 
     /// Whom this names, as user name and tenant, if it names anybody.
@@ -118,13 +134,18 @@ impl Person {
     }
 }
 
-fn payload(input: &mut Input<'_>, event_type: EventType, of: &str, people: &[Person]) -> Value {
-    let capabilities = input.one_in(4).then(|| json!(["audio"]));
+fn payload(
+    input: &mut Input<'_>,
+    event_type: EventType,
+    of: &str,
+    people: &[Person],
+    capability: Option<&str>,
+) -> Value {
     let mut payload = json!({"id": name(input), "domain": of});
     if input.one_in(3) {
         payload["chatId"] = json!(name(input));
     }
-    let list: Vec<Value> = people.iter().map(|one| one.json(capabilities.as_ref())).collect();
+    let list: Vec<Value> = people.iter().map(|one| one.json(capability)).collect();
     if let Some(first) = list.first() {
         payload[if input.one_in(2) { "owner" } else { "participant" }] = first.clone();
     }
@@ -132,6 +153,31 @@ fn payload(input: &mut Input<'_>, event_type: EventType, of: &str, people: &[Per
         payload["participants"] = json!(list);
     }
     payload
+}
+
+/// The same of users whose capabilities nobody tells.
+fn without_capabilities(mut payload: Value) -> Value {
+    let strip = |one: &mut Value| one.as_object_mut().and_then(|one| one.remove("capabilities"));
+    for name in ["owner", "participant"] {
+        payload.get_mut(name).and_then(strip);
+    }
+    for one in payload.get_mut("participants").and_then(Value::as_array_mut).into_iter().flatten() {
+        strip(one);
+    }
+    payload
+}
+
+/// What an event says when those who are `without` chat are left out where somebody is let in, and nowhere else.
+fn allowed(payload: Payload, without: &BTreeSet<(String, String)>) -> Payload {
+    let may = |user: &UserJid| !without.contains(&(unescaped(user.localpart()), user.domain().as_str().to_owned()));
+    let among = |users: Vec<UserJid>| users.into_iter().filter(may).collect();
+    match payload {
+        Payload::RoomCreated { room, name, owner, participants } => {
+            Payload::RoomCreated { room, name, owner: owner.filter(may), participants: among(participants) }
+        }
+        Payload::Joined { room, participants } => Payload::Joined { room, participants: among(participants) },
+        other => other,
+    }
 }
 
 fn is_of_its_tenant(event: &Event, of: &str, people: &[Person], names: StringNames, tenancy: &Tenancy) {

@@ -39,6 +39,9 @@ pub(super) fn run(input: &mut Input<'_>) {
         let _ = stream_bytes(&markup);
         return;
     }
+    if input.one_in(8) {
+        return header(input);
+    }
     let (mut stream, mut expected) = (String::new(), Vec::new());
     for _ in 0..input.below(5) {
         let (written, frame) = stanza(input);
@@ -48,6 +51,20 @@ pub(super) fn run(input: &mut Input<'_>) {
     }
     assert_eq!(frames([stream.as_bytes()]), (expected, false), "{stream}");
     is_the_same_in_pieces(input, stream.as_bytes());
+}
+
+/// What the server opens its stream with becomes a header that says the same of it.
+fn header(input: &mut Input<'_>) {
+    let mut id = input.text(&["'", "\"", "&", "<", ">", "&apos;", " to='a'"], 6);
+    id.retain(|character| !character.is_control() && !matches!(character, '\u{fffe}' | '\u{ffff}'));
+    let escaped = id.replace('&', "&amp;").replace('<', "&lt;").replace('\'', "&#39;");
+    let open = format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' from='example.test' id='{escaped}'/>");
+    let header = stream_bytes(&open).unwrap_or_else(|error| panic!("{error}: {open}"));
+    let header = String::from_utf8(header).expect("text of text");
+    let value =
+        header.split_once(" id='").and_then(|(_, rest)| rest.strip_suffix("'>")).expect("an id, and it is the last");
+    assert!(!value.contains(['<', '\'']), "{header}");
+    assert_eq!(value.replace("&lt;", "<").replace("&apos;", "'").replace("&amp;", "&"), id, "{header}");
 }
 
 fn is_the_same_in_pieces(input: &mut Input<'_>, stream: &[u8]) {

@@ -33,7 +33,12 @@ pub(super) fn run(input: &mut Input<'_>) {
     if input.one_in(3) {
         return authorization(input);
     }
-    let raw = input.text(&[PATHS, NAMES, DOMAINS].concat(), 6);
+    let raw = if input.one_in(3) {
+        let name = input.text(&[NAMES, &["%25", "%2525", "%40", "%41", "41"]].concat(), 4);
+        format!("/sapi/xmpp/individualChatList/{name}{}example.test", input.pick(&["@", "%40"]))
+    } else {
+        input.text(&[PATHS, NAMES, DOMAINS].concat(), 6)
+    };
     let has_account = input.one_in(2);
     let stage = input.one_in(3).then(|| input.pick(&["$default", "prod", ""]));
     let seen = path(&raw, &input.text(&["a=b", "%"], 3), has_account, stage);

@@ -51,7 +51,7 @@ pub(super) fn run(input: &mut Input<'_>) {
 
 fn any_ordinal(input: &mut Input<'_>) -> Ordinal {
     let version = Version { epoch: input.number(), counter: input.number() };
-    let long = if input.one_in(10) { "x".repeat(input.below(400)) } else { String::new() };
+    let long = if input.one_in(10) { "x".repeat(input.below(1_100)) } else { String::new() };
     Ordinal::new(version, &format!("{}{long}", input.text(&["/", "#", "#0000", ".", "e-1"], 4)))
 }
 

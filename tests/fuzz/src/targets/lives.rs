@@ -18,7 +18,10 @@ pub(super) fn run(input: &mut Input<'_>) {
     let (written, written_other) = (one.to_string(), other.to_string());
     assert_eq!(ask("life", &[&written]).as_ref(), Some(&written));
     let verdict = ask("is_newer", &[&written, &written_other]);
-    assert_eq!(verdict.as_deref(), Some(if one > other { "newer" } else { "not newer" }), "{one} and {other}");
+    let expected = if one > other { "newer" } else { "not newer" };
+    assert_eq!(verdict.as_deref(), Some(expected), "{one} and {other}");
+    let verdict = ask("is_newer", &[&one.on_wire(), &other.on_wire()]);
+    assert_eq!(verdict.as_deref(), Some(expected), "{one} and {other} as they are sent");
 }
 
 fn life(input: &mut Input<'_>) -> Ordinal {

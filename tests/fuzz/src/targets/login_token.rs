@@ -19,7 +19,13 @@ const ADMIN_TOKENS: [&str; 3] = [
 ];
 
 pub(super) fn run(input: &mut Input<'_>) {
-    let Ok(user) = UserJid::of_username(&name(input), &domain(input)) else { return };
+    let (mut username, mut tenant) = (name(input), domain(input));
+    if input.one_in(8) {
+        // Near to what a password may have, on either side.
+        username = "\\40".repeat(input.below(51));
+        tenant = format!("{}test", "a.".repeat(input.below(125)));
+    }
+    let Ok(user) = UserJid::of_username(&username, &tenant) else { return };
     let admin_token = ADMIN_TOKENS[input.below(3)];
     let tokens = LoginTokens::new(admin_token.into(), Duration::from_secs(TTL));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_secs();

@@ -10,13 +10,15 @@ use flate2::{
     Compression,
     write::{GzEncoder, ZlibEncoder},
 };
+use serde_json::Value;
 use sippo_xmpp_core::{
     config::UnknownKeys,
     events::{EventType, StampedEvent, Version},
+    telemetry::trace::TraceContext,
 };
 use time::OffsetDateTime;
 
-use super::event::json;
+use super::{event::json, sending::counted, telemetry::traceparent};
 use crate::Input;
 
 const VERSION: Version = Version { epoch: 3, counter: 9 };
@@ -27,10 +29,15 @@ pub(super) fn run(input: &mut Input<'_>) {
     } else {
         EventType::ALL[input.below(EventType::ALL.len())].routing_key().to_owned()
     };
-    let plain = if input.one_in(4) { input.bytes(40) } else { json(input, 3).into_bytes() };
-    let packed = packed(input, &plain);
-    let (message_id, traceparent) =
-        (input.text(&["m-1"], 2), input.text(&["00-", "4bf92f3577b34da6a3ce929d0e0e4736"], 3));
+    let plain = match input.below(1_000) {
+        0..250 => input.bytes(40),
+        // Near to what a message may have, on either side.
+        999 => Value::from("x".repeat(MAX_MESSAGE - input.below(500))).to_string().into_bytes(),
+        _ => json(input, 3).into_bytes(),
+    };
+    let is_long = plain.len() > MAX_MESSAGE - 500;
+    let packed = if is_long { plain.clone() } else { packed(input, &plain) };
+    let (message_id, traceparent) = (input.text(&["m-1"], 2), traceparent(input));
     let odd = input.bytes(6);
     let event = Published {
         tag: input.number(),
@@ -49,14 +56,18 @@ pub(super) fn run(input: &mut Input<'_>) {
         Route::Ignored => assert!(known.is_none() && event.unreadable.is_none() && unknown_keys == UnknownKeys::Ignore),
         Route::Queue(event_type, entry) => {
             assert!(event.unreadable.is_none() && Some(event_type) == known, "{event:?}");
-            assert!(entry.size() <= MAX_MESSAGE && entry.tag == event.tag);
+            assert_eq!((entry.size(), entry.tag), (counted(&entry), event.tag));
+            assert!(entry.size() <= MAX_MESSAGE, "SQS refuses {} bytes", entry.size());
+            let trace = event.traceparent.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
+            assert_eq!(entry.traceparent, trace.map(|trace: TraceContext| trace.to_string()), "{event:?}");
             is_stamped(&entry.text, &event, &plain, &packed);
         }
         Route::Dead(letter) => {
-            assert!(known.is_none() || event.unreadable.is_some(), "{letter:?} has a queue, and is short");
+            assert!(known.is_none() || event.unreadable.is_some() || is_long, "{letter:?} has a queue, and is short");
             assert_eq!((letter.tag, letter.version, &letter.routing_key), (event.tag, VERSION, &key));
+            assert_eq!(letter.unreadable.as_deref(), event.unreadable.map(|unreadable| unreadable.bytes));
             match &letter.body {
-                Body::Original(body) => assert_eq!((body, letter.unreadable.as_deref()), (&packed, Some(&*odd))),
+                Body::Original(body) => assert!(*body == packed && (is_long || letter.unreadable.is_some())),
                 Body::Stamped(text) => is_stamped(text, &event, &plain, &packed),
             }
         }

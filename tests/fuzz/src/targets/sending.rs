@@ -10,6 +10,8 @@ use sippo_xmpp_core::events::EventType;
 
 use crate::Input;
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 /// The model: what the broker has handed out and not been told of, and what has become of it.
 #[derive(Debug, Default)]
 struct Broker {
@@ -44,14 +46,6 @@ pub(super) fn run(input: &mut Input<'_>) {
     let (mut broker, mut prefix, mut batches) = (Broker::default(), AckPrefix::default(), Batches::default());
     let mut waiting: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
     let mut sent: Vec<Vec<u64>> = Vec::new();
-    let take = |batch: Batch, waiting: &mut BTreeMap<usize, Vec<u64>>| {
-        let size: usize = batch.entries.iter().map(Entry::size).sum();
-        assert!(size <= MAX_BYTES && (1..=MAX_ENTRIES).contains(&batch.entries.len()), "SQS refuses {size} bytes");
-        let tags: Vec<u64> = batch.entries.iter().map(|entry| entry.tag).collect();
-        let due: Vec<u64> = waiting.entry(batch.event_type as usize).or_default().drain(..tags.len()).collect();
-        assert_eq!(tags, due, "out of order");
-        tags
-    };
     while !input.is_empty() {
         match input.below(6) {
             0 | 1 => {
@@ -66,17 +60,19 @@ pub(super) fn run(input: &mut Input<'_>) {
                     continue;
                 }
                 let event_type = EventType::ALL[input.below(EventType::ALL.len())];
-                let length = if input.one_in(8) {
-                    MAX_MESSAGE / (1 + input.below(3)) - input.below(300)
-                } else {
-                    input.below(2_000)
-                };
+                let entry = entry(input, tag);
                 waiting.entry(event_type as usize).or_default().push(tag);
-                let full = batches.push(event_type, Entry { tag, text: "x".repeat(length), traceparent: None });
-                sent.extend(full.map(|batch| take(batch, &mut waiting)));
+                let size = entry.size();
+                let full = batches.push(event_type, entry);
+                let is_full = |batch: &Batch| batch.entries.iter().map(Entry::size).sum::<usize>() + size > MAX_BYTES;
+                assert!(
+                    full.iter().all(|one| one.entries.len() == MAX_ENTRIES || is_full(one)),
+                    "there is room for more"
+                );
+                sent.extend(full.map(|batch| taken(&batch, &mut waiting)));
             }
             2 => {
-                sent.extend(batches.flush().map(|batch| take(batch, &mut waiting)).collect::<Vec<_>>());
+                sent.extend(batches.flush().map(|batch| taken(&batch, &mut waiting)).collect::<Vec<_>>());
                 assert!(batches.is_empty() && waiting.values().all(Vec::is_empty), "not all is flushed");
             }
             3 if !sent.is_empty() => {
@@ -98,6 +94,29 @@ pub(super) fn run(input: &mut Input<'_>) {
         }
         assert_eq!((prefix.ready_count(), prefix.open()), (broker.due().len(), broker.open.len()), "{broker:?}");
     }
+}
+
+/// The tags of a batch that is sent: the oldest of its type, in their order.
+fn taken(batch: &Batch, waiting: &mut BTreeMap<usize, Vec<u64>>) -> Vec<u64> {
+    let size: usize = batch.entries.iter().map(Entry::size).sum();
+    assert!(size <= MAX_BYTES && (1..=MAX_ENTRIES).contains(&batch.entries.len()), "SQS refuses {size} bytes");
+    assert_eq!(size, batch.entries.iter().map(counted).sum::<usize>(), "SQS counts otherwise");
+    let tags: Vec<u64> = batch.entries.iter().map(|entry| entry.tag).collect();
+    let due: Vec<u64> = waiting.entry(batch.event_type as usize).or_default().drain(..tags.len()).collect();
+    assert_eq!(tags, due, "out of order");
+    tags
+}
+
+/// An event of any length that SQS takes, of the short ones more often.
+fn entry(input: &mut Input<'_>, tag: u64) -> Entry {
+    let length =
+        if input.one_in(8) { MAX_MESSAGE / (1 + input.below(3)) - input.below(300) } else { input.below(2_000) };
+    Entry { tag, text: "x".repeat(length), traceparent: input.one_in(3).then(|| TRACE.to_owned()) }
+}
+
+/// What SQS counts for a message: its text, and name, type and value of each attribute.
+pub(super) fn counted(entry: &Entry) -> usize {
+    entry.text.len() + entry.traceparent.as_ref().map_or(0, |value| "traceparent".len() + "String".len() + value.len())
 }
 
 fn acknowledge(broker: &mut Broker, prefix: &mut AckPrefix) {

@@ -28,24 +28,44 @@ const PARTS: &[&str] = &[
     "F",
 ];
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
 pub(super) fn run(input: &mut Input<'_>) {
     match input.below(4) {
-        0 => traceparent(&input.text(PARTS, 8)),
-        1 => traceparent(&String::from_utf8_lossy(
-            &input.damaged(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
-        )),
+        0 | 1 => is_read_as_it_is(&traceparent(input)),
         2 => log_line(input),
         _ => subsegment(input),
     }
 }
 
+/// A header of that name, or nearly.
+pub(super) fn traceparent(input: &mut Input<'_>) -> String {
+    match input.below(4) {
+        0 => input.text(PARTS, 8),
+        1 => String::from_utf8_lossy(&input.damaged(TRACE.as_bytes())).into_owned(),
+        // The digits of one field in place of another's, too few, too many, or none but zeros.
+        2 => {
+            let digits =
+                ["00", "01", "ff", "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "0000000000000000", ""];
+            let field = |input: &mut Input<'_>, usual: &str| match input.below(4) {
+                0 => input.pick(&digits).to_owned(),
+                1 => "0".repeat(usual.len()),
+                _ => usual.to_owned(),
+            };
+            TRACE.split('-').map(|usual| field(input, usual)).collect::<Vec<_>>().join("-")
+        }
+        _ => TRACE.to_owned(),
+    }
+}
+
 /// Trace Context, sections 3.2.2 and 3.2.3: two, 32, 16 and two lower-case hexadecimal digits; neither id is 0.
-fn traceparent(text: &str) {
+fn is_read_as_it_is(text: &str) {
     let Ok(context) = text.parse::<TraceContext>() else { return };
     let fields: Vec<&str> = text.split('-').collect();
     let lengths: Vec<usize> = fields.iter().take(4).map(|field| field.len()).collect();
     assert_eq!(lengths, [2, 32, 16, 2], "{text}");
     assert!(fields[0] != "ff" && (fields[0] != "00" || fields.len() == 4), "{text}");
+    assert!(!fields[..4].concat().bytes().any(|byte| byte.is_ascii_uppercase()), "{text}");
     assert_eq!((context.trace_id().as_str(), context.span_id().as_str()), (fields[1], fields[2]), "{text}");
     assert!(!fields[1].trim_matches('0').is_empty() && !fields[2].trim_matches('0').is_empty(), "{text}");
     assert_eq!(context.to_string().parse(), Ok(context));
@@ -54,7 +74,7 @@ fn traceparent(text: &str) {
 fn log_line(input: &mut Input<'_>) {
     let odd = &["\n", "\r", "\u{85}", "\u{9b}31m", "\u{2028}", "\"", "\\", "message", "="];
     let (user, message) = (input.text(odd, 6), input.text(odd, 6));
-    let log = || tracing::warn!(user, odd = ?user, number = 7_u64, "{message}");
+    let log = || tracing::warn!(user, odd = ?user, level = "of the field", number = 7_u64, "{message}");
     let json = lines(true, log);
     let [line] = &json[..] else { panic!("{json:?}") };
     let read: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
