@@ -83,12 +83,12 @@ def test_who_goes_while_answers_wait_leaves_a_server_that_serves(start):
 
 
 def test_who_closes_while_their_stanzas_wait_stops_nobody(start):
-    server, home, other = start(USER_TIME_SHARE="1")
+    server, home, other = start(CLIENT_RATE="256kb/s")
     with server.user(f"alice@{home}") as alice, server.user(f"bob@{other}") as bob:
         alice.send_bytes(b"".join(
-            frame(f"<message xmlns='{CLIENT}' to='carol@{home}' type='chat'><body>{n}</body></message>") for n in range(100)))
+            frame(f"<message xmlns='{CLIENT}' to='carol@{home}' type='chat'><body>{n}</body></message>") for n in range(300)))
         alice.abort()
-        for _ in range(20):
+        for _ in range(100):
             settle(bob)
         server.user(f"dave@{other}").close()
 
