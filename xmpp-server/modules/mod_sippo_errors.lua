@@ -7,7 +7,9 @@
 --   * what is thrown in Prosody's main thread, which handles signals, is logged and no more: under Prosody 0.12 it
 --     would have later signals ignored;
 --   * a first-level element that nobody takes ends its stream as ever, but only its name is logged: Prosody logs all of
---     it, and it may hold a token.
+--     it, and it may hold a token;
+--   * a stanza whose address has a line break or another control character is refused here: Prosody would log it, and
+--     the log would have a line of the sender's making.
 -- `origin.sippo_rethrow` lets through what is thrown, for who handles it better (mod_sippo_message_batch).
 
 module:set_global();
@@ -60,8 +62,9 @@ end
 --- Ends the stream as Prosody does, but tells the log nothing except the name.
 local function refuse(event)
 	local session, element = event.origin, event.stanza;
+	local xmlns = (element.attr.xmlns or "jabber:client"):gsub("%c", "?");
 	module:log("warn", "Unhandled stream element from %s: %s; xmlns=%s", session.full_jid or session.ip, element.name,
-		element.attr.xmlns or "jabber:client");
+		xmlns);
 	session:close("unsupported-stanza-type");
 	return true;
 end
@@ -73,10 +76,28 @@ end
 
 local refusing = setmetatable({}, { __mode = "k" }); -- [host's events] = { [event name] = true }
 
+local function has_control_character(text)
+	return text and text:find("%c");
+end
+
+--- Answers a stanza with such an address, if it is one.
+local function refuse_address(stanza, session)
+	local attr = stanza.attr;
+	if not has_control_character(attr.to) and not has_control_character(attr.from) then return false; end
+	attr.from = nil;
+	if attr.type ~= "error" and attr.type ~= "result" then
+		session.send(st.error_reply(stanza, "modify", "jid-malformed", "An address has no control characters"));
+	end
+	return true;
+end
+
 --- Refuses what no handler is there for, and sees to it that what is there for a handler but not taken is refused.
 local function check_element(element, session)
 	local host = element and prosody.hosts[session.host];
-	if not host or stanza_names[element.name] and not element.attr.xmlns then return element; end
+	if not host then return element; end
+	if stanza_names[element.name] and not element.attr.xmlns then
+		return not (session.full_jid and refuse_address(element, session)) and element or nil;
+	end
 	local name, events = name_of(element), host.events;
 	if not element.attr.xmlns and session.type ~= "c2s_unauthed" or not events.get_handlers(name) then
 		refuse({ origin = session, stanza = element });

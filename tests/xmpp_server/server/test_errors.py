@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from support.prosody import Server
 from support.stanzas import MUC, answer, ask, condition, join, new_id, ok, settle
 from support.xmpp import CLIENT, SASL, E, StreamError
 
@@ -138,3 +139,42 @@ def test_its_name_is_logged(server, domain):
     client.send(E("nobody-takes-this", "urn:example:none", "secret"))
     client.wait_closed()
     assert "warn\tUnhandled stream element from 127.0.0.1: nobody-takes-this; xmlns=urn:example:none" in server.log_text()
+
+
+# Lines of the log -----------------------------------------------------------------------------
+
+FORGED = "2026-01-01T00:00:00 forged info a line of somebodys making"
+BEGINS_A_LINE = f"&#10;{FORGED}"
+
+
+@pytest.fixture(scope="module")
+def terse(server_folder):
+    """A server that logs what servers log by default; at debug level Prosody writes down what it receives."""
+    one = Server(server_folder(), log_level="info")
+    one.start()
+    yield one
+    one.stop()
+
+
+@pytest.mark.parametrize("stanza", [
+    "<message id='forging' to='bob{forged}@{home}'><body>x</body></message>",
+    "<presence id='forging' to='adhoc-x@conference.{home}/alice{forged}'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+    "<iq id='forging' type='get' to='{home}{forged}'><ping xmlns='urn:xmpp:ping'/></iq>",
+    "<iq id='forging' type='get' from='{jid}{forged}'><ping xmlns='urn:xmpp:ping'/></iq>",
+])
+def test_an_address_with_a_line_break_is_refused_and_not_logged(terse, unique_domain, stanza):
+    domain = terse.create_host(unique_domain())
+    with terse.user(f"alice@{domain}") as alice:
+        alice.send(stanza.format(home=domain, jid=alice.jid, forged=BEGINS_A_LINE).replace(" ", f" xmlns='{CLIENT}' ", 1))
+        assert condition(answer(alice, "forging")) == "jid-malformed"
+        settle(alice)
+    assert not [line for line in terse.log_text().splitlines() if line.strip().startswith(FORGED)]
+
+
+@pytest.mark.parametrize("logged_in", [False, True])
+def test_a_namespace_with_a_line_break_makes_no_line_of_its_own(terse, unique_domain, logged_in):
+    domain = terse.create_host(unique_domain())
+    client = terse.user(f"alice@{domain}") if logged_in else terse.client(f"alice@{domain}", "x").open()
+    client.send(f"<x xmlns='urn:example{BEGINS_A_LINE}'/>")
+    client.wait_closed()
+    assert not [line for line in terse.log_text().splitlines() if line.strip().startswith(FORGED)]
