@@ -1,6 +1,7 @@
 //! Names that preparation leaves as they are.
 
 use jid::{DomainPart, NodePart};
+use stringprep::tables::unassigned_code_point;
 
 /// What the types of bare JIDs have in common: text, and what the XMPP libraries want.
 macro_rules! bare_jid {
@@ -68,8 +69,20 @@ pub(super) fn canonical_localpart(localpart: &str) -> Result<NodePart, AddressEr
     Ok(prepared.into_owned())
 }
 
+/// What else than a full stop divides labels (RFC 3490, section 3.1).
+const DOTS: [char; 3] = ['\u{3002}', '\u{ff0e}', '\u{ff61}'];
+
+/// Whether a label may have this sign beside letters and digits, if preparation leaves it: of later signs than preparation knows
+/// the XMPP server may make others.
+fn is_sign(c: char) -> bool {
+    !c.is_ascii() && !DOTS.contains(&c) && !unassigned_code_point(c)
+}
+
 /// Checks that `domain` is a host name that preparation leaves as it is. Upper-case ASCII is the one
 /// liberty: host names are compared without regard to it everywhere, so it cannot name another tenant.
+///
+/// Of signs beyond ASCII preparation is the judge, as it is for the XMPP server: many languages write with marks that are
+/// neither letters nor digits to Unicode.
 ///
 /// Of an internationalised name only the Unicode form (U-labels, RFC 5890, section 2.3.2.1) is canonical, for that
 /// is what the XMPP server keeps: preparation leaves the ASCII form (A-labels, `xn--…`) as it is too, and one domain
@@ -85,7 +98,7 @@ pub fn canonical_domain(domain: &str) -> Result<DomainPart, AddressError> {
             && !label.starts_with('-')
             && !label.ends_with('-')
             && !label.starts_with("xn--")
-            && label.chars().all(|c| c == '-' || c.is_alphanumeric())
+            && label.chars().all(|c| c == '-' || c.is_alphanumeric() || is_sign(c))
     };
     if lower.len() > 253 || !lower.split('.').all(label) {
         return Err(AddressError::DomainNotCanonical);

@@ -114,6 +114,20 @@ mod tests {
         assert_eq!(UserJid::of_username("alice", "Example.TEST").unwrap().as_str(), "alice@example.test");
     }
 
+    /// As the hosts API serves them: with a virama, a tone mark, a middle dot.
+    #[test]
+    fn domains_may_be_written_with_marks() {
+        for domain in ["हिन्दी.test", "தமிழ்.test", "ไทย่.test", "l·l.test", "a・b.test"]
+        {
+            assert_eq!(UserJid::of_username("alice", domain).unwrap().domain().as_str(), domain);
+        }
+        for other in
+            ["a\u{3002}test", "a\u{ff0e}test", "a\u{ff61}test", "a\u{200d}b.test", "a\u{a0}b.test", "a\u{2024}b"]
+        {
+            assert_eq!(UserJid::of_username("alice", other), Err(AddressError::DomainNotCanonical), "{other}");
+        }
+    }
+
     #[test]
     fn of_a_domains_two_spellings_one_is_canonical() {
         assert_eq!(UserJid::of_username("alice", "bücher.test").unwrap().as_str(), "alice@bücher.test");
