@@ -1,6 +1,6 @@
 //! Session after session, until the process is told to stop.
 
-use std::{mem, time::Duration};
+use std::time::Duration;
 
 use sippo_xmpp_core::{config::UnknownKeys, ledger::EpochRegister};
 use tokio::{sync::watch, time::Instant};
@@ -10,6 +10,7 @@ use crate::{
     broker::BrokerError,
     broker_config::BrokerConfig,
     health::{Health, State},
+    interruption::Interruption,
     queues::Queues,
     rabbitmq::RabbitMq,
     session::{Session, SessionContext, SessionEnd},
@@ -40,24 +41,25 @@ impl<Q: Queues, R: EpochRegister + Sync> Daemon<'_, Q, R> {
     /// Runs until `stop` turns true. What is in flight then is finished first, within a limit; whatever
     /// is not stays at the broker.
     pub async fn run(&self, mut stop: watch::Receiver<bool>) {
-        let (mut failures, mut logged) = (0_u32, None);
+        let mut interruption = Interruption::new();
         while !*stop.borrow() {
             let began = Instant::now();
-            let end = self.session(&mut stop, failures).await;
+            let end = self.session(&mut stop, interruption.failures()).await;
             if *stop.borrow() && end.is_ok() {
                 return;
             }
-            self.health.enter(State::Connecting);
-            if began.elapsed() > STEADY {
-                (failures, logged) = (0, None);
+            // To wait long for an answer is to fail as well.
+            if self.health.state().is_connected() && began.elapsed() > STEADY {
+                interruption.over();
             }
+            self.health.enter(State::Connecting);
             let Err(end) = end else {
                 tracing::info!("The broker's URL has changed; connecting anew");
                 continue;
             };
-            failures = failures.saturating_add(1);
-            log(&end, failures, &mut logged);
-            let wait = backoff::wait(failures, FIRST_WAIT, LONGEST_WAIT);
+            interruption.failed();
+            log(&end, &mut interruption);
+            let wait = backoff::wait(interruption.failures(), FIRST_WAIT, LONGEST_WAIT);
             let _ = tokio::time::timeout(wait, stop.wait_for(|stop| *stop)).await;
         }
     }
@@ -112,24 +114,28 @@ impl<Q: Queues, R: EpochRegister + Sync> Daemon<'_, Q, R> {
     }
 }
 
-/// `logged` is the kind of failure that was logged last: one that goes on is logged once.
-fn log(end: &SessionEnd, failures: u32, logged: &mut Option<mem::Discriminant<BrokerError>>) {
-    let kind = if let SessionEnd::Broker(error) = end { Some(mem::discriminant(error)) } else { None };
-    let is_new = failures == 1 || kind.is_some() && kind != *logged;
+fn log(end: &SessionEnd, interruption: &mut Interruption) {
+    if matches!(end, SessionEnd::Unfinished(_)) {
+        return tracing::warn!(cause = %end, "Stopping with work undone");
+    }
+    if end.is_takeover() {
+        return tracing::info!(cause = %end, "Session over; connecting anew");
+    }
+    let failures = interruption.failures();
+    let Some(unlogged) = interruption.change(&end.to_string()) else {
+        return tracing::debug!(cause = %end, failures, "No session with the message broker yet");
+    };
     match end {
-        SessionEnd::Unfinished(_) => tracing::warn!(cause = %end, "Stopping with work undone"),
-        _ if end.is_takeover() => tracing::info!(cause = %end, "Session over; connecting anew"),
-        _ if !is_new => tracing::debug!(cause = %end, failures, "No session with the message broker yet"),
         SessionEnd::Broker(BrokerError::Denied { .. }) => {
-            tracing::warn!(cause = %end, "The message broker denies the bridge a right; connecting again and again");
+            tracing::warn!(cause = %end, unlogged, "The message broker denies the bridge a right; connecting again and again");
         }
         SessionEnd::Broker(BrokerError::AcknowledgedTooLate(_)) => {
-            tracing::warn!(cause = %end, "The message broker took deliveries back, for it waited too long; connecting anew");
+            tracing::warn!(cause = %end, unlogged, "The message broker took deliveries back, for it waited too long; connecting anew");
         }
         _ => tracing::warn!(
             cause = %end,
+            unlogged,
             "The session with the message broker broke; connecting again and again; see that the broker runs, that user, password and permissions in [broker] url are right, and that the queue was declared by this service"
         ),
     }
-    *logged = kind;
 }

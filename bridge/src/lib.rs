@@ -19,6 +19,8 @@ pub mod daemon;
 pub mod dead_letters;
 pub mod dependencies;
 pub mod health;
+pub mod ignored;
+mod interruption;
 mod log_throttle;
 #[cfg(test)]
 mod memory;

@@ -13,7 +13,7 @@ mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeSet, future, pin::Pin, time::Duration};
+use std::{future, pin::Pin, time::Duration};
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
@@ -21,7 +21,7 @@ use futures::{
     stream::{FuturesUnordered, ReadyChunks},
 };
 use lapin::message::Delivery;
-use sippo_xmpp_core::{config::UnknownKeys, ledger::EpochRegister, telemetry::Metric};
+use sippo_xmpp_core::{config::UnknownKeys, events::Version, ledger::EpochRegister, telemetry::Metric};
 use time::OffsetDateTime;
 use tokio::{
     sync::watch,
@@ -38,9 +38,10 @@ use crate::{
     batches::{Batch, Batches},
     broker::{Broker, BrokerError, QueueStatus},
     health::{Health, State},
+    ignored::IgnoredEvents,
     log_throttle::LogThrottle,
     queues::Queues,
-    route::{DeadLetter, Route, route},
+    route::{DeadLetter, Published, Route, route},
     sending::{self, Attempt, SendResult},
 };
 
@@ -49,8 +50,6 @@ const LINGER: Duration = Duration::from_millis(5);
 /// What is in flight when the bridge is told to stop has this long.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
 const DELIVERIES_AT_ONCE: usize = 64;
-/// Of so many routing keys that are ignored a session logs the first event.
-const IGNORED_KEYS_LOGGED: usize = 20;
 
 /// What sessions share.
 #[derive(Debug)]
@@ -77,7 +76,7 @@ pub struct Session<'a, Q, R, B> {
     work: FuturesUnordered<BoxFuture<'a, Done>>,
     deliveries: u64,
     log_throttle: LogThrottle,
-    ignored_keys: BTreeSet<String>,
+    ignored: IgnoredEvents,
     stop_until: Option<Instant>,
 }
 
@@ -101,7 +100,7 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             work: FuturesUnordered::new(),
             deliveries: 0,
             log_throttle: LogThrottle::default(),
-            ignored_keys: BTreeSet::new(),
+            ignored: IgnoredEvents::default(),
             stop_until: None,
         }
     }
@@ -153,8 +152,9 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
             self.deliveries += 1;
             self.context.health.received(1);
             Metric::BridgeIn.add(1);
-            match route(version, now, &delivery::published(&delivery), self.context.unknown_keys) {
-                Route::Ignored => self.ignore(&delivery),
+            let published = delivery::published(&delivery);
+            match route(version, now, &published, self.context.unknown_keys) {
+                Route::Ignored => self.ignore(version, &published),
                 Route::Dead(letter) => {
                     self.acks.prefix.set_aside(letter.tag);
                     self.dead_letter(letter);
@@ -176,17 +176,11 @@ impl<'a, Q: Queues, R: EpochRegister + Sync, B: Broker> Session<'a, Q, R, B> {
         Ok(())
     }
 
-    fn ignore(&mut self, delivery: &Delivery) {
-        self.acks.prefix.accepted(delivery.delivery_tag);
+    fn ignore(&mut self, version: Version, event: &Published<'_>) {
+        self.acks.prefix.accepted(event.tag);
         self.context.health.ignored();
         Metric::BridgeIgnored.add(1);
-        let routing_key = delivery.routing_key.as_str();
-        if self.ignored_keys.len() < IGNORED_KEYS_LOGGED && self.ignored_keys.insert(routing_key.to_owned()) {
-            tracing::info!(
-                routing_key,
-                "Events of this routing key are ignored, for it is none of ours; [broker] unknown says what becomes of them"
-            );
-        }
+        self.ignored.log(version, event);
     }
 
     fn flush(&mut self) {

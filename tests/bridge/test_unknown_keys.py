@@ -27,6 +27,33 @@ def test_others_events_are_ignored_by_default(env):
     assert line["routing_key"] == "conference.participant.muted", "said once"
 
 
+def test_an_event_that_is_ignored_is_found_by_its_id_and_its_room(env):
+    """As under a misspelt routing key: whoever looks for it searches for what it is about."""
+    bridge = env.bridge(SIPPO_BROKER__UNKNOWN="ignore", SIPPO_LOG__LEVEL="info")
+    bridge.wait_for("standby")
+    about = {"chatId": "team-7", "id": "g7", "domain": "a.test"}
+    cloud = [{"specversion": "1.0", "id": f"ev-{number}", "source": "/platform", "type": "userGroup.created", "data": about}
+             for number in range(200)]
+    env.publish([("userGroup.created", json.dumps(one).encode()) for one in cloud])
+    env.publish([("domian.created", b'{"domain":"b.test"}')])
+    until(lambda: bridge.health().get("ignored") == 201, "all ignored", 30)
+    lines = [line for line in bridge.lines() if line.get("routing_key") == "userGroup.created"]
+    assert [line["event.id"] for line in lines] == [f"ev-{number}" for number in range(10)], "bounded"
+    assert {(line["room"], line["domain"], line["level"]) for line in lines} == {("team-7@conference.a.test", "a.test", "info")}
+    assert len({line["version"] for line in lines}) == 10
+    [line] = [line for line in bridge.lines() if line.get("routing_key") == "domian.created"]
+    assert (line["event.id"], line["domain"]) == ("m-0", "b.test"), "AMQP's message id, where the event has none"
+
+
+def test_at_debug_each_event_that_is_ignored_is_logged(env):
+    bridge = env.bridge(SIPPO_BROKER__UNKNOWN="ignore", SIPPO_LOG__LEVEL="debug")
+    bridge.wait_for("standby")
+    env.publish([("user.created", b"{}")] * 50)
+    until(lambda: bridge.health().get("ignored") == 50, "all ignored", 30)
+    lines = [line for line in bridge.lines() if line.get("routing_key") == "user.created"]
+    assert {line["event.id"] for line in lines} == {f"m-{number}" for number in range(50)} and len(lines) == 50
+
+
 def test_what_is_not_bound_does_not_come(env):
     first = env.bridge()
     first.wait_for("standby")

@@ -1,6 +1,6 @@
 //! The function's start and its invocations.
 
-use std::{process::ExitCode, time::Duration};
+use std::{process::ExitCode, sync::Mutex, time::Duration};
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use sippo_xmpp_core::{
@@ -13,7 +13,7 @@ use sippo_xmpp_core::{
 };
 
 use super::{event::AmazonMqEvent, handler::handle};
-use crate::dependencies::Dependencies;
+use crate::{dependencies::Dependencies, ignored::IgnoredEvents};
 
 /// What is left of the function's time to report a failure.
 const RESERVE: Duration = Duration::from_secs(2);
@@ -25,7 +25,9 @@ pub async fn run() -> ExitCode {
         Err(line) => return telemetry::exit_with_error(&line),
     };
     let dependencies = dependencies.as_ref();
-    let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(dependencies, event));
+    let ignored = Mutex::default();
+    let ignored = &ignored;
+    let handler = service_fn(move |event: LambdaEvent<AmazonMqEvent>| invoke(dependencies, ignored, event));
     exit_code(lambda_runtime::run(handler).await)
 }
 
@@ -44,7 +46,11 @@ async fn start() -> Result<Option<Dependencies>, String> {
     Dependencies::of(service).await.map(Some)
 }
 
-async fn invoke(dependencies: Option<&Dependencies>, event: LambdaEvent<AmazonMqEvent>) -> Result<(), Error> {
+async fn invoke(
+    dependencies: Option<&Dependencies>,
+    ignored: &Mutex<IgnoredEvents>,
+    event: LambdaEvent<AmazonMqEvent>,
+) -> Result<(), Error> {
     // Nothing is lost: the event source keeps the messages and comes again.
     let Some(Dependencies { broker, queues, register, unknown_keys }) = dependencies else {
         let file = platform_file();
@@ -56,7 +62,7 @@ async fn invoke(dependencies: Option<&Dependencies>, event: LambdaEvent<AmazonMq
     let deadline = deadline(&context, RESERVE);
     // Boxed, for what it holds is large and would be moved about.
     let work = Box::pin(async {
-        let handled = handle(event, queues, register, broker, *unknown_keys, deadline).await;
+        let handled = handle(event, queues, register, broker, *unknown_keys, ignored, deadline).await;
         handled.map(drop).inspect_err(|error| {
             tracing::error!(cause = %error, "The events of an invocation were not all taken; all come again");
         })

@@ -1,5 +1,7 @@
 //! One invocation: all of its messages are sent, or it fails.
 
+use std::sync::{Mutex, PoisonError};
+
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use sippo_xmpp_core::{
@@ -14,6 +16,7 @@ use super::event::AmazonMqEvent;
 use crate::{
     batches::Batches,
     broker::{BrokerError, DeadLetterSink},
+    ignored::IgnoredEvents,
     queues::Queues,
     route::{DeadLetter, Published, Route, route},
     sending::{self, Attempt},
@@ -50,7 +53,7 @@ pub enum InvocationError {
 }
 
 /// Handles one invocation: all is accepted by SQS, or by the dead letters, when it returns without error.
-/// `deadline` is when it gives up.
+/// `deadline` is when it gives up; `ignored` is what earlier invocations have logged of events that are ignored.
 ///
 /// # Errors
 /// [`InvocationError`]: some may be accepted all the same; they come again with newer versions.
@@ -60,6 +63,7 @@ pub async fn handle(
     register: &(impl EpochRegister + Sync),
     dead_letters: &impl DeadLetterSink,
     unknown_keys: UnknownKeys,
+    ignored: &Mutex<IgnoredEvents>,
     deadline: tokio::time::Instant,
 ) -> Result<usize, InvocationError> {
     let mut filled = event.rmq_messages_by_queue.into_values().filter(|messages| !messages.is_empty());
@@ -95,7 +99,10 @@ pub async fn handle(
         // The event source hands on no routing key: of one that says no type nobody knows whose it is.
         let unknown_keys = if published.routing_key.is_empty() { UnknownKeys::DeadLetter } else { unknown_keys };
         match route(version, now, &published, unknown_keys) {
-            Route::Ignored => Metric::BridgeIgnored.add(1),
+            Route::Ignored => {
+                Metric::BridgeIgnored.add(1);
+                ignored.lock().unwrap_or_else(PoisonError::into_inner).log(version, &published);
+            }
             Route::Queue(event_type, entry) => work.extend(batches.push(event_type, entry)),
             Route::Dead(letter) => dead.push(letter),
         }

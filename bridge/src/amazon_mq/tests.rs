@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use sippo_xmpp_core::{config::UnknownKeys, events::StampedEvent};
 use tokio::time::Instant;
@@ -19,7 +19,7 @@ async fn invoke(
     register: &Register,
     dead_letters: &DeadLetters,
 ) -> Result<usize, InvocationError> {
-    handle(event, sent, register, dead_letters, UnknownKeys::DeadLetter, Instant::now() + TIME).await
+    handle(event, sent, register, dead_letters, UnknownKeys::DeadLetter, &Mutex::default(), Instant::now() + TIME).await
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,8 +79,10 @@ async fn others_events_are_ignored_but_not_those_that_say_no_type() {
         {"data":"e30=","basicProperties":{"type":"domain.created"}},
         {"data":"e30="}]}}"#;
     let event = serde_json::from_str(event).unwrap();
-    let deadline = Instant::now() + TIME;
-    assert_eq!(handle(event, &sent, &register, &dead_letters, UnknownKeys::Ignore, deadline).await.unwrap(), 3);
+    let (deadline, ignored) = (Instant::now() + TIME, Mutex::default());
+    let handled = handle(event, &sent, &register, &dead_letters, UnknownKeys::Ignore, &ignored, deadline).await;
+    assert_eq!(handled.unwrap(), 3);
+    assert_eq!(ignored.lock().unwrap().logged("user.created"), 1);
     let dead = dead_letters.0.lock().unwrap();
     assert_eq!((sent.accepted().len(), dead.len(), dead[0].tag), (1, 1, 3));
 }

@@ -48,7 +48,8 @@ impl Outline {
         };
         let payload = if is_cloud_event { &event["data"] } else { event };
         let domain = payload["domain"].as_str();
-        let chat_id = payload["chatId"].as_str().filter(|_| routing_key.starts_with("usersGroup."));
+        // Also under a routing key that is misspelt: whose room it is about looks for that room's name.
+        let chat_id = payload["chatId"].as_str().filter(|_| !routing_key.starts_with("conference."));
         let named = chat_id.or(payload["id"].as_str()).filter(|_| !routing_key.starts_with("domain."));
         Self {
             id,
@@ -108,6 +109,7 @@ mod tests {
                 "conference.created",
                 Some("g@conference.a.test"),
             ),
+            (r#"{"id":"g","chatId":"C","domain":"a.test"}"#, "userGroup.created", Some(r"\43@conference.a.test")),
             (r#"{"id":"g","domain":"a..test"}"#, "conference.created", None),
             (r#"{"id":7,"domain":"a.test"}"#, "conference.created", None),
             (r#"{"domain":"a.test","id":"g"}"#, "domain.created", None),
