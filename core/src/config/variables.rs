@@ -11,6 +11,7 @@ const XMPP_SERVER_PREFIX: &str = "SIPPO_XMPP_";
 
 /// The XMPP server's variables (`xmpp-server/prosody.cfg.lua`), without [`XMPP_SERVER_PREFIX`].
 const XMPP_SERVER: &[&str] = &[
+    "ADHOC_AFFILIATION_QUOTA",
     "ADHOC_ROOM_LIMIT",
     "ADMIN_JID",
     "ADMIN_TOKEN",
@@ -23,6 +24,7 @@ const XMPP_SERVER: &[&str] = &[
     "CERTIFICATE",
     "CLIENT_RATE",
     "DATA",
+    "DIRECTED_PRESENCE_LIMIT",
     "FAN_OUT_LIMIT",
     "HTTPS_PORT",
     "HTTP_PORT",
