@@ -27,6 +27,9 @@ FOLDER = ROOT / "target" / "fuzz"
 SEEDS = ROOT / "tests" / "fuzz" / "corpus"
 ROUND = 300
 """Most seconds that one target runs before the next has its turn."""
+STUCK = 120
+"""Seconds after which a run, which takes milliseconds, counts as one that does not end: by the clock on the wall, and the campaign may
+have little of a busy machine."""
 COVERAGE = " ".join(["--cfg fuzzing", "-Cpasses=sancov-module", *(f"-Cllvm-args=-sanitizer-coverage-{option}" for option in (
     "level=4", "inline-8bit-counters", "pc-table", "trace-compares"))])
 
@@ -110,7 +113,7 @@ class Campaign:
         for folder in (corpus, kept):
             folder.mkdir(parents=True, exist_ok=True)
         seeds = [SEEDS / target] if (SEEDS / target).is_dir() else []
-        return [program, f"-max_total_time={seconds}", "-timeout=20", "-rss_limit_mb=2048", "-max_len=1024", "-print_final_stats=1",
+        return [program, f"-max_total_time={seconds}", f"-timeout={STUCK}", "-rss_limit_mb=2048", "-max_len=1024", "-print_final_stats=1",
                 f"-artifact_prefix={kept}/", corpus, *seeds]
 
 
