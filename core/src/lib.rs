@@ -18,6 +18,7 @@ mod http;
 pub mod lambda;
 pub mod ledger;
 pub mod resync;
+pub mod room_list;
 pub mod rooms;
 pub mod secret;
 pub mod table;

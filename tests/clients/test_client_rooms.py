@@ -37,6 +37,46 @@ def test_a_room_is_found_by_its_invitation(in_room, room):
         == [owner.jid, member.jid]
 
 
+def test_an_invitation_says_the_rooms_name(person, room, admin):
+    bob = person("bob").log_in()
+    room.publish(room.created, room.payload(name="Team <&> 7", participants=[bob.name]))
+    subject = bob.wait("""stanzas.filter((one) => guide.readMessage(one, session.bareJid)?.invitation === room)
+        .map((one) => guide.child(one, "subject")?.textContent)[0]""", room=room.jid)
+    assert subject == "Team <&> 7"
+
+
+def test_rooms_on_a_second_device(person, room, admin):
+    """An owner who is no participant, and a member: each finds the room on a device that has never heard of it."""
+    olga, bob = person("olga"), person("bob")
+    room.publish(room.created, room.payload(name="Team 7", owner=olga.name, participants=[bob.name]))
+    room.wait_affiliated(admin, "member", [bob.name])
+    for one, affiliation in ((olga, "owner"), (bob, "member")):
+        one.log_in()
+        found = one.run("return guide.findRooms(session)")
+        assert found == [{"room": room.jid, "name": "Team 7", "kind": room.family, "affiliation": affiliation,
+                          "autojoin": True}]
+        listed = one.run("""
+            const answer = await fetch(`${url}/sapi/xmpp/rooms`, { headers: { Authorization: `Bearer ${token}` } });
+            return answer.json();
+        """, url=one.platform.stack.functions.url)
+        assert listed == [{"jid": room.jid, "name": "Team 7", "kind": room.family, "affiliation": affiliation}]
+
+
+def test_a_device_outside_of_the_room_is_told_of_what_comes_changes_and_goes(person, room, admin):
+    bob = person("bob").log_in()
+    assert bob.run("return guide.findRooms(session)") == []
+    changes = """stanzas.map((one) => guide.roomChanges(one, session))
+        .find(({ rooms, gone }) => rooms.some((one) => one.room === room && one.name === name)
+            || name === null && gone.includes(room))"""
+    room.publish(room.created, room.payload(name="Team 7", participants=[bob.name]))
+    bob.wait(changes, room=room.jid, name="Team 7")
+    room.publish(room.created, room.payload(name="Team 8", participants=[bob.name]))
+    bob.wait(changes, room=room.jid, name="Team 8")
+    room.publish(room.left, room.of([bob.name]))
+    bob.wait(changes, room=room.jid, name=None)
+    assert bob.run("return guide.findRooms(session)") == []
+
+
 def test_messages_in_a_room(in_room, room):
     alice, bob = in_room("alice", "bob")
     alice.run("await guide.sendText(session, room, 'to all', { type: 'groupchat' })", room=room.jid)

@@ -7,7 +7,7 @@ import random
 
 from support.soak.model import Event, Model
 from support.soak.traffic import Domains, Traffic
-from support.soak.verdict import compare_invited
+from support.soak.verdict import compare_bookmarks, compare_invited
 
 ROOM = "room@conference.example.test"
 DOMAINS = Domains(steady="example.test", fickle="tenant.test", guests="partner.test")
@@ -69,6 +69,20 @@ def test_who_must_have_been_invited_since_when():
     assert invited(created("a"), left("a"), joined("a"), created("a")) == {"a": 2}
     assert invited(created("a"), DESTROYED, created("a")) == {"a": 2}
     assert invited(joined("a")) == {}
+
+
+def test_bookmarks_are_as_the_rooms_are():
+    model = model_of(created("a", "b", owner="o"), left("b"), Event("created", "gone@x", ("a",)), Event("destroyed", "gone@x"))
+
+    def wrong(user: str, **found: dict[str, str]) -> list[str]:
+        bookmarks = {{"here": ROOM, "gone": "gone@x"}[name]: one for name, one in found.items()}
+        return [one.kind for one in compare_bookmarks(model, user, bookmarks, {ROOM: "Team 7"})]
+    member, owner = ({"affiliation": what, "name": "Team 7"} for what in ("member", "owner"))
+    assert wrong("a", here=member) == wrong("o", here=owner) == wrong("b") == wrong("bystander") == []
+    assert wrong("a") == ["bookmark lost"]
+    assert wrong("b", here=member) == wrong("bystander", here=member) == ["bookmark superfluous"]
+    assert wrong("o", here=member) == wrong("a", here=member | {"name": "Team 6"}) == wrong("a", here=owner) == ["bookmark"]
+    assert wrong("a", here=member, gone=member) == ["bookmark superfluous"]
 
 
 def test_an_event_published_twice_comes_to_the_same():

@@ -9,6 +9,7 @@ from support.functions import LIST
 
 SAMPLES = {
     "login": 200, "individual-chat-list-get": 200, "individual-chat-list-put": 204, "individual-chat-list-delete": 204,
+    "rooms": 200,
 }
 
 

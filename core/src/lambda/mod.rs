@@ -12,6 +12,7 @@ mod problem;
 mod refusals;
 pub mod rest;
 pub mod resync;
+mod room_list;
 mod routes;
 pub mod sqs;
 mod start;
@@ -19,5 +20,6 @@ mod start;
 pub use self::{
     chat_list::{AddToChatList, GetChatList, RemoveFromChatList},
     login::Login,
+    room_list::GetRooms,
     start::{exit_code, start_telemetry},
 };

@@ -13,6 +13,7 @@ use super::bearer::BearerError;
 use crate::{
     auth::{Denied, MintError, TokenError},
     chat_list::ChatListError,
+    room_list::RoomListError,
 };
 
 /// An error that the caller is told.
@@ -34,6 +35,18 @@ const INVALID_TOKEN: &str = r#"Bearer realm="Users", error="invalid_token""#;
 const RETRY_SECONDS: &str = "2";
 
 impl Problem {
+    fn domain_not_served(detail: String) -> Self {
+        Self::new("domain-not-served", StatusCode::FORBIDDEN, "The domain is not served", detail)
+    }
+
+    fn xmpp_unavailable() -> Self {
+        Self::unavailable(
+            "xmpp-unavailable",
+            "The XMPP server is unavailable",
+            "the chat service cannot do this at the moment; try again later".to_owned(),
+        )
+    }
+
     fn new(name: &'static str, status: StatusCode, title: &'static str, detail: impl Into<String>) -> Self {
         Self { name, status, title, detail: detail.into(), header: None }
     }
@@ -170,14 +183,17 @@ impl From<ChatListError> for Problem {
         match error {
             ChatListError::Full => Self::new("list-full", StatusCode::CONFLICT, "The chat list is full", detail),
             ChatListError::Contact(_) => Self::bad_jid("the XMPP server does not take it"),
-            ChatListError::DomainNotServed(_) => {
-                Self::new("domain-not-served", StatusCode::FORBIDDEN, "The domain is not served", detail)
-            }
-            ChatListError::Unavailable(_) => Self::unavailable(
-                "xmpp-unavailable",
-                "The XMPP server is unavailable",
-                "the chat service cannot do this at the moment; try again later".to_owned(),
-            ),
+            ChatListError::DomainNotServed(_) => Self::domain_not_served(detail),
+            ChatListError::Unavailable(_) => Self::xmpp_unavailable(),
+        }
+    }
+}
+
+impl From<RoomListError> for Problem {
+    fn from(error: RoomListError) -> Self {
+        match error {
+            RoomListError::DomainNotServed(_) => Self::domain_not_served(error.to_string()),
+            RoomListError::Unavailable(_) => Self::xmpp_unavailable(),
         }
     }
 }

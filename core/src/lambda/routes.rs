@@ -12,6 +12,7 @@ use percent_encoding::percent_decode_str;
 use crate::address::UserJid;
 
 const LOGIN: &str = "/sapi/xmpp/login";
+const ROOMS: &str = "/sapi/xmpp/rooms";
 const CHAT_LIST: &str = "/sapi/xmpp/individualChatList";
 
 /// One thing the API does.
@@ -25,12 +26,15 @@ pub enum Operation {
     AddToChatList,
     /// `DELETE /sapi/xmpp/individualChatList/:jid`
     RemoveFromChatList,
+    /// `GET /sapi/xmpp/rooms`
+    GetRooms,
 }
 
 /// A path that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Path<'a> {
     Login,
+    Rooms,
     ChatList,
     /// Percent-encoded, and whatever follows the list's own path: a full JID has a slash in it.
     Entry(&'a str),
@@ -41,6 +45,7 @@ impl<'a> Path<'a> {
     pub(super) fn parse(path: &'a str) -> Option<Self> {
         match path {
             LOGIN => Some(Self::Login),
+            ROOMS => Some(Self::Rooms),
             CHAT_LIST => Some(Self::ChatList),
             _ => path.strip_prefix(CHAT_LIST)?.strip_prefix('/').map(Self::Entry),
         }
@@ -49,7 +54,7 @@ impl<'a> Path<'a> {
     /// The methods that it takes, as the `Allow` header lists them.
     pub(super) fn methods(self) -> &'static str {
         match self {
-            Self::Login | Self::ChatList => "GET, OPTIONS",
+            Self::Login | Self::Rooms | Self::ChatList => "GET, OPTIONS",
             Self::Entry(_) => "PUT, DELETE, OPTIONS",
         }
     }
@@ -58,6 +63,7 @@ impl<'a> Path<'a> {
     pub(super) fn operation(self, method: &Method) -> Option<Operation> {
         match (self, method.as_str()) {
             (Self::Login, "GET") => Some(Operation::Login),
+            (Self::Rooms, "GET") => Some(Operation::GetRooms),
             (Self::ChatList, "GET") => Some(Operation::GetChatList),
             (Self::Entry(_), "PUT") => Some(Operation::AddToChatList),
             (Self::Entry(_), "DELETE") => Some(Operation::RemoveFromChatList),
@@ -90,10 +96,11 @@ mod tests {
     #[test]
     fn paths_are_told_apart() {
         assert_eq!(Path::parse("/sapi/xmpp/login"), Some(Path::Login));
+        assert_eq!(Path::parse("/sapi/xmpp/rooms"), Some(Path::Rooms));
         assert_eq!(Path::parse("/sapi/xmpp/individualChatList"), Some(Path::ChatList));
         assert_eq!(Path::parse("/sapi/xmpp/individualChatList/"), Some(Path::Entry("")));
         for unknown in
-            ["", "/", "/sapi/xmpp/login/", "/sapi/xmpp/Login", "/sapi/xmpp/individualChatLists", "//sapi/xmpp/login"]
+            ["", "/", "/sapi/xmpp/login/", "/sapi/xmpp/rooms/", "/sapi/xmpp/Login", "/sapi/xmpp/individualChatLists", "//sapi/xmpp/login"]
         {
             assert_eq!(Path::parse(unknown), None, "{unknown}");
         }
@@ -101,7 +108,7 @@ mod tests {
 
     #[test]
     fn methods_and_operations_agree() {
-        for path in [Path::Login, Path::ChatList, Path::Entry("a@b")] {
+        for path in [Path::Login, Path::Rooms, Path::ChatList, Path::Entry("a@b")] {
             for method in ["GET", "PUT", "DELETE", "POST", "HEAD", "PATCH", "TRACE"] {
                 let allowed = path.operation(&method.parse().unwrap()).is_some();
                 assert_eq!(allowed, path.methods().split(", ").any(|one| one == method), "{method} {path:?}");

@@ -21,11 +21,12 @@ use super::{
     deadline::{ensure_time_left, with_deadline},
     error::{Failures, ReconcileError},
     expiry::EXPIRY_GRACE,
+    model::RoomSpec,
     server::{Invitation, RoomServer, ServerError},
 };
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{ClaimTarget, Ledger, Ordinal, RoomKind, RoomState, Scope},
+    ledger::{ClaimTarget, Ledger, Ordinal, RoomState, Scope},
     telemetry::Metric,
 };
 
@@ -103,7 +104,7 @@ impl<'a, L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'a, L, S> {
                 return Ok(SendOutcome::Done);
             }
             ensure_time_left(self.send_by())?;
-            let sent = self.send(spec.kind, sendable, failures).await?;
+            let sent = self.send(&spec, sendable, failures).await?;
             claims.mark(&state, &sent).await?;
             if due.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
                 return Ok(SendOutcome::Done);
@@ -135,12 +136,12 @@ impl<'a, L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'a, L, S> {
     /// Sends `invitations`; returns those that were sent, or that no retry helps.
     async fn send(
         &self,
-        kind: RoomKind,
+        spec: &RoomSpec,
         invitations: Vec<Invitation>,
         failures: &mut Failures,
     ) -> Result<BTreeMap<UserJid, Ordinal>, ServerError> {
         let room = self.room;
-        let bounced = match self.server.invite(room, kind, &invitations, self.send_by()).await {
+        let bounced = match self.server.invite(room, spec, &invitations, self.send_by()).await {
             Ok(bounced) => bounced,
             Err(error) => {
                 Metric::InvitationsFailed.add(invitations.len());

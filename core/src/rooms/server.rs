@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use super::model::{Grant, RoomSpec};
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Ordinal, RoomKind},
+    ledger::Ordinal,
     xmpp::not_admin,
 };
 
@@ -87,9 +87,9 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<(), ServerError>> + Send;
 
-    /// The room does not exist, nor do its archive and the invitations for spells that are not newer than `ended`, if it
-    /// carries a life that is not newer. A room without a life was not made by an event and stays. Where there is no room, or
-    /// its domain is not served, there is nothing to do.
+    /// The room does not exist, nor do its archive, its members' bookmarks and the invitations for spells that are not newer
+    /// than `ended`, if it carries a life that is not newer. A room without a life was not made by an event and stays. Where
+    /// there is no room, or its domain is not served, there is nothing to do.
     ///
     /// # Errors
     /// [`ServerError::Unavailable`] or [`ServerError::Refused`].
@@ -100,7 +100,8 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<(), ServerError>> + Send;
 
-    /// Gives `grants`; returns those that were refused one by one. A room whose life is not newer than `ended` counts as
+    /// Gives `grants`; returns those that were refused one by one. Whoever is a member then has the room among their bookmarks
+    /// (XEP-0402), as it is; what they set there themselves stays. A room whose life is not newer than `ended` counts as
     /// absent: it is about to go, and nobody may be let in to read what was said there.
     ///
     /// # Errors
@@ -113,8 +114,9 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 
-    /// Those of `revocations` have no affiliation, and are not in the room; returns those for whom that was refused. Of their
-    /// invitations that nobody has seen those are taken back which belong to a spell that has ended.
+    /// Those of `revocations` have no affiliation, and are not in the room, nor is the room among their bookmarks; returns those
+    /// for whom that was refused. Of their invitations that nobody has seen those are taken back which belong to a spell that
+    /// has ended.
     ///
     /// # Errors
     /// [`ServerError`]; some may have been revoked.
@@ -125,15 +127,16 @@ pub trait RoomServer {
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;
 
-    /// Sends `invitations` and waits until the server has handled them (a ping behind them collects the
-    /// bounces); returns those that bounced, and those for which there was no time while there was for others.
+    /// Sends `invitations` to the room that is as `spec` says, with its name, and waits until the server has handled them (a
+    /// ping behind them collects the bounces); returns those that bounced, and those for which there was no time while there
+    /// was for others.
     ///
     /// # Errors
     /// [`ServerError`]; some of the first may have been sent.
     fn invite(
         &self,
         room: &RoomJid,
-        kind: RoomKind,
+        spec: &RoomSpec,
         invitations: &[Invitation],
         deadline: Instant,
     ) -> impl Future<Output = Result<Vec<Refusal>, ServerError>> + Send;

@@ -11,7 +11,7 @@ mod secrets;
 
 pub use self::{
     hosts::FakeHosts,
-    muc_service::{Affiliation, MucRoom, MucService},
+    muc_service::{Affiliation, AllBookmarks, Bookmark, MucRoom, MucService},
     room_script::{RoomRequest, RoomScript},
     rooms::FakeRooms,
     secrets::SecretKeeper,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::room_script::RoomRequest;
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::Ordinal,
+    ledger::{Ordinal, RoomKind},
     rooms::{Grant, Invitation, Revocation, ServerError},
 };
 
@@ -23,15 +23,35 @@ pub enum Affiliation {
 pub struct MucRoom {
     /// Its life; a room that people made has none.
     pub life: Option<Ordinal>,
+    /// Its name.
+    pub name: Option<String>,
+    /// What it is for.
+    pub kind: Option<RoomKind>,
     /// Who is what in it.
     pub affiliations: BTreeMap<UserJid, Affiliation>,
 }
+
+/// What a bookmark says of its room (XEP-0402, `mod_sippo_bookmarks`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bookmark {
+    /// The room's name.
+    pub name: Option<String>,
+    /// What the room is for.
+    pub kind: Option<RoomKind>,
+    /// What its user is in the room.
+    pub affiliation: Affiliation,
+}
+
+/// The bookmarks of all users.
+pub type AllBookmarks = BTreeMap<(RoomJid, UserJid), Bookmark>;
 
 /// All rooms, the invitations that were sent, and those that wait for somebody to come online.
 #[derive(Debug, Default)]
 pub struct MucService {
     /// The rooms there are.
     pub rooms: BTreeMap<RoomJid, MucRoom>,
+    /// Who has which room among their bookmarks.
+    pub bookmarks: AllBookmarks,
     /// To which room who was invited for which event, in order.
     pub invitations: Vec<(RoomJid, UserJid, Ordinal)>,
     /// Those of them that were not taken back. Nobody comes online and sees them.
@@ -51,24 +71,30 @@ impl MucService {
                 if let Some(ended) = ended {
                     self.end(room, &ended);
                 }
-                self.rooms.entry(room.clone()).or_default().life.get_or_insert(spec.life);
+                let found = self.rooms.entry(room.clone()).or_default();
+                found.life.get_or_insert(spec.life);
+                found.kind = Some(spec.kind);
+                found.name = spec.name.or(found.name.take());
             }
             RoomRequest::Destroy(ended) => self.end(room, &ended),
             RoomRequest::Grant(grants, ended) => {
                 let counts = |found: &&mut MucRoom| found.life.is_none() || found.life > ended;
                 let affiliations = &mut self.existing(room, counts)?.affiliations;
-                for (user, grant) in grants {
+                for (user, grant) in &grants {
+                    let user = user.clone();
                     match grant {
                         Grant::Owner => affiliations.insert(user, Affiliation::Owner),
                         Grant::AtLeastMember => Some(*affiliations.entry(user).or_insert(Affiliation::Member)),
                         Grant::ExactlyMember => affiliations.insert(user, Affiliation::Member),
                     };
                 }
+                grants.iter().for_each(|(user, _)| self.bookmark(room, user));
             }
             RoomRequest::Revoke(revocations) => {
                 for Revocation { user, ended } in revocations {
                     self.existing(room, |_| true)?.affiliations.remove(&user);
                     self.take_back(room, &user, ended.as_ref());
+                    self.bookmark(room, &user);
                 }
             }
             RoomRequest::Invite(_, all) => {
@@ -85,6 +111,32 @@ impl MucService {
         Ok(())
     }
 
+    /// Does as much of `request` as is done before the first bookmark is looked at.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_in_part(&mut self, room: &RoomJid, request: RoomRequest) -> Result<(), ServerError> {
+        let looks = matches!(request, RoomRequest::Grant(..) | RoomRequest::Revoke(_));
+        let bookmarks = self.bookmarks.clone();
+        let outcome = self.apply(room, request);
+        if looks {
+            self.bookmarks = bookmarks;
+        }
+        outcome
+    }
+
+    /// Has a user's bookmark agree with the room.
+    fn bookmark(&mut self, room: &RoomJid, user: &UserJid) {
+        let key = (room.clone(), user.clone());
+        let found = self.rooms.get(room).and_then(|found| Some((found, *found.affiliations.get(user)?)));
+        match found {
+            Some((MucRoom { name, kind, .. }, affiliation)) => {
+                self.bookmarks.insert(key, Bookmark { name: name.clone(), kind: *kind, affiliation });
+            }
+            None => drop(self.bookmarks.remove(&key)),
+        }
+    }
+
     /// There is no room of a life that is not newer than `ended`.
     fn end(&mut self, room: &RoomJid, ended: &Ordinal) {
         let is_over = |found: &MucRoom| found.life.as_ref().is_some_and(|life| life <= ended);
@@ -93,6 +145,7 @@ impl MucService {
         }
         for user in self.rooms.remove(room).into_iter().flat_map(|found| found.affiliations.into_keys()) {
             self.take_back(room, &user, Some(ended));
+            self.bookmark(room, &user);
         }
     }
 

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Ordinal, RoomKind},
+    ledger::Ordinal,
     rooms::{Grant, Invitation, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
 };
 
@@ -20,7 +20,7 @@ pub enum RoomRequest {
     /// [`RoomServer::revoke`].
     Revoke(Vec<Revocation>),
     /// [`RoomServer::invite`].
-    Invite(RoomKind, Vec<Invitation>),
+    Invite(RoomSpec, Vec<Invitation>),
 }
 
 impl RoomRequest {
@@ -53,7 +53,7 @@ impl RoomRequest {
             Self::Destroy(ended) => server.destroy(room, &ended, deadline).await.map(|()| Vec::new()),
             Self::Grant(grants, ended) => server.grant(room, &grants, ended.as_ref(), deadline).await,
             Self::Revoke(revocations) => server.revoke(room, &revocations, deadline).await,
-            Self::Invite(kind, invitations) => server.invite(room, kind, &invitations, deadline).await,
+            Self::Invite(spec, invitations) => server.invite(room, &spec, &invitations, deadline).await,
         }
     }
 }
@@ -106,10 +106,10 @@ impl<S: RoomScript + Sync> RoomServer for S {
     async fn invite(
         &self,
         room: &RoomJid,
-        kind: RoomKind,
+        spec: &RoomSpec,
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.answer(room, RoomRequest::Invite(kind, invitations.to_vec()), deadline).await
+        self.answer(room, RoomRequest::Invite(spec.clone(), invitations.to_vec()), deadline).await
     }
 }

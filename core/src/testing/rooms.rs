@@ -93,10 +93,10 @@ fn refuse(request: RoomRequest) -> (RoomRequest, Vec<Refusal>) {
             let refusals = refused.into_iter().map(|(user, _)| refusal(user, ServerError::Refused)).collect();
             (RoomRequest::Grant(granted, ended), refusals)
         }
-        RoomRequest::Invite(kind, all) => {
+        RoomRequest::Invite(spec, all) => {
             let (bounced, sent): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.to.localpart() == "bounced");
             let refusals = bounced.into_iter().map(|one| refusal(one.to, ServerError::Unavailable)).collect();
-            (RoomRequest::Invite(kind, sent), refusals)
+            (RoomRequest::Invite(spec, sent), refusals)
         }
         other => (other, Vec::new()),
     }

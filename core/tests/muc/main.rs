@@ -58,6 +58,7 @@ fn kind_of(error: &ServerError) -> Value {
 
 async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerError> {
     let text = |name: &str| request[name].as_str().expect("given");
+    let optional = |name: &str| request[name].as_str().map(str::to_owned);
     let ordinal = |name: &str| request[name].as_str().map(|text| text.parse::<Ordinal>().expect("an ordinal"));
     let room = RoomJid::of_id(text("id"), text("domain")).expect("a room");
     let within = request["within"].as_f64().unwrap_or(30.0);
@@ -66,8 +67,8 @@ async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerEr
         "ensure" => {
             let spec = RoomSpec {
                 life: ordinal("life").expect("given"),
-                kind: RoomKind::UsersGroup,
-                name: request["name"].as_str().map(str::to_owned),
+                kind: optional("kind").map_or(RoomKind::UsersGroup, |kind| room_kind(&kind)),
+                name: optional("name"),
             };
             rooms.ensure(&room, &spec, ordinal("ended").as_ref(), deadline).await.map(|()| Vec::new())
         }
@@ -85,11 +86,15 @@ async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerEr
             let since = ordinal("since").expect("given");
             let invitation = |to| Invitation { to, since: since.clone() };
             let all: Vec<_> = users(request).into_iter().map(invitation).collect();
-            let kind = if text("kind") == "conference" { RoomKind::Conference } else { RoomKind::UsersGroup };
-            rooms.invite(&room, kind, &all, deadline).await
+            let spec = RoomSpec { life: since, kind: room_kind(text("kind")), name: optional("name") };
+            rooms.invite(&room, &spec, &all, deadline).await
         }
         other => panic!("{other} is no request"),
     }
+}
+
+fn room_kind(text: &str) -> RoomKind {
+    if text == "conference" { RoomKind::Conference } else { RoomKind::UsersGroup }
 }
 
 fn users(request: &Value) -> Vec<UserJid> {

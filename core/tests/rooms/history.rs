@@ -9,7 +9,7 @@ use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
     ledger::{Ordinal, RoomChange, RoomEvent, RoomKind},
-    testing::Affiliation,
+    testing::{Affiliation, AllBookmarks, Bookmark},
 };
 
 use crate::sim::End;
@@ -21,6 +21,7 @@ pub(crate) struct History(pub(crate) Vec<(RoomJid, RoomEvent)>);
 #[derive(Default)]
 struct Model {
     exists: bool,
+    name: Option<String>,
     affiliations: BTreeMap<UserJid, Affiliation>,
     /// Who is due an invitation: participants, not mere owners.
     invited: BTreeSet<UserJid>,
@@ -29,8 +30,9 @@ struct Model {
 impl Model {
     fn handle(&mut self, change: &RoomChange) {
         match change {
-            RoomChange::Created { owner, participants, .. } => {
+            RoomChange::Created { name, owner, participants } => {
                 self.exists = true;
+                self.name = name.clone().or(self.name.take());
                 self.add(participants);
                 self.affiliations.extend(owner.iter().map(|owner| (owner.clone(), Affiliation::Owner)));
             }
@@ -63,7 +65,8 @@ impl History {
             let change = match rng.u8(..8) {
                 0..=1 => {
                     let owner = rng.bool().then(|| users[rng.usize(..users.len())].clone());
-                    RoomChange::Created { name: None, owner, participants: some }
+                    let name = [None, Some("A"), Some("B")][rng.usize(..3)].map(str::to_owned);
+                    RoomChange::Created { name, owner, participants: some }
                 }
                 2 => RoomChange::Destroyed,
                 3..=4 => RoomChange::Joined(one),
@@ -137,6 +140,20 @@ impl History {
             }
         }
         Ok(())
+    }
+
+    /// Who belongs to a room has it among their bookmarks as it is, and nobody else has any.
+    pub(crate) fn check_bookmarks(&self, end: &End) -> Result<(), String> {
+        let kind = Some(RoomKind::UsersGroup);
+        let of_room = |(room, model): (&RoomJid, Model)| {
+            let Model { name, affiliations, .. } = model;
+            let bookmark = move |affiliation| Bookmark { name: name.clone(), kind, affiliation };
+            let room = room.clone();
+            affiliations.into_iter().map(move |(user, affiliation)| ((room.clone(), user), bookmark(affiliation)))
+        };
+        let wanted: AllBookmarks =
+            self.models().into_iter().filter(|(_, model)| model.exists).flat_map(of_room).collect();
+        if end.bookmarks == wanted { Ok(()) } else { Err(format!("bookmarks ended as {end:?}, not as {wanted:?}")) }
     }
 
     pub(crate) fn check_invited(&self, end: &End) -> Result<(), String> {

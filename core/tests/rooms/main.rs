@@ -24,6 +24,7 @@ fn check(seed: u64, trouble: Trouble) {
 fn check_history(history: &History, seed: u64, trouble: Trouble, folding: Folding) -> End {
     let outcome = run(history, seed, trouble, folding).and_then(|end| {
         history.check_rooms(&end)?;
+        history.check_bookmarks(&end)?;
         history.check_invited(&end)?;
         history.check_taken_back(&end)?;
         if trouble == Trouble::None {

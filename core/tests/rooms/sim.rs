@@ -17,7 +17,7 @@ use sippo_xmpp_core::{
         RoomEvent, RoomState, Scope,
     },
     rooms::{CLAIM, ReconcileError, Reconciler, Refusal, ServerError},
-    testing::{MucRoom, MucService, RoomRequest, RoomScript},
+    testing::{AllBookmarks, MucRoom, MucService, RoomRequest, RoomScript},
 };
 use tokio::time::Instant;
 
@@ -40,6 +40,7 @@ pub(crate) enum Folding {
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) rooms: BTreeMap<RoomJid, MucRoom>,
+    pub(crate) bookmarks: AllBookmarks,
     pub(crate) invitations: Vec<(RoomJid, UserJid, Ordinal)>,
     /// Those that were not taken back.
     pub(crate) waiting: BTreeSet<(RoomJid, UserJid, Ordinal)>,
@@ -79,9 +80,10 @@ impl World {
         let index = self.rng.usize(..self.in_flight.len());
         let InFlight { room, request, reply, .. } = self.in_flight.swap_remove(index);
         let lost = || Err(ServerError::Unavailable("injected".to_owned()));
-        let outcome = match (self.fails(), self.rng.bool()) {
-            (true, true) => lost(),
-            (true, false) => self.muc.apply(&room, request).and_then(|()| lost()),
+        let outcome = match (self.fails(), self.rng.u8(..3)) {
+            (true, 0) => lost(),
+            (true, 1) => self.muc.apply_in_part(&room, request).and_then(|()| lost()),
+            (true, _) => self.muc.apply(&room, request).and_then(|()| lost()),
             (false, _) => self.muc.apply(&room, request),
         };
         *reply.lock().unwrap() = Some(outcome);
@@ -294,8 +296,8 @@ pub(crate) fn run(history: &History, seed: u64, trouble: Trouble, folding: Foldi
         simulation.bring_back_messages_of_the_dead();
         if simulation.is_over() {
             let mut world = lock(&simulation.world);
-            let MucService { rooms, invitations, waiting, .. } = std::mem::take(&mut world.muc);
-            return Ok(End { rooms, invitations, waiting, steps, folded: world.folded });
+            let MucService { rooms, bookmarks, invitations, waiting, .. } = std::mem::take(&mut world.muc);
+            return Ok(End { rooms, bookmarks, invitations, waiting, steps, folded: world.folded });
         }
         simulation.step(steps);
     }

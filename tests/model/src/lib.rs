@@ -4,6 +4,7 @@
 //! set of events. The loop around it, the server and the ways to crash are modelled here, after the argument in
 //! `rooms::reconcile`: take any part of that away, and the check finds a history that ends wrong.
 
+pub mod bookmarks;
 pub mod folding;
 pub mod history;
 pub mod invitations;

@@ -70,7 +70,7 @@ class Report:
         """For people."""
         verdict = self.verdict
         kinds = ("lost", "superfluous", "affiliation", "room missing", "room superfluous", "configuration",
-                 "invitation lost", "invitation superfluous", "host")
+                 "bookmark lost", "bookmark superfluous", "bookmark", "invitation lost", "invitation superfluous", "host")
         rows: list[tuple[str, object]] = [
             ("events published", self.published), ("  in doubt, published again", self.in_doubt),
             ("  received by functions", self.handled),
@@ -78,7 +78,7 @@ class Report:
             ("strikes", self.strikes.total()), *((f"  {name}", number) for name, number in sorted(self.strikes.items())),
             ("seconds to settle", round(self.settled, 1)),
             ("rooms compared", verdict.rooms), ("  existing", verdict.existing), ("  affiliations", verdict.members),
-            ("invitations", verdict.invitations), ("  repeated", verdict.repeated),
+            ("bookmarks", verdict.bookmarks), ("invitations", verdict.invitations), ("  repeated", verdict.repeated),
             ("  beyond one a spell", verdict.surplus), ("dead letters", sum(self.dead.values())),
             ("divergences", len(verdict.divergences)), *((f"  {kind}", verdict.count(kind)) for kind in kinds),
         ]
@@ -109,7 +109,7 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     report.handled = _handled(platform.paths.logs / "functions.log")
     report.dead = dead_letters(platform)
     with waiting(lambda: "comparing rooms and invitations", line):
-        report.verdict = compare(platform, model)
+        report.verdict = compare(platform, model, DOMAINS.bystanders())
         compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
     if not report.is_clean:
         _keep_evidence(platform, report, platform.paths.state / "divergences.json")

@@ -10,6 +10,7 @@ from datetime import datetime
 from stack import rabbitmq
 from stack.dead_letters import DEAD
 from stack.event_types import EVENT_FUNCTIONS
+from support.bookmarks import rooms_of
 from support.platform import BROKER_DEAD, Platform
 from support.soak.model import Model, Room
 from support.wait import until
@@ -29,7 +30,7 @@ class Divergence:
 
     kind: str
     """`lost`, `superfluous`, `affiliation`, `room missing`, `room superfluous`, `configuration`,
-    `invitation lost`, `invitation superfluous`, `host` (then `room` is a domain)."""
+    `bookmark lost`, `bookmark superfluous`, `bookmark` (it says something else than the room does), `invitation lost`, `invitation superfluous`, `host` (then `room` is a domain)."""
     room: str
     user: str = ""
     detail: str = ""
@@ -45,6 +46,7 @@ class Verdict:
     rooms: int = 0
     existing: int = 0
     members: int = 0
+    bookmarks: int = 0
     invitations: int = 0
     repeated: int = 0
     """Invitations that came more than once, by their stanza ids."""
@@ -107,8 +109,8 @@ def dead_letters(platform: Platform) -> dict[str, int]:
     return {name: number for name, number in found.items() if number}
 
 
-def compare(platform: Platform, model: Model) -> Verdict:
-    """Rooms and affiliations, as the server admin sees them. Changes nothing."""
+def compare(platform: Platform, model: Model, bystanders: set[str] = frozenset()) -> Verdict:
+    """Rooms, affiliations and bookmarks, as the server admin sees them. `bystanders` must not have any. Changes nothing."""
     verdict = Verdict(rooms=len(model.rooms))
     hosts = platform.hosts()
     verdict.divergences += [Divergence("host", domain, detail=f"should be there: {should_be}")
@@ -118,7 +120,31 @@ def compare(platform: Platform, model: Model) -> Verdict:
             verdict.existing += room.exists
             verdict.members += len(room.affiliations())
             verdict.divergences += _compare_room(admin, platform.stack.prosody.admin_jid, jid, room)
+        names = {jid: _name(admin, jid) for jid, room in model.rooms.items() if room.exists}
+        for user in sorted(model.users() | bystanders):
+            if user.rpartition("@")[2] in hosts:
+                found = rooms_of(admin, user)
+                verdict.bookmarks += len(found)
+                verdict.divergences += compare_bookmarks(model, user, found, names)
     return verdict
+
+
+def _name(admin: Client, jid: str) -> str:
+    """A room's name as it tells everybody (XEP-0030): its localpart if it has none."""
+    identity = admin.iq("get", E("query", DISCO_INFO), jid, check=False).find(f".//{{{DISCO_INFO}}}identity")
+    return "" if identity is None else identity.get("name", "")
+
+
+def compare_bookmarks(model: Model, user: str, found: dict[str, dict[str, str]], names: dict[str, str]) -> list[Divergence]:
+    """What is wrong with a user's bookmarks of the service's rooms, given the rooms' own names."""
+    wanted = {jid: room.affiliations()[user] for jid, room in model.rooms.items() if user in room.affiliations()}
+    divergences = [Divergence("bookmark lost", jid, user) for jid in wanted.keys() - found.keys()]
+    divergences += [Divergence("bookmark superfluous", jid, user) for jid in found.keys() - wanted.keys()]
+    for jid in wanted.keys() & found.keys():
+        says = found[jid].get("affiliation"), found[jid].get("name") or jid.partition("@")[0]
+        if says != (wanted[jid], names.get(jid)):
+            divergences.append(Divergence("bookmark", jid, user, f"should say {(wanted[jid], names.get(jid))}, says {says}"))
+    return sorted(divergences, key=str)
 
 
 def _compare_room(admin: Client, admin_jid: str, jid: str, room: Room) -> list[Divergence]:

@@ -16,6 +16,7 @@ from support.stanzas import (
 )
 from stack import prosody
 from support import muc_rooms
+from support.bookmarks import rooms_of
 from support.wait import until
 
 pytestmark = pytest.mark.timeout(900)  # the first of them may have to wait for the compiler
@@ -388,6 +389,34 @@ def test_an_invitation_waits_for_its_user(server, core, group, kind, reason):
             core.do("invite", **g.at, kind=kind, since="1.6/e6", users=[f"{name}@{g.domain}"])
             assert user.wait(invitation(g.room), 10).get("id") != idents[-1]
     assert idents[0] != idents[1]
+
+
+@pytest.mark.parametrize("name", [None, "Team <&> 7 \U0001f600"])
+def test_an_invitation_says_the_rooms_name_offline_and_in_the_archive(server, core, group, name):
+    g = group
+    alice = f"alice-{uuid.uuid4().hex[:8]}@{g.domain}"
+    core.do("invite", **g.at, kind="group", since="1.5/e5", name=name, users=[alice])
+    with server.user(alice) as user:
+        go_online(user)
+        assert user.wait(invitation(g.room), 10).findtext(f"{{{CLIENT}}}subject") == name
+        ok(ask(user, "set", "<query xmlns='urn:xmpp:mam:2' queryid='q'/>"))
+        [archived] = user.received(lambda e: e.find("{urn:xmpp:mam:2}result") is not None)
+        assert archived.findtext(f".//{{{CLIENT}}}subject") == name
+
+
+@pytest.mark.parametrize("kind", ["usersGroup", "conference"])
+def test_members_bookmarks_say_name_and_kind_and_go_with_the_membership(server, core, tenant, kind):
+    at, name = {"id": f"room-{uuid.uuid4().hex[:8]}", "domain": tenant}, "Team <&> 7"
+    bob, room = f"bob-{at['id']}@{tenant}", f"{at['id']}@conference.{tenant}"
+    core.do("ensure", **at, life="1.5/e5", name=name, kind=kind)
+    core.do("grant", **at, users={bob: "member"})
+    with server.admin() as admin:
+        assert rooms_of(admin, bob) == {room: {"kind": kind, "affiliation": "member", "name": name}}
+        core.do("ensure", **at, life="1.5/e5", name="Team 8", kind=kind)
+        core.do("grant", **at, users={bob: "member"})
+        assert rooms_of(admin, bob)[room]["name"] == "Team 8"
+        core.do("revoke", **at, users=[bob], ended="1.6/e6")
+        assert rooms_of(admin, bob) == {}
 
 
 def test_guests_get_theirs_and_bounces_name_their_user(server, core, group):

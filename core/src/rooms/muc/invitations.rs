@@ -7,21 +7,21 @@ use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 use tokio_xmpp::minidom::Element;
 use xmpp_parsers::{
-    message::{Id, Message},
+    message::{Id, Lang, Message},
     stanza_error::{DefinedCondition, StanzaError},
 };
 
 use super::{
     super::{
         expiry::expires,
+        model::RoomSpec,
         server::{Invitation, Refusal, ServerError},
     },
     errors::{bounce, not_understood, server_error},
-    stanzas::{Bounced, BouncedOne, DirectInvitation, MembershipSince, Messages, Store, hex, life},
+    stanzas::{Bounced, BouncedOne, DirectInvitation, MembershipSince, Messages, Store, hex, life, plain},
 };
 use crate::{
     address::RoomJid,
-    ledger::RoomKind,
     xmpp::{Bounce, Request, XmppClient},
 };
 
@@ -37,7 +37,7 @@ const CHUNK: usize = 25;
 pub(super) async fn send(
     client: &XmppClient,
     room: &RoomJid,
-    kind: RoomKind,
+    spec: &RoomSpec,
     invitations: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
@@ -51,7 +51,7 @@ pub(super) async fn send(
             refusals.extend(not_sent(rest, "there was no time left"));
             break;
         }
-        match send_chunk(client, room, kind, chunk, deadline).await {
+        match send_chunk(client, room, spec, chunk, deadline).await {
             Ok(bounced) => refusals.extend(bounced),
             Err(error) if done > 0 => {
                 refusals.extend(not_sent(rest, &error.to_string()));
@@ -68,18 +68,18 @@ pub(super) async fn send(
 async fn send_chunk(
     client: &XmppClient,
     room: &RoomJid,
-    kind: RoomKind,
+    spec: &RoomSpec,
     chunk: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
     let with_since = |one: &Invitation| {
         let membership = MembershipSince { since: life(&one.since) };
-        Element::from(message(room, kind, one).with_payload(membership))
+        Element::from(message(room, spec, one).with_payload(membership))
     };
     let payload = Messages { expires: expires(deadline), messages: chunk.iter().map(with_since).collect() };
     match client.request(&Request::set(room.as_bare().clone(), payload), deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
-            let messages = chunk.iter().map(|invitation| message(room, kind, invitation)).collect();
+            let messages = chunk.iter().map(|invitation| message(room, spec, invitation)).collect();
             one_by_one(client, messages, chunk, deadline).await
         }
         Err(error) => Err(server_error(&error)),
@@ -119,11 +119,15 @@ fn not_sent<'a>(rest: &'a [Invitation], why: &'a str) -> impl Iterator<Item = Re
 }
 
 /// Of type `normal`, as XEP-0249 has it: Prosody keeps that for who is offline. It is archived without a body
-/// because it is an invitation; the hint says so to any other archive.
-fn message(room: &RoomJid, kind: RoomKind, invitation: &Invitation) -> Message {
+/// because it is an invitation; the hint says so to any other archive. The room's name is the subject: XEP-0249 has no
+/// place for it.
+fn message(room: &RoomJid, spec: &RoomSpec, invitation: &Invitation) -> Message {
     let mut message = Message::normal(Jid::from(invitation.to.as_bare().clone()));
     message.id = Some(Id(stanza_id(room, invitation)));
-    let direct = DirectInvitation { jid: room.as_bare().clone(), reason: kind.reason().to_owned() };
+    if let Some(name) = &spec.name {
+        message.subjects.insert(Lang::default(), plain(name));
+    }
+    let direct = DirectInvitation { jid: room.as_bare().clone(), reason: spec.kind.reason().to_owned() };
     message.with_payload(direct).with_payload(Store)
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     address::{RoomJid, UserJid},
-    ledger::{Ordinal, RoomKind},
+    ledger::Ordinal,
     xmpp::{Request, RequestError, XmppClient},
 };
 
@@ -54,6 +54,7 @@ impl RoomServer for MucRooms {
             life: life(&spec.life),
             ended: ended.map(life),
             name: spec.name.as_deref().map(stanzas::plain),
+            kind: spec.kind.reason().to_owned(),
             expires: expires(deadline),
         };
         // Late, and after a destruction that was handled meanwhile, a copy would make the room anew.
@@ -95,10 +96,10 @@ impl RoomServer for MucRooms {
     async fn invite(
         &self,
         room: &RoomJid,
-        kind: RoomKind,
+        spec: &RoomSpec,
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        invitations::send(&self.client, room, kind, invitations, deadline).await
+        invitations::send(&self.client, room, spec, invitations, deadline).await
     }
 }

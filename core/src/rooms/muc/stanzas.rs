@@ -30,6 +30,9 @@ pub(super) struct Ensure {
     pub(super) ended: Option<String>,
     #[xml(attribute(default))]
     pub(super) name: Option<String>,
+    /// What the room is for, as invitations say it: `usersGroup` or `conference`.
+    #[xml(attribute)]
+    pub(super) kind: String,
     #[xml(attribute)]
     pub(super) expires: u64,
 }

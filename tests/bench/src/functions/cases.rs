@@ -46,6 +46,7 @@ impl Case {
         cases.push(hello("hello-world in Node", client.to_vec(), Path::new(&node)));
         cases.extend([
             endpoint("login", "GET", "/sapi/xmpp/login"),
+            endpoint("rooms", "GET", "/sapi/xmpp/rooms"),
             endpoint("individual-chat-list-get", "GET", CHAT_LIST),
             endpoint("individual-chat-list-put", "PUT", &contact),
             endpoint("individual-chat-list-delete", "DELETE", &contact),

@@ -12,6 +12,7 @@ use crate::{
 
 const PATHS: &[&str] = &[
     "/sapi/xmpp/login",
+    "/sapi/xmpp/rooms",
     "/sapi/xmpp/individualChatList",
     "/",
     "/prod",

@@ -92,6 +92,7 @@ AREAS = {
         "to_user"),
         get(f"<query xmlns='{ROSTER}'/>", "to_any"),
         get("<group xmlns='urn:quobis:sippo:roster-group:0' name='individualChatList'/>", "to_user"),
+        get("<rooms xmlns='urn:quobis:sippo:bookmark:0'/>", "to_user"),
         put("<group xmlns='urn:quobis:sippo:roster-group:0' name='{text}'>{roster_item*}</group>"),
         "<presence xmlns='jabber:client' id='{id}' type='subscribe'{to_user}><status>{mark}</status></presence>",
         "<presence xmlns='jabber:client' id='{id}' type='subscribed'{to_user}/>",
