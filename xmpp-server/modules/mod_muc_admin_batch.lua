@@ -29,7 +29,7 @@ local jid_prep = require "util.jid".prep;
 local jid_resource = require "util.jid".resource;
 
 local muc = module:depends "muc";
-local agree = module:depends "sippo_muc_bookmarks".agree;
+local bookmarks = module:depends "sippo_muc_bookmarks";
 local valid_affiliations = module:require "muc/util".valid_affiliations;
 local lives = module:require "sippo_lives";
 local service = module:require "sippo_service";
@@ -43,6 +43,9 @@ module:add_feature(xmlns_batch);
 -- Rooms whose last write failed: what memory holds is not on disk, so the next request must write even when it
 -- finds everything in place already.
 local unsaved = setmetatable({}, { __mode = "k" });
+
+-- Rooms that may not be saved, as bookmarks of memberships that have ended are there still.
+local bookmarked = setmetatable({}, { __mode = "k" });
 
 --- Items that only set an affiliation by JID; roles and reserved nicknames are stock Prosody's, one at a time.
 local function is_plain(item)
@@ -70,15 +73,20 @@ local function parse(items)
 	return changes;
 end
 
---- Says whose membership is about to end (mod_sippo_muc_invitations), before the room is saved without them.
+--- Says whose membership is about to end (mod_sippo_muc_invitations), and takes away their bookmarks, before the room
+-- is saved without them.
 -- @param ends  { [bare JID] = what ended it by what the service knows, or true, … }
 local function announce_ends(room, ends)
-	if next(ends) ~= nil then module:fire_event("sippo-membership-ended", { room = room, ends = ends }); end
+	if next(ends) == nil then return; end
+	module:fire_event("sippo-membership-ended", { room = room, ends = ends });
+	local users = {};
+	for user in pairs(ends) do users[#users + 1] = user; end
+	if not bookmarks.end_memberships(room, users) then unsaved[room], bookmarked[room] = true, true; end
 end
 
 --- Has bookmarks agree with the room that has been saved, then answers. Who waits in vain for that asks again.
 local function answer_when_bookmarked(event, room, users, reply)
-	agree(room.jid, users, function (ok)
+	bookmarks.agree(room.jid, users, function (ok)
 		event.origin.send(ok and reply or st.error_reply(event.stanza, "wait", "internal-server-error",
 			"The bookmarks could not be stored; try again later"));
 	end);
@@ -108,6 +116,10 @@ local function apply(room, actor, changes)
 end
 
 local function save_room(room)
+	if bookmarked[room] then
+		bookmarked[room] = nil;
+		return false;
+	end
 	local ok, saved = pcall(room.save, room, true);
 	local good = ok and (saved or not room:get_persistent());
 	unsaved[room] = not good or nil;

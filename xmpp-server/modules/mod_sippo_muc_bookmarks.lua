@@ -53,6 +53,26 @@ end
 
 module.environment.agree = agree;
 
+local put_off;
+
+--- Has those whose membership is about to end have no bookmark, before the room is saved without them: the room's end
+-- would not find them there. Of many there is a list instead. To be called when the room in memory is without them.
+-- @return whether that is on the disk
+function module.environment.end_memberships(room, users)
+	if not users[1] or not rooms.is_service_room(room.jid) then return true; end
+	if #users > at_once then return put_off(jid.node(room.jid), users); end
+	local index = 1;
+	while users[index] do
+		local following, err = look_at_some(room.jid, users, index);
+		if not following then
+			module:log("error", "Could not store bookmarks of %s: %s; see that the store works", room.jid, err);
+			return false;
+		end
+		index = following;
+	end
+	return true;
+end
+
 -- Lists ---------------------------------------------------------------------------
 
 -- What is not done yet, by the localpart of the room: { [bare JID] = what stands for the time they were put there, … }
@@ -85,18 +105,22 @@ function work()
 	if node then work_off(node); end
 end
 
-local function put_off(node, users)
+--- @return whether the list is on the disk
+function put_off(node, users)
 	local all, kept, time = pending[node] or {}, {}, {};
 	for _, user in ipairs(users) do all[user] = time; end
 	for user in pairs(all) do kept[user] = true; end
 	pending[node] = all;
-	if not lists:set(node, kept) then
+	local stored = lists:set(node, kept);
+	if not stored then
 		module:log("error", "Could not store whose bookmarks of %s@%s are to be looked at; see that the store works", node,
 			module.host);
 	end
-	if working then return; end
-	working = true;
-	module:add_timer(pause, work);
+	if not working then
+		working = true;
+		module:add_timer(pause, work);
+	end
+	return stored and true or false;
 end
 
 local function members(room)
@@ -112,7 +136,10 @@ local function room_ends(room)
 	if room.sippo_ends or not rooms.is_service_room(room.jid) then return; end
 	room.sippo_ends = true;
 	local users = members(room);
-	if #users > at_once then return put_off(jid.node(room.jid), users); end
+	if #users > at_once then
+		put_off(jid.node(room.jid), users);
+		return;
+	end
 	agree(room.jid, users, function (ok)
 		if not ok then put_off(jid.node(room.jid), users); end
 	end);

@@ -111,18 +111,29 @@ impl MucService {
         Ok(())
     }
 
-    /// Does as much of `request` as is done before the first bookmark is looked at.
+    /// Does the first half of `request`: of a grant the room, of a revocation what depends on the room. A bookmark is there
+    /// only with an affiliation, which the room's end finds.
     ///
     /// # Errors
     /// As [`Self::apply`].
     pub fn apply_in_part(&mut self, room: &RoomJid, request: RoomRequest) -> Result<(), ServerError> {
-        let looks = matches!(request, RoomRequest::Grant(..) | RoomRequest::Revoke(_));
-        let bookmarks = self.bookmarks.clone();
-        let outcome = self.apply(room, request);
-        if looks {
-            self.bookmarks = bookmarks;
+        match request {
+            RoomRequest::Grant(..) => {
+                let bookmarks = self.bookmarks.clone();
+                let outcome = self.apply(room, request);
+                self.bookmarks = bookmarks;
+                outcome
+            }
+            RoomRequest::Revoke(revocations) => {
+                self.existing(room, |_| true)?;
+                for Revocation { user, ended } in revocations {
+                    self.take_back(room, &user, ended.as_ref());
+                    self.bookmarks.remove(&(room.clone(), user));
+                }
+                Ok(())
+            }
+            other => self.apply(room, other),
         }
-        outcome
     }
 
     /// Has a user's bookmark agree with the room.

@@ -1,8 +1,9 @@
 //! One user's bookmark of one room on the XMPP server, as a state machine (`mod_sippo_muc_bookmarks`).
 //!
 //! A request first changes the room and saves it, then looks at the bookmark, in a slice of its own, then is answered. One
-//! that was not answered comes again: when the server has crashed or the store has failed in between, nothing is known of
-//! it but what is on the disk. The end of a room, and a new name that its owner gives it, are not waited for by anybody who
+//! that takes a membership away looks also before it saves: a bookmark that is there has its user in the stored room, where
+//! the room's end finds them. One that was not answered comes again: when the server has crashed or the store has failed in
+//! between, nothing is known of it but what is on the disk; and if the room has ended meanwhile, nothing is asked for. The end of a room, and a new name that its owner gives it, are not waited for by anybody who
 //! would come again; they put the user on a list in the store first. What should be is not modelled here (`protocol.rs`):
 //! whatever the room has become, the bookmark has to be as the room is once all is answered and the list is empty.
 
@@ -22,6 +23,8 @@ pub enum Without {
     Looking,
     /// It answers after it has looked.
     Waiting,
+    /// What takes a membership away looks before the room is saved.
+    Before,
     /// What ends or renames a room puts those whom it concerns on a list.
     List,
     /// The list is in the store.
@@ -53,6 +56,8 @@ pub const CHANGES: [Change; 6] =
 enum Phase {
     /// On its way to the server.
     Sent,
+    /// The user is out of the room in memory, and it has looked.
+    Looked,
     /// The room is changed and saved.
     Changed,
     Done,
@@ -85,6 +90,8 @@ struct List {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct State {
     room: Option<Room>,
+    /// The room on the disk.
+    stored: Option<Room>,
     /// The name that the bookmark says.
     bookmark: Option<u8>,
     list: List,
@@ -137,9 +144,20 @@ impl Bookmarks {
         let Request { change, phase } = next.requests[index];
         let waits = !matches!(change, Change::Destroy | Change::Rename(_));
         let after = match phase {
+            Phase::Sent if waits && next.room.is_none() && !matches!(change, Change::Ensure(_)) => Phase::Done,
+            Phase::Sent if change == Change::Revoke && self.without != Without::Before => {
+                apply(change, next);
+                next.bookmark = if self.without == Without::Looking { None } else { next.membership() };
+                Phase::Looked
+            }
+            Phase::Looked => {
+                next.stored = next.room;
+                Phase::Changed
+            }
             Phase::Sent => {
                 let was_member = next.membership().is_some();
                 apply(change, next);
+                next.stored = next.room;
                 if !waits && was_member && self.without != Without::List {
                     next.list.again = next.list.looked;
                     next.list.is_on = true;
@@ -164,10 +182,13 @@ impl Bookmarks {
 
     fn crash(&self, next: &mut State) {
         next.crashes -= 1;
+        next.room = next.stored;
         for request in &mut next.requests {
-            if request.phase == Phase::Changed {
-                request.phase = if self.without == Without::Waiting { Phase::Done } else { Phase::Sent };
-            }
+            request.phase = match request.phase {
+                Phase::Changed if self.without == Without::Waiting => Phase::Done,
+                Phase::Changed | Phase::Looked => Phase::Sent,
+                other => other,
+            };
         }
         let is_on = next.list.is_on && self.without != Without::StoredList;
         next.list = List { is_on, ..List::default() };
@@ -201,7 +222,14 @@ impl Model for Bookmarks {
         let there = [None, Some(Room { name: 1, is_member: false }), Some(Room { name: 1, is_member: true })];
         let state = |(room, requests): (Option<Room>, &Vec<Request>)| {
             let bookmark = room.filter(|room| room.is_member).map(|room| room.name);
-            State { room, bookmark, list: List::default(), requests: requests.clone(), crashes: self.crashes }
+            State {
+                room,
+                stored: room,
+                bookmark,
+                list: List::default(),
+                requests: requests.clone(),
+                crashes: self.crashes,
+            }
         };
         there.into_iter().flat_map(|room| all.iter().map(move |requests| (room, requests))).map(state).collect()
     }

@@ -23,7 +23,9 @@ fn a_bookmark_ends_as_its_room_is() {
 
 #[test]
 fn it_needs_all_of_its_parts() {
-    for without in [Without::Looking, Without::Waiting, Without::List, Without::StoredList, Without::Once] {
+    for without in
+        [Without::Looking, Without::Waiting, Without::Before, Without::List, Without::StoredList, Without::Once]
+    {
         assert!(counterexample(without).is_some(), "it makes no difference without {without:?}");
     }
 }
