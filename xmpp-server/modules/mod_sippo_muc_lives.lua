@@ -10,7 +10,8 @@
 --     with a newer life keeps it; one without a life gets L and keeps what was said in it. N becomes the name if it is
 --     not what the service gave last, so that a name that an owner's client chose survives a repetition. Occupants are
 --     told of a new name (XEP-0045, section 10.2.1). K is what the room is for, usersGroup or conference; its members'
---     bookmarks say it (mod_sippo_muc_bookmarks).
+--     bookmarks say it (mod_sippo_muc_bookmarks). Of a life that is not newer than an end which the room has been told
+--     of, neither N nor K counts, and a name that was given as such a life's goes: who gave it knew of no end.
 --   <destroy xmlns='urn:quobis:sippo:room:0' ended='E'/>
 --     There is no room whose life is not newer than E, and nothing of its archive. A room without a life stays.
 --
@@ -87,10 +88,24 @@ local function configure(room, life, request)
 	set("archiving", true);
 	set("locked", nil);
 	set("sippo_life", life);
-	if kinds[request.attr.kind] then set("sippo_kind", request.attr.kind); end
-	local name = request.attr.name;
+	local known = lives.parse(data.sippo_ended);
+	local ended = lives.parse(request.attr.ended);
+	if ended and (not known or lives.is_newer(ended, known)) then
+		set("sippo_ended", request.attr.ended);
+		known = ended;
+	end
+	local named_by = data.sippo_named_by and lives.parse(data.sippo_named_by);
+	if known and named_by and not lives.is_newer(named_by, known) then
+		set("sippo_name", nil);
+		set("sippo_named_by", nil);
+		renamed[room] = room:set_name("") or renamed[room];
+	end
+	local is_current = not known or lives.is_newer(lives.parse(request.attr.life), known);
+	local name = is_current and request.attr.name;
+	if is_current and kinds[request.attr.kind] then set("sippo_kind", request.attr.kind); end
 	if name and data.sippo_name ~= name then
 		set("sippo_name", name);
+		set("sippo_named_by", request.attr.life);
 		renamed[room] = room:set_name(name) or renamed[room];
 	end
 	if not changed then return true; end

@@ -23,8 +23,12 @@ pub enum Affiliation {
 pub struct MucRoom {
     /// Its life; a room that people made has none.
     pub life: Option<Ordinal>,
+    /// The newest end that it has been told of: what is not newer speaks of an earlier life.
+    pub ended: Option<Ordinal>,
     /// Its name.
     pub name: Option<String>,
+    /// The life as whose its name was given.
+    pub named_by: Option<Ordinal>,
     /// What it is for.
     pub kind: Option<RoomKind>,
     /// Who is what in it.
@@ -68,13 +72,21 @@ impl MucService {
     pub fn apply(&mut self, room: &RoomJid, request: RoomRequest) -> Result<(), ServerError> {
         match request {
             RoomRequest::Ensure(spec, ended) => {
-                if let Some(ended) = ended {
-                    self.end(room, &ended);
+                if let Some(ended) = &ended {
+                    self.end(room, ended);
                 }
                 let found = self.rooms.entry(room.clone()).or_default();
+                found.ended = ended.max(found.ended.take());
+                if found.named_by <= found.ended {
+                    (found.name, found.named_by) = (None, None);
+                }
+                if Some(&spec.life) > found.ended.as_ref() {
+                    found.kind = Some(spec.kind);
+                    if spec.name.is_some() {
+                        (found.name, found.named_by) = (spec.name, Some(spec.life.clone()));
+                    }
+                }
                 found.life.get_or_insert(spec.life);
-                found.kind = Some(spec.kind);
-                found.name = spec.name.or(found.name.take());
             }
             RoomRequest::Destroy(ended) => self.end(room, &ended),
             RoomRequest::Grant(grants, ended) => {

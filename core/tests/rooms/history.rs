@@ -56,6 +56,7 @@ impl Model {
 impl History {
     pub(crate) fn random(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
+        let mut names = fastrand::Rng::with_seed(seed ^ 0x2545_f491_4f6c_dd1d);
         let rooms = ["one", "two"].map(|id| RoomJid::of_id(id, "example.test").unwrap());
         let users = ["a", "b", "c"].map(|name| UserJid::of_username(name, "example.test").unwrap());
         let count = rng.u64(2..=8);
@@ -65,7 +66,7 @@ impl History {
             let change = match rng.u8(..8) {
                 0..=1 => {
                     let owner = rng.bool().then(|| users[rng.usize(..users.len())].clone());
-                    let name = [None, Some("A"), Some("B")][rng.usize(..3)].map(str::to_owned);
+                    let name = [None, Some("A"), Some("B")][names.usize(..3)].map(str::to_owned);
                     RoomChange::Created { name, owner, participants: some }
                 }
                 2 => RoomChange::Destroyed,

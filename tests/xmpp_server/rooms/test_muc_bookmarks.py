@@ -283,6 +283,27 @@ def test_an_owner_who_renames_the_room_renames_its_bookmarks(server, group):
     until(lambda: {rooms_of(g.admin, user)[g.room]["name"] for user in (g.bob, g.carol)} == {"Renamed"}, "the new name")
 
 
+def test_a_late_request_of_an_earlier_life_names_nothing(server, group):
+    g = group
+    ensure(g, life="2.1/65", ended="1.2/65")
+    grant(g, g.bob)
+    ensure(g, life="1.1/65", kind="conference", name="Of the earlier life")
+    grant(g, g.bob)
+    assert rooms_of(g.admin, g.bob) == {g.room: {"kind": "usersGroup", "affiliation": "member"}}
+    ensure(g, life="2.2/65", name="Of this life", ended="1.2/65")
+    grant(g, g.bob)
+    assert rooms_of(g.admin, g.bob)[g.room]["name"] == "Of this life"
+
+
+def test_a_name_of_an_earlier_life_goes_when_the_end_of_that_is_heard_of(server, group):
+    g = group
+    ensure(g, g.other, life="2.1/65")
+    ensure(g, g.other, life="1.1/65", name="Of the earlier life")  # late, and nobody knows of an end yet
+    ensure(g, g.other, life="2.1/65", ended="1.2/65")
+    grant(g, g.bob, room=g.other)
+    assert rooms_of(g.admin, g.bob)[g.other] == {"kind": "usersGroup", "affiliation": "member"}
+
+
 def test_a_user_who_was_never_there_and_one_whose_domain_is_not_served(server, group):
     g = group
     grant(g, f"nobody@unserved-{uuid.uuid4().hex[:8]}.example", g.bob)
