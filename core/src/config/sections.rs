@@ -311,13 +311,12 @@ fn is_origin(text: &str) -> bool {
     let Ok(url) = Url::parse(text) else { return false };
     let origin = url.origin();
     let written = match url.host_str().filter(|host| !host.is_empty() && !host.contains('*')) {
-        None => return false,
         Some(_) if origin.is_tuple() => origin.ascii_serialization(),
         Some(host) if url.scheme() != "file" => {
             let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
             format!("{}://{}{port}", url.scheme(), host.to_ascii_lowercase())
         }
-        Some(_) => return false,
+        None | Some(_) => return false,
     };
     written == text
 }
