@@ -42,6 +42,10 @@ const MARKING: Duration = Duration::from_secs(2);
 /// write units a second: more at a time would only be throttled.
 const ACCESSES_AT_A_TIME: usize = 30;
 
+/// Members with a claim each who are invited in one round. What a round has done stays done: of a list that is too
+/// long for the time of one handler, the next one does the rest.
+pub(super) const ROUND: usize = 200;
+
 /// How sending ended.
 pub(super) enum SendOutcome {
     /// Whatever could be sent is sent and marked.
@@ -94,6 +98,7 @@ impl<'a, L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'a, L, S> {
         failures: &mut Failures,
     ) -> Result<SendOutcome, ReconcileError> {
         loop {
+            let began = Instant::now();
             let due = self.due(&state, failures);
             let Some(spec) = state.room().filter(|_| !due.is_empty()) else { return Ok(SendOutcome::Done) };
             let sendable = claims.sendable(&state, &due);
@@ -109,6 +114,8 @@ impl<'a, L: Ledger + Sync, S: RoomServer + Sync> InvitationSender<'a, L, S> {
             if due.iter().all(|(user, _)| sent.contains_key(user) || failures.contains_key(user)) {
                 return Ok(SendOutcome::Done);
             }
+            // A round that is given up in the middle only keeps others from what it has claimed.
+            ensure_time_left(self.send_by().checked_sub(began.elapsed()).unwrap_or(began))?;
             self.claim_due(claims, &state, failures).await?;
             let again = self.read().await?;
             if !again.same_desired_state(&state) {
@@ -189,21 +196,28 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         self.targets.insert(user, target);
     }
 
-    /// Claims what `wanted` needs and is not held.
+    /// Claims what `wanted` needs and is not held: of members with a claim each [`ROUND`] at most, those first for whom
+    /// no claim has failed.
     async fn cover(
         &mut self,
         state: &RoomState,
         wanted: &[(UserJid, Ordinal)],
         scope: &Scope,
     ) -> Result<(), ReconcileError> {
-        let mut to_claim = BTreeMap::new();
-        for (user, _) in wanted {
+        let (mut to_claim, mut alone) = (BTreeMap::new(), 0);
+        let (tried, untried): (Vec<_>, Vec<_>) =
+            wanted.iter().partition(|(user, _)| self.targets.contains_key(user) && !self.covers(user));
+        for (user, _) in untried.into_iter().chain(tried) {
             if self.covers(user) {
                 continue;
             }
             let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
             let target =
                 listed.map_or_else(|| ClaimTarget::Member(user.clone()), |(at, _)| ClaimTarget::Creation(at.clone()));
+            alone += usize::from(matches!(target, ClaimTarget::Member(_)));
+            if alone > ROUND && matches!(target, ClaimTarget::Member(_)) {
+                continue;
+            }
             self.targets.insert(user.clone(), target.clone());
             if !self.held.contains(&target) {
                 to_claim.entry(target).or_insert_with(|| state.membership_ended_at(user));

@@ -32,7 +32,7 @@ use super::{
     deadline::{ensure_time_left, with_deadline},
     error::{Failures, MAX_ROUNDS, ReconcileError},
     folding::{Fold, fold},
-    invitations::{Claims, InvitationSender, SendOutcome},
+    invitations::{Claims, InvitationSender, ROUND, SendOutcome},
     model::{Grant, Membership},
     server::{Refusal, Revocation, RoomServer, ServerError},
 };
@@ -274,7 +274,8 @@ fn prefer_retryable<'a>(errors: impl Iterator<Item = &'a ReconcileError>) -> Res
     errors.max_by_key(|error| error.is_retryable()).cloned().map_or(Ok(()), Err)
 }
 
-/// Who joined by which of `events`, the newest each, if nothing else happened.
+/// Who joined by which of `events`, the newest each, if nothing else happened and they are few enough to be invited in
+/// one round.
 fn joinings(events: &[RoomEvent]) -> Option<BTreeMap<UserJid, Ordinal>> {
     let mut joined = BTreeMap::new();
     for event in events {
@@ -284,7 +285,7 @@ fn joinings(events: &[RoomEvent]) -> Option<BTreeMap<UserJid, Ordinal>> {
             *newest = event.at.clone().max(newest.clone());
         }
     }
-    (!joined.is_empty()).then_some(joined)
+    (1..=ROUND).contains(&joined.len()).then_some(joined)
 }
 
 fn scope_of(events: &[RoomEvent]) -> Scope {

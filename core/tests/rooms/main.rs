@@ -6,6 +6,7 @@
 //! handlers. A failure names its seed and its history, which has eight events at most.
 
 mod history;
+mod large;
 mod repeated;
 mod sim;
 

@@ -2,7 +2,8 @@
 //!
 //! What the operations cost, in units of DynamoDB (a write unit: 1 KB, a consistent read unit: 4 KB):
 //! - a creation: one write of as many units as its list has KB, for as many as fit into a chunk;
-//! - joining or leaving: a write unit a member, all at once; a joining's brings a claim and the record as well;
+//! - joining or leaving: a write unit a member, all at once; a joining's brings a claim and the record as well; of more
+//!   than [`LOOK_UP`] who are noted at a time, a read unit each before it;
 //! - a read: the room's creations and end in one query, the members' records in batches of 100.
 
 mod folding;
@@ -12,6 +13,8 @@ mod joining;
 mod layout;
 mod maintenance;
 mod reading;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,6 +41,10 @@ use crate::{
 
 /// Nobody's claim ends after `:from`.
 const FREE: &str = "(attribute_not_exists(claimed) OR claimed <= :from)";
+
+/// Of more members than these it is looked up who is on record already: whoever could not note all of a long list in time
+/// leaves the rest to the event's next attempt, which must not begin from the start.
+const LOOK_UP: usize = 100;
 
 /// The ledger in a table that functions share.
 #[derive(Clone)]
@@ -116,6 +123,28 @@ impl DynamoLedger {
         self.table.put_new(first).await.map(drop)
     }
 
+    /// What of `noted` is not on record yet; all of it where looking costs more than writing.
+    async fn not_on_record<'a>(&self, room: &RoomJid, noted: Noted<'a>) -> Result<Noted<'a>, TableError> {
+        if noted.len() <= LOOK_UP {
+            return Ok(noted);
+        }
+        let keys: Vec<Key> = noted.keys().map(|user| member_key(room, user)).collect();
+        let mut reading = Reading::of(room);
+        self.table.get_many(&keys).await?.into_iter().try_for_each(|item| reading.take(item))?;
+        let recorded = reading.end()?.recorded.state.members;
+        let newer = |(user, (joined, left)): (&'a UserJid, (Option<&'a Ordinal>, Option<&'a Ordinal>))| {
+            let Some(known) = recorded.get(user) else { return (user, (joined, left)) };
+            (
+                user,
+                (
+                    joined.filter(|at| known.joined.as_ref() < Some(at)),
+                    left.filter(|at| known.left.as_ref() < Some(at)),
+                ),
+            )
+        };
+        Ok(noted.into_iter().map(newer).collect())
+    }
+
     /// Raises an ordinal of the item `key`, if `at` is newer.
     fn raise(&self, key: Key, register: Register, at: &Ordinal) -> Update {
         let (change, condition) = match register {
@@ -144,6 +173,9 @@ impl DynamoLedger {
     }
 }
 
+/// When users joined and left at last, as the events to be noted say.
+type Noted<'a> = BTreeMap<&'a UserJid, (Option<&'a Ordinal>, Option<&'a Ordinal>)>;
+
 /// What a creation says.
 struct New<'a> {
     name: Option<&'a str>,
@@ -164,7 +196,7 @@ enum Register {
 
 impl Ledger for DynamoLedger {
     async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
-        let (mut end, mut members, mut creations) = (None, BTreeMap::<_, (_, _)>::new(), Vec::new());
+        let (mut end, mut members, mut creations) = (None, Noted::new(), Vec::new());
         for event in events {
             let at = Some(&event.at);
             match &event.change {
@@ -183,6 +215,7 @@ impl Ledger for DynamoLedger {
                 }),
             }
         }
+        let members = self.not_on_record(room, members).await?;
         let mut updates: Vec<Update> = Vec::with_capacity(members.len() + 1);
         updates.extend(end.map(|at| self.raise(end_key(room), Register::Destroyed, at)));
         for (user, (joined, left)) in members {
