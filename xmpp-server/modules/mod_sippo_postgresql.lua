@@ -35,9 +35,8 @@ local function parse(sql)
 	return parsed[sql];
 end
 
-local function adopt(engine)
-	if engine.params.driver ~= "PostgreSQL" then return; end
-	local class = getmetatable(engine).__index;
+--- Sends rows that follow each other together. `class` has the engine's own methods.
+local function send_together(engine, class)
 	local waiting, sql_of_waiting = {}, nil; -- rows, each with its number of values as `n`
 
 	--- Drops the rows that wait: what stored them has failed.
@@ -80,6 +79,23 @@ local function adopt(engine)
 		end
 	end
 
+	--- Calls `func`, and sends what it has stored: within a transaction.
+	function engine:sippo_flushed(func, ...)
+		local results = pack(func(...));
+		self:sippo_flush();
+		return unpack(results, 1, results.n);
+	end
+
+	engine.sippo_forget = forget;
+
+	function engine:_transaction(func, ...)
+		if not self.__transaction then forget(); end
+		return class._transaction(self, self.sippo_flushed, self, func, ...);
+	end
+end
+
+--- Keeps SELECTs prepared.
+local function keep_prepared(engine, class)
 	local selects, count_of = nil, 0; -- prepared ones, of the connection that has them
 
 	function engine:select(sql, ...)
@@ -104,20 +120,11 @@ local function adopt(engine)
 		local i = 0;
 		return function () i = i + 1; return rows[i]; end
 	end
-
-	--- Calls `func`, and sends what it has stored: within a transaction.
-	function engine:sippo_flushed(func, ...)
-		local results = pack(func(...));
-		self:sippo_flush();
-		return unpack(results, 1, results.n);
-	end
-
-	engine.sippo_forget = forget;
-
-	function engine:_transaction(func, ...)
-		if not self.__transaction then forget(); end
-		return class._transaction(self, self.sippo_flushed, self, func, ...);
-	end
 end
 
-on_each_engine(adopt);
+on_each_engine(function (engine)
+	if engine.params.driver ~= "PostgreSQL" then return; end
+	local class = getmetatable(engine).__index;
+	send_together(engine, class);
+	keep_prepared(engine, class);
+end);

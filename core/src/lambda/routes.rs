@@ -99,9 +99,15 @@ mod tests {
         assert_eq!(Path::parse("/sapi/xmpp/rooms"), Some(Path::Rooms));
         assert_eq!(Path::parse("/sapi/xmpp/individualChatList"), Some(Path::ChatList));
         assert_eq!(Path::parse("/sapi/xmpp/individualChatList/"), Some(Path::Entry("")));
-        for unknown in
-            ["", "/", "/sapi/xmpp/login/", "/sapi/xmpp/rooms/", "/sapi/xmpp/Login", "/sapi/xmpp/individualChatLists", "//sapi/xmpp/login"]
-        {
+        for unknown in [
+            "",
+            "/",
+            "/sapi/xmpp/login/",
+            "/sapi/xmpp/rooms/",
+            "/sapi/xmpp/Login",
+            "/sapi/xmpp/individualChatLists",
+            "//sapi/xmpp/login",
+        ] {
             assert_eq!(Path::parse(unknown), None, "{unknown}");
         }
     }

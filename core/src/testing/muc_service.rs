@@ -100,7 +100,9 @@ impl MucService {
                         Grant::ExactlyMember => affiliations.insert(user, Affiliation::Member),
                     };
                 }
-                grants.iter().for_each(|(user, _)| self.bookmark(room, user));
+                for (user, _) in &grants {
+                    self.bookmark(room, user);
+                }
             }
             RoomRequest::Revoke(revocations) => {
                 for Revocation { user, ended } in revocations {
