@@ -196,6 +196,17 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         self.targets.insert(user, target);
     }
 
+    /// Takes the claims that are held out of `state`: they keep only others from what they are for.
+    pub(super) fn take_out(&self, state: &mut RoomState) {
+        for target in &self.held {
+            if let ClaimTarget::Creation(at) = target
+                && let Some(creation) = state.creations.get_mut(at)
+            {
+                creation.claimed = None;
+            }
+        }
+    }
+
     /// Claims what `wanted` needs and is not held: of members with a claim each [`ROUND`] at most, those first for whom
     /// no claim has failed.
     async fn cover(
@@ -206,9 +217,9 @@ impl<L: Ledger + Sync> Claims<'_, L> {
     ) -> Result<(), ReconcileError> {
         let (mut to_claim, mut alone) = (BTreeMap::new(), 0);
         let (tried, untried): (Vec<_>, Vec<_>) =
-            wanted.iter().partition(|(user, _)| self.targets.contains_key(user) && !self.covers(user));
+            wanted.iter().partition(|(user, _)| self.targets.contains_key(user) && !self.covers(state, user));
         for (user, _) in untried.into_iter().chain(tried) {
-            if self.covers(user) {
+            if self.covers(state, user) {
                 continue;
             }
             let listed = state.unannounced(user).next().filter(|_| *scope == Scope::Whole);
@@ -232,14 +243,19 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         Ok(())
     }
 
-    /// Whether a claim of ours is made for `user`.
-    fn covers(&self, user: &UserJid) -> bool {
-        self.targets.get(user).is_some_and(|target| self.held.contains(target))
+    /// Whether a claim of ours is made for `user`, for the spell that they are in by `state`: one that was made for a
+    /// creation does not reach into a spell which began after that.
+    fn covers(&self, state: &RoomState, user: &UserJid) -> bool {
+        let reaches = |target: &ClaimTarget| match target {
+            ClaimTarget::Member(_) => true,
+            ClaimTarget::Creation(claimed) => state.unannounced(user).any(|(at, _)| at == claimed),
+        };
+        self.targets.get(user).is_some_and(|target| self.held.contains(target) && reaches(target))
     }
 
     /// Those of `due` whom a claim of ours covers, and nobody else's.
     fn sendable(&self, state: &RoomState, due: &[(UserJid, Ordinal)]) -> Vec<Invitation> {
-        let ours = due.iter().filter(|(user, _)| self.covers(user) && !self.rivalled(state, user));
+        let ours = due.iter().filter(|(user, _)| self.covers(state, user) && !self.rivalled(state, user));
         ours.filter_map(|(to, since)| {
             let since = match self.targets.get(to)? {
                 ClaimTarget::Member(_) => since,
@@ -270,10 +286,12 @@ impl<L: Ledger + Sync> Claims<'_, L> {
                 None => with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)).await,
             },
             ClaimTarget::Creation(at) => {
-                let uninvited =
-                    |user: &&UserJid| !(sent.contains_key(*user) && self.targets.get(*user) == Some(target));
-                let listed = state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
-                let except: BTreeSet<UserJid> = listed.filter(uninvited).cloned().collect();
+                let invited = |user: &UserJid| sent.contains_key(user) && self.targets.get(user) == Some(target);
+                let listed = || state.creations.get(at).into_iter().flat_map(|creation| &creation.participants);
+                if !listed().any(invited) {
+                    return with_deadline(self.deadline, self.ledger.release(self.room, target, self.until)).await;
+                }
+                let except: BTreeSet<UserJid> = listed().filter(|user| !invited(user)).cloned().collect();
                 with_deadline(self.deadline, self.ledger.mark_announced(self.room, at, &except)).await
             }
         });

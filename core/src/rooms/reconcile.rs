@@ -152,6 +152,7 @@ impl<L: Ledger + Sync, S: RoomServer + Sync> Reconciler<L, S> {
             sender.claim_due(claims, &state, &failures).await?;
             let mut again = read().await?;
             if again.same_desired_state(&state) {
+                claims.take_out(&mut again);
                 let folds = if *scope == Scope::Whole { again.folds((self.clock)()) } else { Vec::new() };
                 match sender.send_due(claims, again, &mut failures).await? {
                     SendOutcome::Done => {

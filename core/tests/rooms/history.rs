@@ -82,7 +82,24 @@ impl History {
         Self((1..=count).map(event).collect())
     }
 
-    /// The same, in which most creations repeat one before them, some with a user more or less.
+    /// A group that is created three times and destroyed, with a's and c's leavings and b's joining before that, and created
+    /// again: a claim that one handler made for an early creation is still held when it learns of the last one.
+    pub(crate) fn of_two_lives() -> Self {
+        let room = RoomJid::of_id("one", "example.test").unwrap();
+        let of = |names: &[&str]| -> BTreeSet<UserJid> {
+            names.iter().map(|name| UserJid::of_username(name, "example.test").unwrap()).collect()
+        };
+        let created = || RoomChange::Created { name: None, owner: None, participants: of(&["a", "b", "c"]) };
+        let (a, b, c) = (of(&["a"]), of(&["b"]), of(&["c"]));
+        let before = [created(), created(), created(), RoomChange::Left(a), RoomChange::Left(c), RoomChange::Joined(b)];
+        let event = |(counter, change)| {
+            let at = Ordinal::new(Version { epoch: 1, counter }, "e");
+            (room.clone(), RoomEvent { at, kind: RoomKind::UsersGroup, change })
+        };
+        Self((1..).zip(before.into_iter().chain([RoomChange::Destroyed, created()])).map(event).collect())
+    }
+
+    /// The same as a random one, in which most creations repeat one before them, some with a user more or less.
     pub(crate) fn repeating(seed: u64) -> Self {
         let mut history = Self::random(seed);
         let mut rng = fastrand::Rng::with_seed(seed ^ 0x5851_f42d_4c95_7f2d);

@@ -79,6 +79,15 @@ fn without_a_crash_nobody_is_invited_twice_in_a_spell() {
 }
 
 #[test]
+fn a_claim_for_one_spell_invites_nobody_in_the_next() {
+    let history = History::of_two_lives();
+    for seed in 0..4_000 {
+        check_history(&history, seed, Trouble::None, Folding::On);
+        check_history(&history, seed, Trouble::FailuresAndCrashes, Folding::On);
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_run() {
     let steps = || {
         (0..50).map(|seed| run(&History::random(seed), seed, Trouble::FailuresAndCrashes, Folding::On).unwrap().steps)
