@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import threading
+import urllib.parse
+import uuid
 
 from bridge_env import BridgeEnv, assert_broker_order, events
 from support.wait import until
@@ -261,6 +263,37 @@ def test_a_queue_declared_by_others_is_told_with_its_mend(env):
     with env.connect() as connection:
         connection.channel().queue_delete(env.name)
     bridge.wait_for("standby", timeout=30)
+
+
+def test_each_cause_of_one_interruption_is_told(env):
+    """Whoever has mended the first has to hear of the second."""
+    name, right, wrong = f"u{uuid.uuid4().hex[:8]}", "right", "wrong"
+    env.ctl("add_user", name, right)
+    parts = urllib.parse.urlsplit(env.amqp_url)
+
+    def told(number: int, *words: str) -> None:
+        lines = until(lambda: (found := bridge.beginning("The session with the message broker broke"))[number:] and found,
+                      f"line {number + 1} about the interruption", 30)
+        assert lines[number]["level"] == "warn" and all(word in lines[number]["cause"] for word in words), lines[number]
+
+    with env.connect() as connection:
+        connection.channel().queue_declare(env.name, durable=True)
+    try:
+        env.ctl("change_password", name, wrong)
+        bridge = env.bridge(SIPPO_BROKER__URL=f"amqp://{name}:{right}@{parts.hostname}:{parts.port}")
+        told(0, "ACCESS_REFUSED")
+        env.ctl("change_password", name, right)
+        told(1, "access to vhost", name)
+        env.ctl("set_permissions", "-p", "/", name, ".*", ".*", ".*")
+        told(2, "PRECONDITION_FAILED", env.name)
+        tries = len(bridge.lines("Connecting to message-broker"))
+        until(lambda: len(bridge.lines("Connecting to message-broker")) >= tries + 2, "two more tries", 30)
+        assert len(bridge.beginning("The session with the message broker broke")) == 3, "each once"
+        with env.connect() as connection:
+            connection.channel().queue_delete(env.name)
+        bridge.wait_for("standby", timeout=30)
+    finally:
+        env.ctl("delete_user", name)
 
 
 def test_deliveries_that_wait_too_long_are_told_as_what_they_are(env):
