@@ -130,9 +130,9 @@ def compare(platform: Platform, model: Model, bystanders: set[str] = frozenset()
 
 
 def _name(admin: Client, jid: str) -> str:
-    """A room's name as it tells everybody (XEP-0030): its localpart if it has none."""
+    """A room's name as it tells everybody (XEP-0030): its localpart if it has none, which only Prosody 13 says itself."""
     identity = admin.iq("get", E("query", DISCO_INFO), jid, check=False).find(f".//{{{DISCO_INFO}}}identity")
-    return "" if identity is None else identity.get("name", "")
+    return (None if identity is None else identity.get("name")) or jid.partition("@")[0]
 
 
 def compare_bookmarks(model: Model, user: str, found: dict[str, dict[str, str]], names: dict[str, str]) -> list[Divergence]:
