@@ -7,7 +7,7 @@
 --   * what is thrown in Prosody's main thread, which handles signals, is logged and no more: under Prosody 0.12 it
 --     would have later signals ignored;
 --   * a first-level element that nobody takes ends its stream as ever, but only its name is logged: Prosody logs all of
---     it, and it may hold a token;
+--     it, and it may hold a token; one that waited when its session ended is dropped;
 --   * a stanza whose address has a line break or another control character is refused here: Prosody would log it, and
 --     the log would have a line of the sender's making.
 -- `origin.sippo_rethrow` lets through what is thrown, for who handles it better (mod_sippo_message_batch).
@@ -112,6 +112,14 @@ local function check_element(element, session)
 	return element;
 end
 
+--- What came from a session that has ended is nobody's: Prosody would look for who takes it, and log all of it.
+local function unless_ended(session, handle_item)
+	return function (item)
+		if not session.destroyed or not st.is_stanza(item) then return handle_item(item); end
+		session.log("debug", "Dropped %s of a session that has ended", item.name);
+	end
+end
+
 local function fail(runner, err, log_error)
 	log_error(runner, err);
 	local session = runner.data;
@@ -121,6 +129,7 @@ end
 module:hook("websocket-session", function (event)
 	local session = event.session;
 	filters.add_filter(session, "stanzas/in", check_element, 900); -- after mod_sippo_tenant_isolation's
+	session.thread.func = unless_ended(session, session.thread.func); -- it has not begun
 	local watchers = session.thread.watchers;
 	session.thread.watchers = setmetatable({
 		error = function (runner, err) fail(runner, err, watchers.error); end,

@@ -7,7 +7,8 @@
 --   * while more than `sippo_unsent_limit` bytes (default 256 KiB) of what the session was sent before are not on
 --     their way. So there is one long answer at a time, however many a client asks for. Messages do not wait for this:
 --     they bring their sender nothing that is longer than themselves.
--- A session that waits is not read from. All of a session's stanzas are handled in their order, none is refused.
+-- A session that waits is not read from until all that was read is handled: what came before the connection closed
+-- is handled before that is seen. All of a session's stanzas are handled in their order, none is refused.
 --
 -- The service is on a host that does not load this.
 
@@ -45,39 +46,78 @@ local function timed(session, f, ...)
 	return ok, state, length;
 end
 
--- Stanzas come to the session's runner one by one, and it works on them until the last one is done or waits.
-module:hook("resource-bind", function (event)
-	local session = event.session;
-	local thread = session.thread;
-	if not thread or rawget(thread, "run") then return; end
-	local run = thread.run;
-	function thread.run(...) return timed(session, run, ...); end
-end);
-
 -- Waiting --------------------------------------------------------------------------
 
-local waiting = {}; -- session: what ends its wait
+local waiting = {}; -- session: what ends its wait, and the runner that waits
+local held = setmetatable({}, { __mode = "k" }); -- runner: the connection of its session, which is not read from
+
+--- Whether the other side has reset the connection.
+local function is_gone(conn)
+	local ok, peer = pcall(conn.conn.getpeername, conn.conn);
+	return ok and not peer;
+end
+
+local function nothing_is_sent() return true; end
+
+local go_on;
+
+--- Has the loop not look at a connection whose other side has closed it. Nothing is kept for who cannot get it.
+local function unwatch(session, conn, is_timed)
+	conn.sippo_unwatched = true;
+	conn:del();
+	session.rawsend, session.sippo_gone = nothing_is_sent, conn;
+	if not is_timed then module:add_timer(0, function () go_on(session); end); end -- nothing will be sent
+end
+
+--- Has a close that came together with the last data wait until these are handled. The server's own does not wait.
+local function put_off_close(session, conn, is_timed)
+	local on, close, destroy, is_put_off = conn.on, conn.close, conn.destroy, false;
+	function conn:close(reason, ...) -- Prosody 0.12
+		if reason ~= "closed" then return close(self, reason, ...); end
+		self.sippo_closed = true;
+		unwatch(session, self, is_timed);
+	end
+	function conn:on(what, reason, ...) -- Prosody 13, which destroys it next
+		if what ~= "disconnect" or reason ~= "closed" then return on(self, what, reason, ...); end
+		self.sippo_closed, is_put_off = true, true;
+		unwatch(session, self, is_timed);
+	end
+	function conn:destroy()
+		if not is_put_off then return destroy(self); end
+		is_put_off = false;
+	end
+end
 
 --- Has the connection not be read from. Its `pause` lasts until the limit of its rate has it read on.
 -- The event loop tells that the other side has closed whether it was asked or not, again and again, and comes to no
--- timer meanwhile: the whole server would stand still. So the loop does not look at such a connection until its wait is
--- over, or if only writing can end the wait, it is read to its end.
-local function hold(conn, is_timed)
+-- timer meanwhile: the whole server would stand still. So the loop does not look at such a connection until what was
+-- read is handled.
+local function hold(session, conn, is_timed)
+	conn.on, conn.close, conn.destroy = nil, nil, nil; -- of an earlier wait
+	put_off_close(session, conn, is_timed);
 	function conn:onreadable()
 		if self._wantread then return self:set(false, nil); end
-		if is_timed then
+		if is_gone(self) then
+			unwatch(session, self, is_timed);
+		elseif is_timed then
 			self.sippo_unwatched = true;
-			return self:del();
+			self:del();
+		else
+			self.onreadable = nil;
+			self:onreadable();
 		end
-		self.onreadable = nil;
-		return self:onreadable();
 	end
 	conn:pause();
 end
 
 local function let_go(conn)
 	if not conn.conn then return; end -- it has ended
-	conn.onreadable = nil;
+	conn.onreadable, conn.on, conn.close, conn.destroy = nil, nil, nil, nil;
+	if conn.sippo_closed then
+		conn:on("disconnect", "closed");
+		conn:destroy();
+		return;
+	end
 	if conn.sippo_unwatched then
 		conn.sippo_unwatched = nil;
 		conn:add(true, unsent(conn) > 0);
@@ -85,30 +125,58 @@ local function let_go(conn)
 	conn:pausefor(0); -- what it has read already counts as well
 end
 
-local function go_on(session)
-	local done = waiting[session];
-	if not done then return; end
-	waiting[session] = nil;
-	timed(session, done);
+--- Reads on, once the runner has handled all that was read.
+local function read_on(session, thread)
+	local conn = held[thread];
+	if not conn or thread.state ~= "ready" or thread.queue[1] ~= nil then return; end
+	if not session.sippo_waiting and not session.destroyed then return; end -- it is reading on just now
+	session.sippo_waiting = nil;
+	if session.sippo_reader and session.conn then session.data(""); end -- mod_sippo_websocket_limits has kept the rest
+	if session.sippo_waiting then return; end -- again
+	held[thread] = nil;
+	let_go(conn);
 end
+
+function go_on(session)
+	local wait = waiting[session];
+	if not wait then return; end
+	waiting[session] = nil;
+	timed(session, wait.done);
+	read_on(session, wait.thread);
+end
+
+-- Stanzas come to the session's runner one by one, and it works on them until the last one is done or waits.
+module:hook("resource-bind", function (event)
+	local session = event.session;
+	local thread = session.thread;
+	if not thread or rawget(thread, "run") then return; end
+	local run = thread.run;
+	function thread.run(...)
+		local ok, state, length = timed(session, run, ...);
+		read_on(session, thread);
+		return ok, state, length;
+	end
+end);
 
 --- Suspends the session's runner for some seconds, or (without) until its connection has sent all or ended.
 local function wait_for(session, seconds)
-	local conn = session.conn;
+	local conn, thread = session.conn, session.thread;
 	local wait, done = async.waiter();
-	waiting[session] = done;
+	waiting[session] = { done = done, thread = thread };
 	if seconds then module:add_timer(seconds, function () go_on(session); end); end
-	if conn then
-		hold(conn, seconds ~= nil);
+	if conn and conn.conn then
+		if held[thread] and held[thread] ~= conn then let_go(held[thread]); end -- of before a resumption (XEP-0198)
+		held[thread], session.sippo_waiting = conn, true;
+		hold(session, conn, seconds ~= nil);
 		-- What mod_csi_simple keeps back for an inactive client would wait for ever: nothing is sent that it would go with.
 		if not seconds and conn.resume_writes then conn:resume_writes(); end
 	end
 	wait();
-	if conn then let_go(conn); end
 end
 
 local function too_much_unsent(session, stanza)
-	return stanza.name ~= "message" and session.conn and unsent(session.conn) > unsent_limit;
+	local conn = session.conn;
+	return stanza.name ~= "message" and conn and conn.conn and conn ~= session.sippo_gone and unsent(conn) > unsent_limit;
 end
 
 -- Before everybody else: what waits has not been looked at.

@@ -6,7 +6,8 @@
 --   * puts fragments together, up to `c2s_stanza_size_limit`, before login `c2s_unauthed_stanza_size_limit`; a longer
 --     message ends the session with `policy-violation` as soon as its header or fragment tells;
 --   * refuses frames that are not masked (RFC 6455, section 5.1) or not in order (section 5.4);
---   * hands on message after message, so that each finds the session as the one before has left it;
+--   * hands on message after message, so that each finds the session as the one before has left it, and none, nor a
+--     close, while the session waits (`sippo_waiting`, of mod_sippo_fair_share);
 --   * answers no ping while earlier answers are not read (RFC 6455, section 5.5.3, asks for the latest only);
 --   * ends a stream in which <open/> comes while it is open, or a message behind one that is no whole element (RFC
 --     7395, section 3.3): all that comes would be lost in what that has left open.
@@ -152,14 +153,13 @@ local function handle(reader, frame, payload)
 	end
 end
 
---- Handles all frames that are complete by now.
-local function read(reader, piece)
-	if reader.skip > 0 then piece = undropped(reader, piece); end
-	append(reader.unparsed, piece);
-	if reader.unparsed.size < reader.needed then return; end
-	local data, pos = table.concat(reader.unparsed.pieces), 1;
-	reader.unparsed = new_text();
+--- Handles the frames of `data` from `pos` on that are complete by now; while the session waits, none.
+local function parse(reader, data, pos)
 	while reader.session.conn == reader.conn do
+		if reader.session.sippo_waiting then
+			reader.rest = { data = data, pos = pos };
+			return;
+		end
 		local available = #data - pos + 1;
 		local frame, needed = parse_header(data, pos);
 		if frame then
@@ -176,6 +176,21 @@ local function read(reader, piece)
 		pos = pos + needed;
 		if not reader.dropping then handle(reader, frame, payload ~= "" and sxor(payload, frame.key) or ""); end
 	end
+end
+
+--- Takes what has come. An empty piece has it go on after the session has waited (mod_sippo_fair_share).
+local function read(reader, piece)
+	if reader.skip > 0 then piece = undropped(reader, piece); end
+	if piece ~= "" then append(reader.unparsed, piece); end
+	local rest, unparsed = reader.rest, reader.unparsed;
+	if rest and reader.session.sippo_waiting or not rest and unparsed.size < reader.needed then return; end
+	local data, pos = rest and rest.data, rest and rest.pos;
+	if not rest or unparsed.size > 0 then
+		data, pos = (rest and data:sub(pos) or "")..table.concat(unparsed.pieces), 1;
+		reader.unparsed = new_text();
+	end
+	reader.rest = nil;
+	parse(reader, data, pos);
 end
 
 module:hook("websocket-session", function (event)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.frames import frame
+from support.frames import CLOSE, frame
 from support.stanzas import answer, ask, configure, go_online, has_body, join, new_id, ok, request, send_message, settle
-from support.xmpp import CLIENT
+from support.xmpp import CLIENT, FRAMING, body
 
 QUERIES = 60
 LARGE = 120_000
@@ -91,6 +91,32 @@ def test_who_closes_while_their_stanzas_wait_stops_nobody(start):
         for _ in range(100):
             settle(bob)
         server.user(f"dave@{other}").close()
+
+
+def messages_to(address: str, count: int) -> bytes:
+    return b"".join(frame(f"<message xmlns='{CLIENT}' to='{address}' type='chat'><body>m{n}</body></message>")
+                    for n in range(count))
+
+
+def bodies(client) -> list[str]:
+    return [text for element in client.messages() if (text := body(element)) and text.startswith("m")]
+
+
+@pytest.mark.parametrize("end", [b"", frame(b"", CLOSE), frame(f"<close xmlns='{FRAMING}'/>"),
+                                 frame(f"<close xmlns='{FRAMING}'/>") + frame(b"", CLOSE)],
+                         ids=["none", "close frame", "close element", "both"])
+def test_all_that_was_sent_before_a_close_is_handled(start, end):
+    server, home, other = start()
+    alice = server.user(f"alice@{home}")
+    with server.user(f"carol@{home}") as carol, server.user(f"bob@{other}") as bob:
+        go_online(carol)
+        alice.send_bytes(messages_to(carol.bare_jid, 200) + end)
+        alice.abort()
+        for _ in range(20):
+            settle(bob)
+        carol.wait(has_body("m199"), 60)
+        assert bodies(carol) == [f"m{n}" for n in range(199)]
+        server.user(f"alice@{home}").close()
 
 
 def test_who_has_had_their_share_waits_for_others(start):
