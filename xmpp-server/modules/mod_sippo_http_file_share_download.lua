@@ -115,6 +115,8 @@ end
 -- After mod_http has added the headers for other origins (1), before mod_http_file_share (0)
 module:hook_object_event(server, "GET "..base.."*", function (event)
 	local id = event.request.path:sub(#base + 1):match("^[^/]+");
+	-- mod_http names the page that asks, and caches would give that to others for as long as they keep the file.
+	event.response.headers.access_control_allow_origin = "*";
 	if not id then return nil; end
 	local slot = slot_of(id);
 	if not slot then return 404; end
