@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 import uuid
+from types import SimpleNamespace
 
 import pytest
 
