@@ -217,6 +217,22 @@ def big_domain(server: Server) -> Iterator[None]:
                  trust_env=False).raise_for_status()
 
 
+def big_archive(server: Server) -> Iterator[None]:
+    """Pages of 50 of an archive of 600,000 messages, the last before and the first after a time, and with somebody."""
+    since = "<field var='start'><value>2023-11-15T00:00:00Z</value></field>"
+    until_then = "<field var='end'><value>2030-01-01T00:00:00Z</value></field>"
+    other = f"<field var='with'><value>nobody@{HOME}</value></field>"
+    fill(server, HOME, "archive", "eve", 600_000)
+    with server.user(f"eve@{HOME}") as eve:
+        yield
+        for fields in (since, since + until_then, other):
+            for place in ("", "<before/>"):
+                form = ("<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>urn:xmpp:mam:2</value></field>"
+                        f"{fields}</x>")
+                rsm = f"<set xmlns='http://jabber.org/protocol/rsm'><max>50</max>{place}</set>"
+                ask(eve, "set", f"<query xmlns='urn:xmpp:mam:2'>{form}{rsm}</query>", timeout=60)
+
+
 def big_room(server: Server) -> Iterator[None]:
     """A room of the service with 200,000 messages is destroyed."""
     xmlns, address = "urn:quobis:sippo:room:0", f"team@conference.{HOME}"
@@ -227,7 +243,8 @@ def big_room(server: Server) -> Iterator[None]:
         ask(admin, "set", f"<destroy xmlns='{xmlns}' ended='1.2/b'/>", address, 120)
 
 
-SCENARIOS = {f.__name__: f for f in (archive, room, roster, stores, offline, sessions, half_elements, big_domain, big_room)}
+SCENARIOS = {f.__name__: f for f in (
+    archive, room, roster, stores, offline, sessions, half_elements, big_domain, big_archive, big_room)}
 
 SMOKE = ("archive", "stores")
 
