@@ -131,6 +131,17 @@ def test_rooms_come_and_go_with_events(pair: tuple[ConsolePage, str, str], room:
     page.wait_text(f"{ONE} .said.note", "ended")
 
 
+def test_who_is_sent_nothing_sees_the_rooms_change(pair: tuple[ConsolePage, str, str], room: Room):
+    """An owner who is no participant gets no invitation, and a device outside of the room no word of a kick."""
+    page, alice, bob = pair
+    owner, member = (jid.split("@")[0] for jid in (alice, bob))
+    room.create(owner, [member])
+    for within in (ONE, TWO):
+        page.wait("all('.entry', within).some((one) => one.title === jid)", within=within, jid=room.jid)
+    room.publish(room.left, room.of([member]))
+    page.wait("all('.entry', within).every((one) => one.title !== jid)", within=TWO, jid=room.jid)
+
+
 def test_stanzas_are_shown_as_they_are_but_for_the_token(pair: tuple[ConsolePage, str, str]):
     page, *_ = pair
     page.run("all('.toggle', within)[0].click()", within=ONE)

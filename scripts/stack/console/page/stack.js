@@ -10,6 +10,8 @@ class Stack extends Store {
   error;
   events = new Map();
   points = [];
+  /** How many looks have found events that are done. */
+  done = 0;
   #change = 0;
 
   async follow() {
@@ -26,6 +28,7 @@ class Stack extends Store {
       if (state.change < this.#change) this.events.clear();
       this.#change = state.change;
       for (const event of state.events) this.events.set(`${event.id} ${event.times.published ?? event.times.bridge ?? event.version}`, event);
+      if (state.events.some((event) => event.outcome === "done")) this.done += 1;
       const newest = [...this.events].slice(-KEPT_EVENTS);
       this.events = new Map(newest);
       this.points = [...this.points, ...state.points].slice(-KEPT_POINTS);

@@ -160,7 +160,11 @@ export class Device extends Store {
 
   #invited({ room, name }) {
     if (!this.rooms.some((one) => one.jid === room)) this.rooms = [...this.rooms, { jid: room, name: name ?? "" }];
-    // Asked again: old invitations may be among what comes, and the list has the names.
+    this.reloadRooms(); // old invitations may be among what comes, and the list has the names
+  }
+
+  /** Asks for the rooms again, once for all that happens in a moment. */
+  reloadRooms() {
     clearTimeout(this.reload);
     this.reload = setTimeout(() => this.isOnline && this.loadRooms(), 300);
   }

@@ -1,4 +1,5 @@
 // Who sits in front of the page: two users, and their further devices.
+import { stack } from "../stack.js";
 import { Store } from "../store.js";
 import { Device } from "./device.js";
 
@@ -38,3 +39,12 @@ class Seats extends Store {
 }
 
 export const seats = new Seats();
+
+// An owner who is no participant gets no invitation, and a device outside of a room no word of a kick: their list of rooms
+// changes with the events that the stack has handled.
+let done = 0;
+stack.subscribe(() => {
+  if (stack.done === done) return;
+  done = stack.done;
+  for (const { device } of seats.list) device?.reloadRooms();
+});
