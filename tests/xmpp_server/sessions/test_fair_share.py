@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from support.frames import CLOSE, frame
 from support.stanzas import answer, ask, configure, go_online, has_body, join, new_id, ok, request, send_message, settle
-from support.xmpp import CLIENT, FRAMING, body
+from support.xmpp import CLIENT, FRAMING, SASL, body
 
 QUERIES = 60
 LARGE = 120_000
@@ -117,6 +118,23 @@ def test_all_that_was_sent_before_a_close_is_handled(start, end):
         carol.wait(has_body("m199"), 60)
         assert bodies(carol) == [f"m{n}" for n in range(199)]
         server.user(f"alice@{home}").close()
+
+
+def test_what_waits_for_a_session_that_the_server_ends_is_not_logged(start):
+    """It may hold a token; Prosody would log all of it."""
+    server, home, other = start(USER_TIME_SHARE="1", LOG_LEVEL="info")
+    secret = "a-token-that-nobody-shall-read"
+    message = f"<message xmlns='{CLIENT}' to='nobody@{home}' type='chat'><body>x</body></message>"
+    with server.user(f"bob@{other}") as bob:
+        alice = server.user(f"alice@{home}")
+        alice.send_bytes(frame(message * 1000 + f"<r xmlns='urn:xmpp:sm:3' x='{secret}'/><auth xmlns='{SASL}'>{secret}</auth>"))
+        httpx.delete(f"{server.hosts_url}/{home}", headers={"Authorization": f"Bearer {server.admin_token}"}, timeout=60,
+                     trust_env=False).raise_for_status()
+        alice.wait_closed()
+        for _ in range(50):
+            settle(bob)
+    server.stop()
+    assert secret not in server.log_text()
 
 
 def test_who_has_had_their_share_waits_for_others(start):
