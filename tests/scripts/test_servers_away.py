@@ -78,6 +78,8 @@ def test_a_server_that_is_away_is_named_with_what_to_do(platform: Platform, tmp_
     if not command.startswith("why"):
         [line] = done.stderr.splitlines()
         assert line.startswith(f"{command.split()[0]}: "), line
+    if (command, server) == ("smoke", "queue"):  # it had an event become a dead letter, and could not take it back
+        platform.queues.delete(platform.wait_dead("users-group-deleted", ""))
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command != "smoke"])
