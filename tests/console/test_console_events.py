@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from console_page import ConsolePage
+from support.platform import Platform
 
 DAY = {"created": "usersGroup.created", "joined": "usersGroup.participants.joined", "left": "usersGroup.participants.left"}
 
@@ -94,7 +95,7 @@ def test_an_event_that_came_too_late_is_stale(console: Callable[..., ConsolePage
     page.wait_text(".event .pill.stale", "stale")
 
 
-def test_a_dead_letter_tells_why_and_is_brought_back(console: Callable[..., ConsolePage], group: str):
+def test_a_dead_letter_tells_why_and_is_brought_back(console: Callable[..., ConsolePage], platform: Platform, group: str):
     page = console("events")
     write(page, event(group, participants=7))
     page.click("Send once")
@@ -107,9 +108,12 @@ def test_a_dead_letter_tells_why_and_is_brought_back(console: Callable[..., Cons
     page.wait_text(f"{letter} .letter-reason", "ill-typed")
     page.click("Body", letter)
     page.wait_text(f"{letter} pre", group)
+    mark = platform.mark()
     page.click("Bring back", letter)
     page.wait_text(".outcome", f"brought back {id}")
-    page.wait_text(f"{letter} .letter-reason", "ill-typed")  # it is as wrong as before
+    platform.wait_log("warn", "Message goes to the dead-letter queue", since=mark)  # it is as wrong as before
+    platform.wait_handled("users-group-created")
+    page.wait_text(f"{letter} .letter-reason", "ill-typed")
     page.click("Delete", letter)
     page.click("Delete for good", letter)
     page.wait("all('.letter').every((one) => one.dataset.id !== id)", id=id)

@@ -126,12 +126,12 @@ def test_without_the_key_it_says_where_to_find_it(console: Callable[..., Console
 
 def test_a_console_that_is_gone_is_told_and_found_again(console: Callable[..., ConsolePage], platform: Platform):
     page = console("queues")
-    pid = platform.supervisor.pid("console")
-    assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    os.kill(pid, signal.SIGKILL)
-    page.wait("text('[role=alert]').some((one) => one.includes('does not answer')) || all('.health.bad').length === 1")
-    platform.supervisor.wait_ready("console")
+    process = platform.supervisor._children["console"].process
+    platform.supervisor.stop_one("console")
+    try:
+        page.wait("text('[role=alert]').some((one) => one.includes('does not answer')) && all('.health.bad').length === 1")
+    finally:
+        platform.supervisor.start(process)
     page.wait("text('.health')[0] === 'all is up'")
 
 
