@@ -108,7 +108,7 @@ class ConsolePage:
         """It has thrown nothing, asked nobody but the console, and its policy had nothing to forbid."""
         others = [url for _, url in self.page.requests() if not url.startswith((own, own.replace("http:", "ws:"), "about:", "data:"))]
         assert others == [], "the page uses no network but the console's port"
-        assert self.page.thrown() == []
+        assert self.page.thrown() == [], self.page.thrown()
         forbidden = [entry for entry in self.page.log() if "Content Security Policy" in entry]
         assert forbidden == []
 

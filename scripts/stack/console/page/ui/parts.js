@@ -59,8 +59,8 @@ export function useTail(length) {
     const box = ref.current;
     if (box && isAtEnd.current) box.scrollTop = box.scrollHeight;
   }, [length]);
-  const onScroll = () => {
-    const box = ref.current;
+  // By the event: the list may have gone from the page when the browser tells of it.
+  const onScroll = ({ currentTarget: box }) => {
     isAtEnd.current = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
   };
   return { ref, onScroll };
