@@ -24,7 +24,7 @@ COPY = ROOT / "target" / "fuzz" / "mutants"
 CHOICE = "SIPPO_MUTANT"
 """Environment variable: the fault that is to be made."""
 LIMITS = {"SIPPO_FUZZ_SECONDS": "20", "SIPPO_FUZZ_REDUCING": "0"}
-"""`cargo test` gives each target four seconds; these are more, for machines that have other things to do."""
+"""More than the few seconds that `cargo test` takes, for machines that have other things to do."""
 
 
 @dataclass(frozen=True)
