@@ -94,7 +94,7 @@ class Bench:
         self.scale = scale.SMOKE if self.smoke else scale.FULL
         self.tcp_port = free_port()
         self.announced_at = 0.0
-        own, deployed = (TARGET / "debug", BINARIES) if self.smoke else (RELEASE, RELEASE)
+        own, deployed = own_program(smoke=self.smoke).parent, BINARIES if self.smoke else RELEASE
         self.folders = {name: own for name in ("sippo-xmpp-bench", "hello-world")} | {
             name: deployed for name in (*DEPLOYED, "bridge")}
 
@@ -236,6 +236,11 @@ class Bench:
             ready=lambda: not is_free(port), ports=(port,),
             env={"FAUXQS_PORT": str(port), "FAUXQS_DEFAULT_REGION": aws.REGION}))
         return f"http://127.0.0.1:{port}"
+
+
+def own_program(*, smoke: bool) -> Path:
+    """What `build` makes of tests/bench/src."""
+    return (TARGET / "debug" if smoke else RELEASE) / "sippo-xmpp-bench"
 
 
 def zipped(path: Path, name: str) -> int:

@@ -25,9 +25,10 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests"), str(ROOT / "tests" / "bench")]
 
 from support.prosody import Server  # noqa: E402
+from usage import cpu, memory  # noqa: E402
 
 FULL, SMOKE = (100, 1_000), (5,)
 USED = 100
@@ -45,23 +46,12 @@ class Cost:
     """KiB."""
 
 
-def memory(server: Server) -> int:
-    """KiB that the process has."""
-    status = Path(f"/proc/{server.pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
-
-
-def cpu(server: Server) -> float:
-    """Seconds of processor time that the process has taken."""
-    return int(Path(f"/proc/{server.pid}/schedstat").read_text().split()[0]) / 1e9
-
-
 @contextmanager
 def cost_of(server: Server) -> Iterator[Cost]:
     """Fills what the block costs."""
-    cost, began, spent, had = Cost(0, 0, 0), time.monotonic(), cpu(server), memory(server)
+    cost, began, spent, had = Cost(0, 0, 0), time.monotonic(), cpu(server.pid), memory(server.pid)
     yield cost
-    cost.seconds, cost.cpu, cost.memory = time.monotonic() - began, cpu(server) - spent, memory(server) - had
+    cost.seconds, cost.cpu, cost.memory = time.monotonic() - began, cpu(server.pid) - spent, memory(server.pid) - had
 
 
 def show(what: str, cost: Cost, count: int) -> None:
@@ -102,8 +92,8 @@ def restart(server: Server, domains: list[str]) -> None:
     began = time.monotonic()
     server.start()
     log_in(server, domains[0])
-    print(f"  restart to the end of a first login {time.monotonic() - began:7.2f} s    {cpu(server):6.2f} s of processor time"
-          f"   {memory(server) / 1024:8.1f} MiB   in all", flush=True)
+    print(f"  restart to the end of a first login {time.monotonic() - began:7.2f} s    {cpu(server.pid):6.2f} s of processor time"
+          f"   {memory(server.pid) / 1024:8.1f} MiB   in all", flush=True)
     others = domains[1:USED + 1]
     with cost_of(server) as cost, ThreadPoolExecutor(AT_ONCE) as pool:
         for done in [pool.submit(log_in, server, domain) for domain in others]:
@@ -119,7 +109,7 @@ def measure(count: int, series: str | None = None) -> None:
     server = Server(folder, log_level="info", series=series).start()
     domains = [f"tenant{number}.example" for number in range(count)]
     try:
-        print(f"{count:,} tenants, Prosody {server.series}; {memory(server) / 1024:.1f} MiB without any")
+        print(f"{count:,} tenants, Prosody {server.series}; {memory(server.pid) / 1024:.1f} MiB without any")
         server.create_host("warm.example")
         make(server, domains)
         use(server, domains[:USED])

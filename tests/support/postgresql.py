@@ -54,6 +54,12 @@ class PostgreSQL:
         """What SIPPO_XMPP_STORAGE says."""
         return self._url("prosody")
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all others of the cluster are below."""
+        assert self._process is not None, "the cluster is not started"
+        return self._process.pid
+
     def _url(self, database: str) -> str:
         return f"postgresql://sippo@127.0.0.1:{self.port}/{database}"
 

@@ -3,53 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import statistics
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from actor import Actor
 from peers_install import HERE, NODE_FOLDER, VENV
 from scale import Scale
 from whole import Whole
 
 from stack.command_line import Progress
-from stack.process import close
-
-@dataclass
-class Actor:
-    """A process that makes rooms: reads commands, answers with seconds."""
-
-    name: str
-    command: list[str]
-    environment: dict[str, str] = field(repr=False)
-
-    def __enter__(self) -> Actor:
-        self._process = subprocess.Popen(
-            self.command, env=os.environ | self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._read()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        close(self._process)
-
-    def _read(self) -> dict:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        answer = json.loads(line) if line else {"error": "it ended"}
-        if "error" in answer:
-            raise RuntimeError(f"{self.name}: {answer['error']}; look at what it printed")
-        return answer
-
-    def run(self, op: str, room: str, members: list[str], window: int = 1) -> tuple[float, float]:
-        """Seconds until all were members, and until all were invited as well."""
-        assert self._process.stdin is not None
-        command = {"op": op, "room": room, "members": members, "window": window}
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
-        answer = self._read()
-        return answer["members"], answer["seconds"]
 
 
 @dataclass

@@ -1,11 +1,12 @@
 //! What the session and the functions cost, beside what they cannot beat, in one run.
 //!
-//! Usage: `scripts/bench`, which starts Prosody and sets the environment this reads.
+//! Usage: `scripts/bench`, which starts Prosody and sets the environment this reads. `load` needs none of that.
 
 mod aws;
 mod function;
 mod functions;
 mod http;
+mod load;
 mod raw;
 mod rooms;
 mod runtime_api;
@@ -38,6 +39,10 @@ fn variable(name: &str) -> String {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if wanted == ["load"] {
+        return load::act().await;
+    }
     let target = Target {
         url: variable("SIPPO_XMPP__XMPP_URL").parse().expect("a URL"),
         admin: variable("BENCH_ADMIN_JID"),
@@ -45,7 +50,6 @@ async fn main() {
         domain: variable("BENCH_DOMAIN"),
         scale: if std::env::var_os("BENCH_SMOKE").is_some() { scale::SMOKE } else { scale::FULL },
     };
-    let wanted: Vec<String> = std::env::args().skip(1).collect();
     if wanted == ["rooms"] {
         return rooms::act(&target).await;
     }

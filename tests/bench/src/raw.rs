@@ -5,30 +5,30 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use futures::{SinkExt, StreamExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream, connect_async,
-    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest},
+    MaybeTlsStream, WebSocketStream, connect_async_with_config,
+    tungstenite::{Message, Utf8Bytes, client::IntoClientRequest, protocol::WebSocketConfig},
 };
 
-use crate::Target;
+/// Bytes of each buffer: thousands of sessions have two of them.
+const BUFFER: usize = 4096;
 
-/// A WebSocket logged in as the admin, with nothing on top.
+/// A WebSocket (RFC 7395) logged in, with nothing on top. It panics when the connection breaks.
 pub(crate) struct Raw {
     websocket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
 impl Raw {
-    /// Logs in, step by step.
-    pub(crate) async fn log_in(target: &Target) -> Self {
-        let mut request = target.url.as_str().into_client_request().expect("a URL");
+    /// Connects to `url` and logs in as the bare JID `jid`, step by step.
+    pub(crate) async fn log_in(url: &str, jid: &str, password: &str) -> Self {
+        let mut request = url.into_client_request().expect("a URL");
         request.headers_mut().insert("Sec-WebSocket-Protocol", "xmpp".parse().expect("a header"));
-        let (websocket, _) = connect_async(request).await.expect("the XMPP server is up");
-        if let MaybeTlsStream::Plain(tcp) = websocket.get_ref() {
-            tcp.set_nodelay(true).expect("a TCP socket");
-        }
+        let config = WebSocketConfig::default().read_buffer_size(BUFFER).write_buffer_size(BUFFER);
+        let (websocket, _) =
+            connect_async_with_config(request, Some(config), true).await.expect("the XMPP server takes connections");
         let mut raw = Self { websocket };
-        let (name, host) = target.admin.split_once('@').expect("a bare JID");
+        let (name, host) = jid.split_once('@').expect("a bare JID");
         let open = format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{host}' version='1.0'/>");
-        let plain = BASE64_STANDARD.encode(format!("\0{name}\0{}", target.token));
+        let plain = BASE64_STANDARD.encode(format!("\0{name}\0{password}"));
         raw.send(&open).await;
         raw.until("features").await;
         raw.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>")).await;
@@ -41,17 +41,39 @@ impl Raw {
         raw
     }
 
-    async fn send(&mut self, frame: &str) {
+    pub(crate) async fn send(&mut self, frame: &str) {
         self.websocket.send(Message::text(frame)).await.expect("the connection holds");
     }
 
-    async fn until(&mut self, mark: &str) {
-        while let Some(Ok(message)) = self.websocket.next().await {
-            if message.to_text().is_ok_and(|text| text.contains(mark)) {
-                return;
+    /// Sends it with the next `send` at the latest.
+    pub(crate) async fn feed(&mut self, frame: &str) {
+        self.websocket.feed(Message::text(frame)).await.expect("the connection holds");
+    }
+
+    pub(crate) async fn flush(&mut self) {
+        self.websocket.flush().await.expect("the connection holds");
+    }
+
+    /// The next frame of text. May be dropped while it waits; nothing is lost then.
+    pub(crate) async fn text(&mut self) -> Utf8Bytes {
+        loop {
+            match self.websocket.next().await {
+                Some(Ok(Message::Text(text))) => return text,
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => panic!("the server ends a session: {other:?}"),
             }
         }
-        panic!("the server closed before {mark}");
+    }
+
+    /// The next frame with `mark` in it.
+    pub(crate) async fn until(&mut self, mark: &str) -> Utf8Bytes {
+        loop {
+            let text = self.text().await;
+            if text.contains(mark) {
+                return text;
+            }
+            assert!(!is_refusal(&text), "instead of {mark} the server sends {text}");
+        }
     }
 
     /// Sends `frames` with at most `window` unanswered, and waits for as many replies.
@@ -74,6 +96,11 @@ impl Raw {
             assert!(arrived.iter().all(Result::is_ok), "the connection broke");
         }
     }
+}
+
+/// Whether a frame is an error of the stanza, the stream or SASL (RFC 6120, sections 8.3, 4.9, 6.4.5).
+pub(crate) fn is_refusal(text: &str) -> bool {
+    text.contains("type='error'") || text.contains("stream:error") || text.starts_with("<failure")
 }
 
 /// `count` pings to `host`, as frames.

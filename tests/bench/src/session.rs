@@ -49,7 +49,7 @@ pub(crate) async fn pings(target: &Target) {
     let Scale { rounds, pings, .. } = target.scale;
     let (connector, account) = connector(target);
     let session = Session::open(&connector, &account, LoginMode::Pipelined).await.expect("the server is up");
-    let mut raw = Raw::log_in(target).await;
+    let mut raw = Raw::log_in(target.url.as_str(), &target.admin, &target.token).await;
     let frames = raw::pings(&target.domain, pings);
     println!(
         "pings on one session: per second and client CPU in µs each, median of {rounds} rounds of {pings}, in turn"
