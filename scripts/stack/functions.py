@@ -33,7 +33,9 @@ class Settings:
     name: str = "functions"
     functions: tuple[str, ...] = tuple(REST_FUNCTIONS)
     copies: int = 2
-    """Copies of each function that are always there; more are started on demand."""
+    """Copies of each function that are always there."""
+    most_copies: int = 50
+    """More of each are started on demand, up to so many."""
     binaries: Path = BINARIES
     manifest: Path = ROOT / "Cargo.toml"
     """Names all functions there are, and cargo lambda's routes."""
@@ -69,6 +71,7 @@ def process(settings: Settings, paths: StackPaths) -> Process:
             "--runtime-port", str(settings.runtime_port),
             "--timeout", str(TIMEOUT),
             "--min-copies", str(settings.copies),
+            "--max-copies", str(settings.most_copies),
         ],
         ready=ready,
         ports=(settings.port, settings.runtime_port, settings.gateway_port),

@@ -27,12 +27,12 @@ class Functions:
     """The functions with one configuration. `stop` also checks that no secret got into their log."""
 
     def __init__(self, folder: Path, environment: dict[str, str], copies: int = 1,
-                 functions: list[str] | None = None) -> None:
+                 functions: list[str] | None = None, most_copies: int = 50) -> None:
         self.paths = StackPaths(folder.resolve())
         self.paths.create()
         self.settings = stack_functions.Settings(
             port=free_port(), runtime_port=free_port(), gateway_port=free_port(), environment=environment,
-            copies=copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
+            copies=copies, most_copies=most_copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
         self.supervisor: Supervisor | None = None
         self.secrets: set[str] = {environment[name] for name in environment if name.endswith(("TOKEN", "SECRET"))}
         self.http = httpx.Client(base_url=self.settings.url, timeout=20, trust_env=False)
