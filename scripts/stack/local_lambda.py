@@ -85,6 +85,8 @@ class Function:
         self.name, self.host = name, host
         self.copies: set[Copy] = set()
         self.waiting: deque[Invocation] = deque()
+        self.has_started = False
+        """Whether a copy of it ever did."""
 
     def submit(self, invocation: Invocation) -> None:
         """Gives it to an idle copy, or has it wait for one, started for it if there may be more."""
@@ -107,7 +109,7 @@ class Function:
 
     async def next(self, copy: Copy) -> Invocation | None:
         """The copy's next invocation; None when it has been idle for so long that it should end."""
-        copy.has_asked = True
+        copy.has_asked = self.has_started = True
         self.host.fill_up()
         copy.waiter = asyncio.get_running_loop().create_future()
         if self.waiting:
@@ -266,7 +268,7 @@ class Host:
         if self.stopping.is_set():
             return
         self.fail(copy, "Runtime.ExitError", f"Runtime exited with code {code}")
-        if not copy.has_asked:
+        if not function.has_started:
             # It found fault with its configuration and has said so; another copy would say it again.
             log("error", "Function ended before it was ready", function=function.name, exit_code=code)
             self.exit_code = 1

@@ -1,7 +1,10 @@
 """Secrets in AWS Secrets Manager: read at cold start, and again when they may have changed (an HTTP double at AWS's edge)."""
 
 import json
+import os
 import secrets
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -102,8 +105,8 @@ def change_token(server: Server, api) -> str:
 @pytest.fixture
 def start(functions, environment_of, rotating):
     """Makes functions that reach that server, with the secrets of a double; one process of each, which alone reads and tells."""
-    def make(double: HttpDouble, *only: str, **changes: str | None):
-        return functions(only=["login", *(name for name in only if name != "login")], most_copies=1, **{
+    def make(double: HttpDouble, *only: str, most_copies: int = 1, **changes: str | None):
+        return functions(only=["login", *(name for name in only if name != "login")], most_copies=most_copies, **{
             **environment_of(double), "SIPPO_XMPP__ADMIN_TOKEN": None, "SIPPO_XMPP__XMPP_URL": rotating.ws_url,
             "SIPPO_XMPP__HOSTS_ADMIN_URL": rotating.hosts_url, **changes})
     return make
@@ -148,6 +151,21 @@ def test_a_secret_that_cannot_be_read_again_is_told_and_asked_for_now_and_then(s
         assert len(double.requests) < asked + 15, "not at each refusal"
         manager.status = 200
         until(lambda: api.put(token, f"bob@{DOMAIN}").status_code == 204, "a call that succeeds", 20)
+
+
+def test_a_copy_that_cannot_read_its_secret_ends_no_other(start, rotating, token):
+    manager = SecretsManager(rotating.admin_token)
+    with HttpDouble(manager) as double, start(double, "individual-chat-list-get", most_copies=2) as api, ThreadPoolExecutor() as pool:
+        assert api.list(token) == []
+        mark, manager.status = api.mark(), 400
+        [first] = api.pids("individual-chat-list-get")
+        os.kill(first, signal.SIGSTOP)
+        try:
+            lists = [pool.submit(api.list, token) for _ in range(2)]
+            api.logged(mark, "Function ended, starting it again")
+        finally:
+            os.kill(first, signal.SIGCONT)
+        assert [one.result() for one in lists] == [[], []]
 
 
 def test_a_client_secret_that_was_changed_is_taken_at_the_first_refusal(functions, authority, environment_of, user):
