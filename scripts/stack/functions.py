@@ -33,15 +33,9 @@ class Settings:
     name: str = "functions"
     functions: tuple[str, ...] = tuple(REST_FUNCTIONS)
     copies: int = 2
-<<<<<<< Updated upstream
     """Copies of each function that are always there."""
     most_copies: int = 50
     """More of each are started on demand, up to so many."""
-=======
-    """Copies of each function that are always there; more are started on demand."""
-    most_copies: int = 50
-    """Copies of each function; calls beyond these wait for one."""
->>>>>>> Stashed changes
     binaries: Path = BINARIES
     manifest: Path = ROOT / "Cargo.toml"
     """Names all functions there are, and cargo lambda's routes."""

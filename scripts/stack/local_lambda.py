@@ -349,7 +349,7 @@ def main() -> int:
     parser.add_argument("--runtime-port", type=int, required=True)
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds a call may take, as in template.yaml")
     parser.add_argument("--min-copies", type=int, default=2)
-    parser.add_argument("--max-copies", type=int, default=50, help="calls beyond these wait for one")
+    parser.add_argument("--max-copies", type=int, default=50)
     options = parser.parse_args()
 
     async def run() -> int:

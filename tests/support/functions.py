@@ -24,11 +24,7 @@ LOGIN = "/sapi/xmpp/login"
 
 
 class Functions:
-    """The functions with one configuration. `stop` also checks that no secret got into their log.
-
-    There are as many copies of each as a test asks for: a further one, which a call gets that comes before a copy has
-    asked for its next, would have a start, a cache and log lines of its own.
-    """
+    """The functions with one configuration. `stop` also checks that no secret got into their log."""
 
     def __init__(self, folder: Path, environment: dict[str, str], copies: int = 1,
                  functions: list[str] | None = None, most_copies: int = 50) -> None:
@@ -36,11 +32,7 @@ class Functions:
         self.paths.create()
         self.settings = stack_functions.Settings(
             port=free_port(), runtime_port=free_port(), gateway_port=free_port(), environment=environment,
-<<<<<<< Updated upstream
             copies=copies, most_copies=most_copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
-=======
-            copies=copies, most_copies=copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
->>>>>>> Stashed changes
         self.supervisor: Supervisor | None = None
         self.secrets: set[str] = {environment[name] for name in environment if name.endswith(("TOKEN", "SECRET"))}
         self.http = httpx.Client(base_url=self.settings.url, timeout=20, trust_env=False)
