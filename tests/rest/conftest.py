@@ -68,7 +68,7 @@ def environment(server: Server, keys: dict[str, Key], folder: Path, config_dir: 
 @pytest.fixture(scope="session")
 def functions(folder: Path, environment: dict[str, str]):
     """Makes functions with a changed configuration: `with functions(NAME="value", GONE=None) as api`."""
-    def make(copies: int = 1, only: list[str] | None = None, most_copies: int = 50, **changes: str | None) -> Functions:
+    def make(copies: int = 1, only: list[str] | None = None, most_copies: int | None = None, **changes: str | None) -> Functions:
         changed = {name: value for name, value in {**environment, **changes}.items() if value is not None}
         return Functions(folder / f"functions-{next(_counter)}", changed, copies, only, most_copies)
     return make

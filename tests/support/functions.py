@@ -24,15 +24,19 @@ LOGIN = "/sapi/xmpp/login"
 
 
 class Functions:
-    """The functions with one configuration. `stop` also checks that no secret got into their log."""
+    """The functions with one configuration. `stop` also checks that no secret got into their log.
+
+    There are as many copies of each as a test asks for: a further one, which a call gets that comes before a copy has
+    asked for its next, would have a start, a cache and log lines of its own.
+    """
 
     def __init__(self, folder: Path, environment: dict[str, str], copies: int = 1,
-                 functions: list[str] | None = None, most_copies: int = 50) -> None:
+                 functions: list[str] | None = None, most_copies: int | None = None) -> None:
         self.paths = StackPaths(folder.resolve())
         self.paths.create()
         self.settings = stack_functions.Settings(
             port=free_port(), runtime_port=free_port(), gateway_port=free_port(), environment=environment,
-            copies=copies, most_copies=most_copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
+            copies=copies, most_copies=most_copies or copies, functions=tuple(functions or stack_functions.REST_FUNCTIONS))
         self.supervisor: Supervisor | None = None
         self.secrets: set[str] = {environment[name] for name in environment if name.endswith(("TOKEN", "SECRET"))}
         self.http = httpx.Client(base_url=self.settings.url, timeout=20, trust_env=False)
