@@ -9,14 +9,14 @@
 
 module:set_global();
 
+local keep_selects = module:require "sippo_prepared_selects";
 local on_each_engine = module:require "sippo_sql_engines";
 local pack, unpack = table.pack, table.unpack;
 
 local insert_pattern = '^%s*(INSERT INTO "prosody%l*"%s*%b()%s*VALUES%s*)(%([?,%s]+%))%s*;?%s*$';
 local at_once = { 100, 10, 1 }; -- rows in one statement: few sizes, for each stays prepared
-local most_prepared = 200; -- SELECTs; those of archives are of many kinds
-local longest_prepared = 2000; -- bytes of one: what names many ids is never asked again
-local most_kept = 100; -- rows: the server's end of a statement keeps its last answer in memory
+-- Those of archives are of many kinds; what names many ids is never asked again.
+local select_limits = { statements = 200, bytes = 2000, rows = 100 };
 
 local one_row = { affected = function () return 1; end, rowcount = function () return 1; end };
 
@@ -72,10 +72,11 @@ local function send_together(engine, class)
 		return one_row;
 	end
 
-	for _, method in ipairs { "delete", "update", "execute" } do
+	for _, method in ipairs { "select", "delete", "update", "execute" } do
+		local run = engine[method];
 		engine[method] = function (self, ...)
 			self:sippo_flush();
-			return class[method](self, ...);
+			return run(self, ...);
 		end
 	end
 
@@ -94,37 +95,9 @@ local function send_together(engine, class)
 	end
 end
 
---- Keeps SELECTs prepared.
-local function keep_prepared(engine, class)
-	local selects, count_of = nil, 0; -- prepared ones, of the connection that has them
-
-	function engine:select(sql, ...)
-		self:sippo_flush();
-		if selects ~= self.prepared then selects, count_of = self.prepared, 0; end
-		local prepared = selects[sql];
-		if not prepared then
-			if count_of >= most_prepared or #sql > longest_prepared then return class.select(self, sql, ...); end
-			prepared = assert(self.conn:prepare(sql));
-			selects[sql], count_of = prepared, count_of + 1;
-		end
-		local ok, err = prepared:execute(...);
-		local rows = {};
-		if ok then
-			for row in prepared:rows() do rows[#rows + 1] = row; end
-		end
-		if not ok or #rows > most_kept then
-			prepared:close();
-			selects[sql], count_of = nil, count_of - 1;
-		end
-		assert(ok, err);
-		local i = 0;
-		return function () i = i + 1; return rows[i]; end
-	end
-end
-
 on_each_engine(function (engine)
 	if engine.params.driver ~= "PostgreSQL" then return; end
 	local class = getmetatable(engine).__index;
+	keep_selects(engine, select_limits);
 	send_together(engine, class);
-	keep_prepared(engine, class);
 end);

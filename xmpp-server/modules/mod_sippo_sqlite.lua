@@ -12,6 +12,7 @@
 module:set_global();
 
 local close_statements = module:require "sippo_statements";
+local keep_selects = module:require "sippo_prepared_selects";
 local on_each_engine = module:require "sippo_sql_engines";
 local synchronous = module:get_option_string("sippo_sqlite_synchronous", "full");
 
@@ -41,34 +42,9 @@ local function tune(conn)
 	end
 end
 
-local most_kept = 100; -- queries of a connection: some have lists in their text
-
---- Has a connection prepare each query once, as Prosody does with all that writes. To read the text anew takes SQLite
--- eight times as long as to answer a small one.
-local function keep_queries(engine)
-	local prepare_anew, counted, count = engine.select, nil, 0;
-	function engine:select(sql, ...)
-		local kept = self.prepared;
-		if kept ~= counted then counted, count = kept, 0; end -- a new connection, or all were closed
-		local statement = kept[sql];
-		if not statement then
-			if count >= most_kept or not sql:find("^%s*SELECT") then return prepare_anew(self, sql, ...); end
-			statement = assert(self.conn:prepare(sql));
-			kept[sql], count = statement, count + 1;
-		end
-		assert(statement:execute(...));
-		local rows, position = {}, 0;
-		for row in statement:rows() do rows[#rows + 1] = row; end
-		return function ()
-			position = position + 1;
-			return rows[position];
-		end
-	end
-end
-
 local function adopt(engine)
 	if engine.params.driver ~= "SQLite3" then return; end
-	keep_queries(engine);
+	keep_selects(engine, { statements = 100 }); -- some have lists in their text
 	local onconnect = engine.onconnect;
 	function engine:onconnect()
 		tune(self.conn);
