@@ -25,6 +25,8 @@ EVERYTHING = {
     "SecurityGroupIds": "sg-00000000",
     "AllowedOrigins": "https://chat.example.com,https://other.example.com",
     "RestConcurrency": "50",
+    "Release": "1",
+    "DeploymentType": "Canary10Percent10Minutes",
     "ApiDomainName": "api.example.com",
     "ApiCertificateArn": "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000",
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
