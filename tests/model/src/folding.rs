@@ -3,7 +3,7 @@
 use sippo_xmpp_core::ledger::RoomState;
 
 use crate::{
-    history::{Event, ordinal, place},
+    history::{Event, USERS, ordinal, place, user},
     without::Without,
 };
 
@@ -41,6 +41,20 @@ impl Folds {
         self.by_set[usize::from(set)]
     }
 
+    /// Whether what may be forgotten once may be for ever, however much is written and forgotten meanwhile: a handler that was
+    /// paused after it had read does no harm. So the model need not know what a handler has read before it forgets.
+    #[must_use]
+    pub fn outlast_all_else(&self) -> bool {
+        let stays = |set: usize, old: u8| {
+            let written = (0..self.by_event.len()).map(|event| set | 1 << event);
+            let forgotten = (0..self.by_event.len()).filter(|event| self.by_set[set] & !old & 1 << event != 0);
+            written.chain(forgotten.map(|event| set & !(1 << event))).all(|set| self.by_set[set] & old != 0)
+        };
+        let of =
+            |set: usize| (0..self.by_event.len()).map(|old| 1 << old).filter(move |old| self.by_set[set] & old != 0);
+        (0..self.by_set.len()).all(|set| of(set).all(|old| stays(set, old)))
+    }
+
     /// Whether a reader that begins with `missed` in the ledger and misses them may see `seen`: creations are read in
     /// ascending order, so it meets what each was folded for, which was there before that.
     #[must_use]
@@ -57,12 +71,15 @@ fn covers(history: &[Event], state: &RoomState, old: usize, new: usize, without:
     else {
         return false;
     };
+    let has_left = |index: &usize| state.members.get(&user(*index)).is_some_and(|record| record.left.is_some());
+    let have_left = (0..USERS).filter(has_left).fold(0, |set, index| set | 1 << index);
     let lists_all = participants & !listed == 0;
     let owned = owner == 0 || owner == owns;
     match without {
         Without::CoveredParticipants => new > old && owned,
         Without::CoveredOwner => new > old && lists_all,
         Without::NewerCover => new != old && lists_all && owned,
+        Without::LeavingSince => new > old && participants & !listed & !have_left == 0 && owned,
         Without::Nothing | Without::AscendingReads => is_covered(),
         _ => false,
     }

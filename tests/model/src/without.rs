@@ -31,6 +31,8 @@ pub enum Without {
     Folding,
     /// Folding needs the newer creation to list the participants of the older one.
     CoveredParticipants,
+    /// Folding needs whoever the newer creation does not list to have left since the older one, and not before it.
+    LeavingSince,
     /// Folding needs the newer creation to have the owner of the older one.
     CoveredOwner,
     /// Folding is for a newer creation only.

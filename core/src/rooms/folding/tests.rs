@@ -125,6 +125,33 @@ async fn the_invitations_of_few_go_to_their_records() {
 }
 
 #[tokio::test]
+async fn of_two_that_know_of_the_same_invitation_one_hands_it_on() {
+    let ledger = MemoryLedger::with_clock(now);
+    ledger.record(&room(), &[create(1, "", "", "a b"), create(2, "", "", "a b")]).await.unwrap();
+    ledger.mark_announced(&room(), &at(1), &users("")).await.unwrap();
+    assert_eq!(fold_all(&ledger).await, 1);
+    // The first comes again, and is announced by a handler that has not seen the second.
+    ledger.record(&room(), &[create(1, "", "", "a b"), create(3, "", "", "a b")]).await.unwrap();
+    ledger.mark_announced(&room(), &at(1), &users("")).await.unwrap();
+    assert_eq!(fold_all(&ledger).await, 2);
+    let state = read(&ledger).await;
+    assert_eq!(["a", "b"].map(|name| state.invitation_due(&user(name))), [None, None]);
+    assert_eq!(state.creations[&at(3)].announced_for, Some(at(1)));
+}
+
+#[tokio::test]
+async fn invitations_to_spells_that_are_over_go_with_their_creation() {
+    let ledger = MemoryLedger::with_clock(now);
+    let events = [create(1, "", "", "a b"), leave(2, "a"), leave(2, "b"), create(3, "", "", "a b")];
+    ledger.record(&room(), &events).await.unwrap();
+    ledger.mark_announced(&room(), &at(1), &users("")).await.unwrap();
+    assert_eq!(fold_all(&ledger).await, 1);
+    let state = read(&ledger).await;
+    assert_eq!(state.creations[&at(3)].announced, None, "all of it can be announced at once");
+    assert_eq!(["a", "b"].map(|name| state.members[&user(name)].invited.clone()), [None, None]);
+}
+
+#[tokio::test]
 async fn what_someone_has_claimed_waits() {
     let ledger = MemoryLedger::with_clock(now);
     ledger.record(&room(), &[create(1, "", "", "a"), create(2, "", "", "a")]).await.unwrap();
