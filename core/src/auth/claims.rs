@@ -125,11 +125,31 @@ pub(super) fn has_audience(claims: &Claims, accepted: &[String]) -> bool {
     }
 }
 
-/// The time that a claim says (RFC 7519, section 2, `NumericDate`), in whole seconds since 1970; a fraction does not count.
+/// Difference of clocks that is forgiven, in seconds: machines that keep time by NTP differ by far less.
+pub(super) const LEEWAY: u64 = 30;
+
+/// Looks whether a token is in its time at `now` (RFC 7519, sections 4.1.4 and 4.1.5); `exp` when it has one, after which it
+/// counts for `grace` seconds.
+///
+/// # Errors
+/// [`TokenError::Invalid`] when it has expired, is not valid yet, or says no times.
+pub(super) fn ensure_in_time(claims: &Claims, now: u64, grace: u64) -> Result<Option<u64>, TokenError> {
+    let expires = time(claims, "exp")?;
+    if expires.is_some_and(|expires| expires.saturating_add(grace) <= now) {
+        return Err(TokenError::invalid("the token has expired"));
+    }
+    if time(claims, "nbf")?.is_some_and(|begins| begins > now.saturating_add(LEEWAY)) {
+        return Err(TokenError::invalid("the token is not valid yet"));
+    }
+    Ok(expires)
+}
+
+/// The time that a claim says (RFC 7519, section 2, `NumericDate`), in whole seconds since 1970: any number, however large,
+/// small or written. A fraction does not count.
 ///
 /// # Errors
 /// [`TokenError::Invalid`] when it is no number.
-pub(super) fn time(claims: &Claims, name: &str) -> Result<Option<u64>, TokenError> {
+fn time(claims: &Claims, name: &str) -> Result<Option<u64>, TokenError> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "what is out of range saturates")]
     match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
@@ -137,7 +157,7 @@ pub(super) fn time(claims: &Claims, name: &str) -> Result<Option<u64>, TokenErro
             .as_u64()
             .or_else(|| value.as_f64().map(|seconds| seconds.floor() as u64))
             .map(Some)
-            .ok_or_else(|| TokenError::invalid(format!("{name} is not a time"))),
+            .ok_or_else(|| TokenError::invalid(format!("{name} is {} and not a time", type_of(value)))),
     }
 }
 
@@ -211,11 +231,15 @@ mod tests {
 
     #[test]
     fn times_are_numbers_with_or_without_a_fraction() {
-        let claims = claims(json!({"whole": 7, "half": 7.5, "exponent": 1.9e9, "text": "7", "before": -1.0}));
+        let claims = claims(json!({"whole": 7, "half": 7.5, "exponent": 1.9e9, "text": "7", "before": -1.0,
+            "long before": -7, "late": 1e300, "later": 18_446_744_073_709_551_616_f64}));
         assert_eq!(time(&claims, "whole").unwrap(), Some(7));
         assert_eq!(time(&claims, "half").unwrap(), Some(7));
         assert_eq!(time(&claims, "exponent").unwrap(), Some(1_900_000_000));
         assert_eq!(time(&claims, "before").unwrap(), Some(0));
+        assert_eq!(time(&claims, "long before").unwrap(), Some(0));
+        assert_eq!(time(&claims, "late").unwrap(), Some(u64::MAX));
+        assert_eq!(time(&claims, "later").unwrap(), Some(u64::MAX));
         assert_eq!(time(&claims, "none").unwrap(), None);
         assert!(time(&claims, "text").is_err());
     }

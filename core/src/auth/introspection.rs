@@ -12,7 +12,7 @@ use serde_json::Value;
 use url::{Url, form_urlencoded};
 
 use super::{
-    claims::{Claims, TokenError, has_audience, time, unix_now},
+    claims::{Claims, TokenError, ensure_in_time, has_audience, unix_now},
     token_kind::ensure_access_token,
 };
 use crate::{
@@ -135,13 +135,7 @@ impl Introspection {
         if claims.get("active") != Some(&Value::Bool(true)) {
             return Err(TokenError::invalid("the issuer says that the token is not active"));
         }
-        let expires = time(claims, "exp")?;
-        if expires.is_some_and(|expires| expires <= now) {
-            return Err(TokenError::invalid("the token has expired"));
-        }
-        if time(claims, "nbf")?.is_some_and(|begins| begins > now.saturating_add(MAX_AGE)) {
-            return Err(TokenError::invalid("the token is not valid yet"));
-        }
+        let expires = ensure_in_time(claims, now, 0)?;
         if !self.audience.is_empty() && !has_audience(claims, &self.audience) {
             return Err(TokenError::invalid("aud is not the configured audience"));
         }

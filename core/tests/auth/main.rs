@@ -389,6 +389,57 @@ async fn inactive_misdirected_and_expired_opaque_tokens_are_refused() {
     }
 }
 
+/// Numbers that some libraries refuse (RFC 7519, section 2: any number), and what is none: the same of a JWT and in an answer.
+#[tokio::test]
+async fn times_count_alike_in_a_jwt_and_in_an_introspection_answer() {
+    let signer = Signer::ed25519();
+    let keys = HttpFake::start(&json!({"keys": [signer.jwk("k1")]})).await;
+    let jwts = jwt_tokens(keys.url.clone()).await;
+    let far = now() + 300;
+    let (ok, expired, early) = (Ok(()), Err("the token has expired"), Err("the token is not valid yet"));
+    let (no_exp, no_nbf) = (Err("exp is a string and not a time"), Err("nbf is a string and not a time"));
+    for (name, value, outcome) in [
+        ("exp", json!(1e300), ok),
+        ("exp", json!(18_446_744_073_709_551_616_f64), ok),
+        ("exp", json!(u64::MAX), ok),
+        ("exp", json!(4_000_000_000.5), ok),
+        ("exp", json!(0), expired),
+        ("exp", json!(0.5), expired),
+        ("exp", json!(-5), expired),
+        ("exp", json!(-1e300), expired),
+        ("exp", json!("4000000000"), no_exp),
+        ("exp", json!("soon"), no_exp),
+        ("exp", json!(true), Err("exp is a boolean and not a time")),
+        ("nbf", json!(null), ok),
+        ("nbf", json!(-5), ok),
+        ("nbf", json!(-1e300), ok),
+        ("nbf", json!(0.5), ok),
+        ("nbf", json!(now() + 10), ok),
+        ("nbf", json!(far), early),
+        ("nbf", json!(1e300), early),
+        ("nbf", json!(u64::MAX), early),
+        ("nbf", json!("0"), no_nbf),
+        // Reading a JWT ends at these already.
+        ("exp", json!([far]), Err("")),
+        ("nbf", json!({}), Err("")),
+    ] {
+        let claims = claims_with(name, value);
+        let mut answer = claims.clone();
+        answer["active"] = json!(true);
+        let endpoint = HttpFake::start(&answer).await;
+        let opaque = opaque_tokens(endpoint.url.clone(), &[]).await.verify("opaque").await;
+        let jwt = jwts.verify(&signer.token(&json!({"alg": "EdDSA"}), &claims)).await;
+        for (found, kind) in [(jwt, "JWT"), (opaque, "introspection")] {
+            let is_right = match (&found, outcome) {
+                (Ok(_), Ok(())) => true,
+                (Err(TokenError::Invalid(found)), Err(wanted)) => wanted.is_empty() || found == wanted,
+                _ => false,
+            };
+            assert!(is_right, "{kind}, {claims}: {found:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn an_answer_without_end_is_not_read() {
     let mut answer = claims();
