@@ -47,6 +47,20 @@ pub fn body<'a>(message: &Published<'a>) -> Result<Cow<'a, [u8]>, TooLarge> {
     Ok(cloud_event::structured(message, &body).map_or(body, Cow::Owned))
 }
 
+/// The `content_encoding` of a message whose body is no JSON, if that may be why; `body` is what [`body`] gave.
+#[must_use]
+pub fn unread_encoding<'a>(message: &Published<'a>, body: &[u8]) -> Option<&'a str> {
+    let encoding = message.content_encoding?;
+    let is_text = std::str::from_utf8(body).is_ok();
+    let may_be_why = |one: &str| match one.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" | "utf-8" | "utf8" => false,
+        // Some set the property and do not compress.
+        "gzip" | "x-gzip" | "deflate" => !is_text,
+        _ => true,
+    };
+    (encoding.split(',').any(may_be_why) && !(is_text && is_json(body))).then_some(encoding)
+}
+
 fn unwrap(body: &[u8]) -> Result<Option<Vec<u8>>, TooLarge> {
     if body.starts_with(GZIP) {
         return unpack(MultiGzDecoder::new(body));
@@ -146,6 +160,38 @@ mod tests {
         let both =
             br#"{"id":[{"id":null , "id":"alice@example.test" , "id":"idaid" , "id":null}] , "id":null , "id":null}"#;
         assert_eq!(read(Some("deflate"), both).unwrap(), both);
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_read_is_named() {
+        let named = |content_encoding, published: &[u8]| {
+            let message =
+                Published { content_encoding: Some(content_encoding), body: published, ..Published::default() };
+            unread_encoding(&message, &super::body(&message).unwrap()).map(str::to_owned)
+        };
+        for (encoding, body) in [
+            ("br", &b"\x0b\x02\x80{}\x03"[..]),
+            ("zstd", b"\x28\xb5\x2f\xfd\xff"),
+            ("gzip, br", b"\x0b\x02\x80{}\x03"),
+            ("br, gzip", &gzip(b"\x0b\x02\x80\xff")),
+            ("Base64", b"e30="),
+            ("iso-8859-1", b"{\"name\":\"\xfc\"}"),
+            ("deflate", b"\xff\xff\xff"),
+            ("gzip", &gzip(JSON)[..20]),
+        ] {
+            assert_eq!(named(encoding, body).as_deref(), Some(encoding), "{body:02x?}");
+        }
+        for (encoding, body) in [
+            ("br", JSON),
+            ("gzip", &gzip(JSON)),
+            ("gzip", b"no JSON"),
+            ("deflate", b"no JSON"),
+            ("utf-8", b"\xff"),
+            ("", b"\xff"),
+            ("identity", b"no JSON"),
+        ] {
+            assert_eq!(named(encoding, body), None, "{encoding} {body:02x?}");
+        }
     }
 
     #[test]

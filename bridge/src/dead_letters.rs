@@ -199,6 +199,10 @@ impl DeadLetterSink for BrokerConfig {
     }
 }
 
+/// Longest id of an event that is put into a header, in bytes: all headers have to fit into one frame (AMQP 0-9-1, section
+/// 2.3.5.2). A longer one is in the log line only.
+const MAX_ID: usize = 1024;
+
 fn properties(letter: &DeadLetter) -> BasicProperties {
     let mut headers = FieldTable::default();
     for (key, value) in [
@@ -209,6 +213,9 @@ fn properties(letter: &DeadLetter) -> BasicProperties {
         ("x-sippo-body", letter.body.kind().to_owned()),
     ] {
         headers.insert(key.into(), AMQPValue::LongString(LongString::from(value)));
+    }
+    if letter.outline.id.len() <= MAX_ID {
+        headers.insert("x-sippo-event-id".into(), AMQPValue::LongString(LongString::from(&*letter.outline.id)));
     }
     if let Some(bytes) = &letter.unreadable {
         headers.insert("x-sippo-unreadable".into(), AMQPValue::LongString(LongString::from(&bytes[..])));

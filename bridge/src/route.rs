@@ -62,6 +62,8 @@ pub enum Route {
 pub struct DeadLetter {
     /// The delivery it came with.
     pub tag: u64,
+    /// What it is about: the id is the one that everything else knows the event by, whatever is left of it.
+    pub outline: Box<Outline>,
     /// What is put there.
     pub body: Body,
     /// The routing key it was published under.
@@ -113,7 +115,12 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>, unkno
     }
     let body = content::body(event);
     let stamped = body.as_deref().unwrap_or(event.body);
-    let text = StampedEvent::new(version, now, event.routing_key, event.message_id, stamped).into_text();
+    let unread_encoding = content::unread_encoding(event, stamped);
+    let mut stamped = StampedEvent::new(version, now, event.routing_key, event.message_id, stamped);
+    if let Some(encoding) = unread_encoding {
+        stamped = stamped.with_content_encoding(encoding);
+    }
+    let text = stamped.into_text();
     let traceparent = event.traceparent.and_then(|bytes| std::str::from_utf8(bytes).ok()?.parse().ok());
     let traceparent = traceparent.map(|context: TraceContext| context.to_string());
     let entry = Entry { tag: event.tag, text, traceparent };
@@ -122,6 +129,7 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>, unkno
         // Stamped it would lack what could not be read: a guess, which nobody should bring back.
         return Route::Dead(DeadLetter {
             tag: entry.tag,
+            outline: outline_of(&entry.text).into(),
             body: Body::Original(event.body.to_vec()),
             routing_key,
             version,
@@ -138,27 +146,28 @@ pub fn route(version: Version, now: OffsetDateTime, event: &Published<'_>, unkno
             return Route::Queue(event_type, entry);
         }
     };
+    let outline = outline_of(&entry.text).into();
     let body = if body.is_err() || entry.size() > MAX_MESSAGE {
         Body::Original(event.body.to_vec())
     } else {
         Body::Stamped(entry.text)
     };
-    Route::Dead(DeadLetter { tag: entry.tag, body, routing_key, version, poison, unreadable: None })
+    Route::Dead(DeadLetter { tag: entry.tag, outline, body, routing_key, version, poison, unreadable: None })
+}
+
+fn outline_of(text: &str) -> Outline {
+    let stamped = StampedEvent::parse(text);
+    stamped.map_or_else(|_| Outline::of_unstamped(text), |stamped| Outline::of_stamped(&stamped))
 }
 
 impl DeadLetter {
     /// To be called when it is in RabbitMQ's dead letters.
     pub(crate) fn log_dead_lettered(&self) {
         Metric::BridgeDead.add(1);
-        let outline = match &self.body {
-            Body::Stamped(text) => {
-                StampedEvent::parse(text).map_or_else(|_| Outline::of_unstamped(text), |one| Outline::of_stamped(&one))
-            }
-            Body::Original(body) => Outline::of_published(&String::from_utf8_lossy(body), &self.routing_key, None),
-        };
-        let room = outline.room.as_ref().map(tracing::field::display);
+        let Outline { id, room, domain, excerpt: body } = &*self.outline;
+        let room = room.as_ref().map(tracing::field::display);
         let (version, code, reason) = (self.version, self.poison.code(), self.poison.reason());
-        let (id, event_type, domain, body) = (outline.id, self.routing_key.as_str(), outline.domain, outline.excerpt);
+        let event_type = self.routing_key.as_str();
         tracing::warn!(event.id = id, "event.type" = event_type, %version, room, domain, body, code, reason, "An event was put to the dead letters in RabbitMQ");
     }
 
@@ -169,8 +178,9 @@ impl DeadLetter {
     #[must_use]
     pub fn refused(event_type: EventType, entry: Entry, poison: Poison) -> Self {
         let version = StampedEvent::parse(&entry.text).expect("the bridge stamped it").version();
-        let (body, routing_key) = (Body::Stamped(entry.text), event_type.routing_key().to_owned());
-        Self { tag: entry.tag, body, routing_key, version, poison, unreadable: None }
+        let (outline, routing_key) = (outline_of(&entry.text).into(), event_type.routing_key().to_owned());
+        let body = Body::Stamped(entry.text);
+        Self { tag: entry.tag, outline, body, routing_key, version, poison, unreadable: None }
     }
 }
 
@@ -237,6 +247,7 @@ mod tests {
             let Route::Dead(letter) = routed(key, &body, Some(TRACE)) else { panic!("alive") };
             assert_eq!((letter.poison, letter.version), (poison, VERSION));
             assert_eq!(letter.body, Body::Original(body), "no larger than what the broker took");
+            assert_eq!(letter.outline.id, "m", "the id that it would have been handled under");
         }
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -115,7 +115,9 @@ class BrokerLetter:
         if self.is_stamped:
             return event_outline.of_stamped(body.decode(errors="replace"))
         version = str(self.headers.get("x-sippo-version", "none"))
-        return event_outline.of_published(body, self.routing_key, version, self.delivery.message_id)
+        outline = event_outline.of_published(body, self.routing_key, version, self.delivery.message_id)
+        # What was published need not tell it any more: of a packed body, or of headers.
+        return replace(outline, id=str(self.headers.get("x-sippo-event-id") or outline.id))
 
     def _first_death(self, name: str) -> str | None:
         deaths = self.headers.get("x-death") or [{}]

@@ -10,6 +10,9 @@ from typing import Any
 import pika
 import pytest
 
+from stack.broker import Delivery
+from stack.dead_letters import BrokerLetter
+from stack.event_outline import fingerprint
 from support.wait import until
 
 KEY = "usersGroup.created"
@@ -58,8 +61,52 @@ def test_binary_mode_becomes_structured(env, prefix):
     assert stamped["messageId"] == "m-1"
 
 
+@pytest.mark.parametrize(("body", "encoding"), [
+    (b"\x0b\x02\x80{}\x03", "br"), (b"\x0b\x02\x80{}\x03", "gzip, br"), (gzip.compress(b"\x0b\x02\x80\xff"), "br, gzip"),
+], ids=["br", "gzip-br", "br-gzip"])
+def test_an_encoding_that_is_not_read_goes_to_the_function_that_names_it(env, body, encoding):
+    stamped = arrives(env, body, content_encoding=encoding)
+    assert isinstance(stamped["event"], str) and stamped["contentEncoding"] == encoding
+
+
 def test_a_bomb_is_a_dead_letter(env):
     bomb = gzip.compress(bytes(100 << 20))
-    assert arrives(env, bomb, content_encoding="gzip") == {}
+    assert arrives(env, bomb, content_encoding="gzip", message_id="m-1") == {}
     [(headers, body)] = env.dead()
     assert headers["x-sippo-code"] == "too-large" and headers["x-sippo-body"] == "original" and body == bomb
+    assert dead_id(env, headers) == "m-1"
+
+
+@pytest.mark.parametrize(("properties", "id"), [
+    ({}, None), ({"message_id": "m-1"}, "m-1"), ({"message_id": "m-1", "headers": {"ce-id": "ev-1"}}, "ev-1"),
+], ids=["hash", "message-id", "binary-mode"])
+def test_what_is_too_large_keeps_its_id(env, properties, id):
+    """Also one that its body does not tell."""
+    body = json.dumps(EVENT["data"] | {"name": "x" * (1 << 20)}).encode()
+    if "headers" in properties:
+        properties = properties | {"headers": {f"ce-{name}": value for name, value in EVENT.items() if name != "data"}}
+    assert arrives(env, body, **properties) == {}
+    [(headers, dead)] = env.dead()
+    assert headers["x-sippo-code"] == "too-large" and dead == body
+    assert dead_id(env, headers) == (id or fingerprint(KEY, body.decode()))
+
+
+def test_a_large_event_of_its_own_keeps_its_id(env):
+    arrives(env, json.dumps(EVENT | {"filler": "x" * (1 << 20)}).encode(), message_id="m-1")
+    [(headers, _)] = env.dead()
+    assert dead_id(env, headers) == "ev-1"
+
+
+def test_an_id_that_fits_into_no_header_harms_nobody(env):
+    arrives(env, json.dumps(EVENT | {"id": "x" * (1 << 20)}).encode())
+    [(headers, _)] = env.dead()
+    assert headers["x-sippo-code"] == "too-large" and "x-sippo-event-id" not in headers
+    assert not env.bridges[-1].beginning("The session with the message broker broke")
+
+
+def dead_id(env, headers: dict[str, Any]) -> str:
+    """The id of a dead letter: the same in its log line and in the list."""
+    [line] = until(lambda: env.bridges[-1].lines("An event was put to the dead letters in RabbitMQ"), "the log line", 30)
+    letter = BrokerLetter(Delivery(0, env.dead_letters, None, headers, b"what the body does not tell"))
+    assert letter.outline.id == line["event.id"]
+    return letter.outline.id

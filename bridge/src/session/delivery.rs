@@ -25,7 +25,7 @@ pub(super) fn published(delivery: &Delivery) -> Published<'_> {
     Published {
         tag: delivery.delivery_tag,
         routing_key: delivery.routing_key.as_str(),
-        message_id: properties.message_id().as_ref().map(ShortString::as_str),
+        message_id: properties.message_id().as_ref().filter(|id| id.is_utf8()).map(ShortString::as_str),
         traceparent: match traceparent {
             Some(LongString(text)) => Some(text.as_bytes()),
             Some(ShortText(text)) => Some(text.as_bytes()),

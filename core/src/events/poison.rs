@@ -28,6 +28,11 @@ pub enum Poison {
     /// The body is something else than text, which begins so.
     #[error("the body is {0}, which is not unpacked here; publish JSON in UTF-8")]
     Wrapped(&'static str),
+    /// The body is no JSON, and was published with this `content_encoding`.
+    #[error(
+        "the body with content_encoding '{0}' is no JSON that can be unpacked here; publish JSON in UTF-8, plain or in gzip"
+    )]
+    Encoded(Quoted),
     /// The body is not JSON.
     #[error("the body is not JSON (line {line}, column {column}); publish a JSON object")]
     NotJson {
@@ -128,7 +133,7 @@ impl Poison {
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownRoutingKey(_) => "unknown-routing-key",
-            Self::NotUtf8(_) | Self::Wrapped(_) | Self::NotJson { .. } => "not-json",
+            Self::NotUtf8(_) | Self::Wrapped(_) | Self::Encoded(_) | Self::NotJson { .. } => "not-json",
             Self::Missing(_) => "missing",
             Self::IllTyped { .. } => "ill-typed",
             Self::Empty(_) => "empty",
@@ -271,6 +276,7 @@ mod tests {
             Poison::UnknownRoutingKey(value()),
             Poison::NotUtf8(usize::MAX),
             Poison::Wrapped("an AMQP 1.0 section that is no string and no bytes"),
+            Poison::Encoded(value()),
             Poison::NotJson { line: usize::MAX, column: usize::MAX },
             Poison::Missing(path),
             Poison::IllTyped { path, wanted: super::super::fields::USER },

@@ -35,6 +35,7 @@ pub struct StampedEvent {
     at: OffsetDateTime,
     routing_key: String,
     message_id: Option<String>,
+    content_encoding: Option<String>,
     event: Vec<u8>,
     text: String,
 }
@@ -50,6 +51,8 @@ struct Wire<'a> {
     routing_key: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message_id: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_encoding: Option<Cow<'a, str>>,
     #[serde(borrow)]
     event: &'a RawValue,
 }
@@ -62,6 +65,24 @@ impl StampedEvent {
         stamped_at: OffsetDateTime,
         routing_key: &str,
         message_id: Option<&str>,
+        body: &[u8],
+    ) -> Self {
+        Self::stamp(version, stamped_at, routing_key, message_id, None, body)
+    }
+
+    /// The same, naming the `content_encoding` that the body was published with, for which it is no JSON.
+    #[must_use]
+    pub fn with_content_encoding(self, content_encoding: &str) -> Self {
+        let Self { version, at, routing_key, message_id, event, .. } = self;
+        Self::stamp(version, at, &routing_key, message_id.as_deref(), Some(content_encoding), &event)
+    }
+
+    fn stamp(
+        version: Version,
+        stamped_at: OffsetDateTime,
+        routing_key: &str,
+        message_id: Option<&str>,
+        content_encoding: Option<&str>,
         body: &[u8],
     ) -> Self {
         let at = normal(stamped_at);
@@ -80,6 +101,7 @@ impl StampedEvent {
             stamped_at: at.format(&Rfc3339).expect("a year of four digits, in UTC").into(),
             routing_key: routing_key.into(),
             message_id: message_id.map(Into::into),
+            content_encoding: content_encoding.map(Into::into),
             event: json,
         };
         let text = serde_json::to_string(&wire).expect("strings and JSON");
@@ -88,6 +110,7 @@ impl StampedEvent {
             at,
             routing_key: routing_key.to_owned(),
             message_id: message_id.map(str::to_owned),
+            content_encoding: content_encoding.map(str::to_owned),
             event,
             text: fit_for_sqs(&text).into_owned(),
         }
@@ -116,7 +139,8 @@ impl StampedEvent {
         } else {
             json.as_bytes()
         };
-        Ok(Self::new(version, stamped_at, &wire.routing_key, wire.message_id.as_deref(), body))
+        let (message_id, content_encoding) = (wire.message_id.as_deref(), wire.content_encoding.as_deref());
+        Ok(Self::stamp(version, stamped_at, &wire.routing_key, message_id, content_encoding, body))
     }
 
     /// The event's place in the broker's order.
@@ -172,7 +196,7 @@ impl StampedEvent {
     /// # Errors
     /// [`Poison`]: no retry helps.
     pub fn event(&self, tenancy: &Tenancy) -> Result<Event, Poison> {
-        Event::parse(&self.routing_key, &self.event, self.message_id(), tenancy)
+        Event::parse(&self.routing_key, &self.event, self.message_id(), tenancy).map_err(|poison| self.explain(poison))
     }
 
     /// The payload as it was published, for the log: JSON, without its envelope.
@@ -182,7 +206,16 @@ impl StampedEvent {
     pub fn payload_json(&self) -> Result<&str, Poison> {
         let event_type = EventType::of_routing_key(&self.routing_key)
             .ok_or_else(|| Poison::UnknownRoutingKey(Quoted::new(&self.routing_key)))?;
-        Ok(Envelope::open(event_type, &self.event, self.message_id())?.payload.get())
+        let envelope = Envelope::open(event_type, &self.event, self.message_id());
+        Ok(envelope.map_err(|poison| self.explain(poison))?.payload.get())
+    }
+
+    /// Of a body that is no JSON, how it was published, where it does not tell itself.
+    fn explain(&self, poison: Poison) -> Poison {
+        match (&self.content_encoding, poison) {
+            (Some(encoding), Poison::NotUtf8(_) | Poison::NotJson { .. }) => Poison::Encoded(Quoted::new(encoding)),
+            (_, poison) => poison,
+        }
     }
 
     /// What was published, without space around it.
@@ -247,6 +280,23 @@ mod tests {
             assert_eq!(back, stamped);
             assert_eq!(back.body(), body);
         }
+    }
+
+    #[test]
+    fn how_a_body_was_encoded_is_named_where_it_is_no_json() {
+        for body in [&b"\x0b\x02\x80{}"[..], b"e30="] {
+            let stamped = stamp(body).with_content_encoding("br, \u{ffff}");
+            let back = StampedEvent::parse(stamped.text()).unwrap();
+            assert_eq!((back.body(), &back), (body, &stamped));
+            let reason = back.payload_json().unwrap_err().reason();
+            assert!(
+                reason.starts_with(r"not-json: the body with content_encoding 'br, \u{ffff}' is no JSON"),
+                "{reason}"
+            );
+        }
+        let zstd = stamp(b"\x28\xb5\x2f\xfd\xff").with_content_encoding("zstd");
+        assert!(zstd.payload_json().unwrap_err().reason().contains("Zstandard"));
+        assert_eq!(stamp(b"{}").with_content_encoding("br").payload_json().unwrap(), "{}");
     }
 
     #[test]
