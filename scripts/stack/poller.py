@@ -256,7 +256,7 @@ def main() -> int:
     parser.add_argument("--api-port", type=int, required=True, help="where functions are invoked")
     parser.add_argument("--prefix", required=True, help="what the queues' names begin with")
     parser.add_argument("--large-batch", type=int, default=100, help="messages; functions that coalesce")
-    parser.add_argument("--window", type=float, default=0.1, help="seconds; functions that coalesce")
+    parser.add_argument("--window", type=float, default=0.005, help="seconds; functions that coalesce (AWS has a whole one at least)")
     parser.add_argument("--concurrency", type=int, default=4, help="invocations of a function at a time")
     parser.add_argument("--patience", type=float, default=4.0, help="seconds to wait for functions that do not run")
     parser.add_argument("--log-level", default="info", help="from debug on, a line for each event that goes to a function")

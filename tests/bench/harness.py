@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -11,12 +12,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import bridges
+import from_publish
 import measures
 import scale
 from peers_install import HELLO, HELLO_FOLDER, NODE_FOLDER, PeerError, install_node, install_python
@@ -35,7 +37,7 @@ from stack.process import Process
 from stack.rabbitmq import EXCHANGE
 from stack.stack import DOMAIN, PARTNER, Stack
 from stack.supervisor import Supervisor
-from support import cargo
+from support import cargo, second_aws
 from support.xmpp import Client, E, XmppError
 
 DEPLOYED = [*REST_FUNCTIONS, *EVENT_FUNCTIONS, RESYNC, "bridge-amazon-mq"]
@@ -58,23 +60,42 @@ def build(parts: list[str], deployed: list[str], smoke: bool) -> None:
         # With both packages always, as cargo lambda builds: what is selected decides which features are compiled in.
         bootstrap.build("-p", "functions", "-p", "bridge",
                         *(word for name in programs for word in ("--bin", name)), profile="release")
-    if "rooms" in parts:
+    if {"rooms", "events"} & set(parts):
         # The functions and the bridge as scripts/run has them: fat LTO would take minutes for each.
         bootstrap.build("-p", "functions", "-p", "bridge")
 
 
 def run(parts: list[str], deployed: list[str], *, smoke: bool, with_build: bool) -> None:
-    """Builds, starts what is needed, measures, and stops it all."""
+    """Builds and measures; events also with other stand-ins for SQS and DynamoDB."""
     if with_build:
         build(parts, deployed, smoke)
-    # New each time: what an earlier run has left would be handled in the midst of this one.
+    run_on_a_stack(lambda stack: Bench(stack, smoke).run(parts, deployed))
+    if "events" in parts and has_second_aws(smoke):
+        with second_aws.used():
+            run_on_a_stack(lambda stack: Bench(stack, smoke, "fauxqs and dynalite").run(["events"], deployed))
+
+
+def has_second_aws(smoke: bool) -> bool:
+    """Whether it can be measured with the other stand-ins; where these cannot be had a smoke run leaves them out, with the reason."""
+    try:
+        second_aws.install()
+    except OSError as error:
+        if not smoke:
+            raise PeerError(str(error)) from error
+        print(f"  left out: fauxqs and dynalite: {error}", flush=True)
+        return False
+    return True
+
+
+def run_on_a_stack(measure: Callable[[Stack], None]) -> None:
+    """A new one each time: what an earlier run has left would be handled in the midst of this one."""
     base = ROOT / "target" / "bench"
     base.mkdir(parents=True, exist_ok=True)
     paths = StackPaths(Path(tempfile.mkdtemp(prefix=time.strftime("%Y%m%d-%H%M%S-"), dir=base)))
     paths.create()
     supervisor = Supervisor(paths)
     try:
-        Bench(Stack(paths, supervisor, Ports.any_free()), smoke).run(parts, deployed)
+        measure(Stack(paths, supervisor, Ports.any_free()))
     except BaseException:
         print(f"bench: logs are in {paths.logs}", file=sys.stderr)
         raise
@@ -89,6 +110,7 @@ class Bench:
 
     stack: Stack
     smoke: bool
+    stand_ins: str = "the stack's own SQS and DynamoDB"
 
     def __post_init__(self) -> None:
         self.scale = scale.SMOKE if self.smoke else scale.FULL
@@ -117,12 +139,15 @@ class Bench:
         if "functions" in parts:
             self.announce("functions")
             self.measure("functions", self.functions_environment(["hello-world", *deployed]))
-        if {"rooms", "bridge"} & set(parts):
+        if {"rooms", "events", "bridge"} & set(parts):
             with waiting(lambda: "starting the broker"):
                 stack.start_broker()
         if "rooms" in parts:
             self.announce("rooms")
             self.rooms()
+        if "events" in parts:
+            self.announce("events")
+            self.events()
         if "bridge" in parts:
             self.announce("bridge")
             self.bridges()
@@ -192,8 +217,21 @@ class Bench:
             "SIPPO_BROKER__URL": "amqp://127.0.0.1:1",
         }
 
+    def events(self) -> None:
+        """Joins from publishing on, and events that come alone."""
+        amount = from_publish.SMOKE if self.smoke else from_publish.FULL
+        with self.sitting() as sitting:
+            sitting.scale, sitting.prefix = dataclasses.replace(sitting.scale, windows=amount.windows), "event"
+            from_publish.measure(sitting, amount, self.stand_ins)
+
     def rooms(self) -> None:
         """Rooms, beside peers."""
+        with self.sitting() as sitting:
+            measures.measure(sitting)
+
+    @contextlib.contextmanager
+    def sitting(self) -> Iterator[measures.Sitting]:
+        """All that makes rooms: one session of ours, the whole stack from publishing on, peers."""
         stack = self.stack
         peers = [name for name, install in (("@xmpp/client", install_node), ("slixmpp", install_python)) if self.has(name, install)]
         for process in (functions.process(stack.functions, stack.paths), stack.poller(), bridge.process(stack.bridge)):
@@ -209,8 +247,9 @@ class Bench:
 
             queues = Queues(stack.ports.queue, stack.fake_aws.queue_url_prefix)
             server = measures.Server(DOMAIN, stack.prosody.ws_url, self.tcp_port, stack.prosody.admin_jid, stack.admin_token)
-            measures.measure(server, [str(self.program("sippo-xmpp-bench")), "rooms"], self.environment(),
-                             count, Whole(broker, EXCHANGE, queues, count), peers, self.scale)
+            with measures.sitting(server, [str(self.program("sippo-xmpp-bench")), "rooms"], self.environment(),
+                                  count, Whole(broker, EXCHANGE, queues, count), peers, self.scale) as sitting:
+                yield sitting
         for name in ("bridge", "poller", "functions"):
             stack.supervisor.stop_one(name)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 
 from stack import fake_aws
 from stack.paths import ROOT
@@ -11,8 +13,18 @@ SOURCE = ROOT / "tests" / "second_aws"
 FOLDER = ROOT / "target" / "second-aws"
 
 
+NODE = 20
+"""The oldest that it runs on."""
+
+
 def install() -> None:
-    """Installs what SOURCE pins, unless it is there."""
+    """Installs what SOURCE pins, unless it is there. OSError: it cannot be had; the message says why."""
+    try:
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError as error:
+        raise OSError(f"Node.js is missing; install {NODE} or newer") from error
+    if int(version.lstrip("v").split(".")[0]) < NODE:
+        raise OSError(f"Node.js {version} is too old; install {NODE} or newer")
     wanted, stamp = (SOURCE / "package-lock.json").read_text(), FOLDER / "installed"
     FOLDER.mkdir(parents=True, exist_ok=True)
     for file in SOURCE.iterdir():
@@ -33,3 +45,14 @@ def use() -> None:
     """Has every fake AWS that this program starts from now on be this one."""
     install()
     fake_aws.program = lambda settings: ["node", str(FOLDER / "server.mjs"), str(settings.port), fake_aws.HEALTH_PATH]
+
+
+@contextlib.contextmanager
+def used() -> Iterator[None]:
+    """Meanwhile every fake AWS that is started is this one."""
+    before = fake_aws.program
+    use()
+    try:
+        yield
+    finally:
+        fake_aws.program = before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from actor import Actor
@@ -26,12 +26,14 @@ class Sitting:
     count: Callable[[str], int]
     """How many members a room has, asked of the server."""
     scale: Scale
+    prefix: str = "bench"
+    """Of its rooms' names: no other sitting on this server has it."""
     _rooms: int = 0
 
     def room(self) -> str:
         """A new name."""
         self._rooms += 1
-        return f"bench{self._rooms}@conference.{self.domain}"
+        return f"{self.prefix}{self._rooms}@conference.{self.domain}"
 
     def users(self, count: int, prefix: str = "u") -> list[str]:
         """Names of users."""
@@ -75,22 +77,21 @@ def groups(sitting: Sitting) -> None:
         report(f"a group of {group:,}, {title}; median of {rounds}, in turn", times, lambda value: f"{value * 1e3:,.0f} ms")
 
 
-def joins(sitting: Sitting) -> None:
-    """Affiliation and invitation of one after the other, in rooms of several sizes."""
-    rounds, count = sitting.scale.rounds, sitting.scale.joins
-    for size in sitting.scale.sizes:
-        seconds: dict[str, list[float]] = {}
-        with Progress(f"joins into rooms of {size:,}: runs", rounds * len(sitting.ways())) as progress:
-            for name, actor, window in sitting.ways() * rounds:
-                room = sitting.room()
-                # The whole way knows of rooms that were published only.
-                maker = sitting.whole if actor is sitting.whole else sitting.ours
-                maker.run("group", room, sitting.users(size))
-                seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(count, "j"), window)[1])
-                sitting.check(room, size + count)
-                progress.update()
-        report(f"{count} joins into a room of {size:,}, each a second; median of {rounds}, in turn", seconds,
-               lambda value: f"{count / value:,.0f}/s")
+def joins_into(sitting: Sitting, size: int, count: int) -> dict[str, list[float]]:
+    """Affiliation and invitation of `count` users, one after the other, into rooms of `size`; seconds of each round, by way."""
+    seconds: dict[str, list[float]] = {}
+    with Progress(f"joins into rooms of {size:,}: runs", sitting.scale.rounds * len(sitting.ways())) as progress:
+        for name, actor, window in sitting.ways() * sitting.scale.rounds:
+            room = sitting.room()
+            # The whole way knows of rooms that were published only.
+            maker = sitting.whole if actor is sitting.whole else sitting.ours
+            maker.run("group", room, sitting.users(size))
+            seconds.setdefault(name, []).append(actor.run("joins", room, sitting.users(count, "j"), window)[1])
+            sitting.check(room, size + count)
+            progress.update()
+    report(f"{count:,} joins into a room of {size:,}, each a second; median of {sitting.scale.rounds}, in turn", seconds,
+           lambda value: f"{count / value:,.0f}/s")
+    return seconds
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,10 @@ class Server:
     token: str = field(repr=False)
 
 
-def measure(server: Server, ours: list[str], environment: dict[str, str], count: Callable[[str], int], whole: Whole,
-            peers: list[str], scale: Scale) -> None:
-    """All of it, beside those of the peers that are there. They log in once, before the clock runs."""
+@contextlib.contextmanager
+def sitting(server: Server, ours: list[str], environment: dict[str, str], count: Callable[[str], int], whole: Whole,
+            peers: list[str], scale: Scale) -> Iterator[Sitting]:
+    """With those of the peers that are there. They log in once, before the clock runs."""
     peer = {"PEER_JID": server.admin, "PEER_PASSWORD": server.token, "PEER_HOST": "127.0.0.1", "PEER_PORT": str(server.tcp_port)}
     node = ["node", "--experimental-websocket", str(NODE_FOLDER / "xmpp_client.mjs")]
     python = [str(VENV / "bin" / "python"), str(HERE / "slixmpp_client.py")]
@@ -114,6 +116,11 @@ def measure(server: Server, ours: list[str], environment: dict[str, str], count:
     with contextlib.ExitStack() as running:
         us = running.enter_context(Actor("sippo-xmpp", ours, environment))
         others = [running.enter_context(one) for one in known if one.name in peers]
-        sitting = Sitting(server.domain, us, whole, others, count, scale)
-        groups(sitting)
-        joins(sitting)
+        yield Sitting(server.domain, us, whole, others, count, scale)
+
+
+def measure(sitting: Sitting) -> None:
+    """Groups, and joins into rooms of several sizes."""
+    groups(sitting)
+    for size in sitting.scale.sizes:
+        joins_into(sitting, size, sitting.scale.joins)
