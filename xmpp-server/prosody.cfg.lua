@@ -138,6 +138,7 @@ local log_level = env("LOG_LEVEL", "info");
 if not ({ debug = true, info = true, warn = true, error = true })[log_level] then
 	mend("SIPPO_XMPP_LOG_LEVEL is none of debug, info, warn, error: set it to one of them");
 end
+sippo_log_debug = log_level == "debug";
 log = { { to = "stdout", levels = { min = log_level }, timestamps = "%Y-%m-%dT%H:%M:%S" } };
 
 -- Network: HTTP and WebSocket, nothing else
@@ -276,7 +277,7 @@ modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_postgresql",
 	"sippo_websocket_errors", "sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",
-	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts",
+	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts", "sippo_websocket_text",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 
@@ -289,7 +290,7 @@ local tenant_options = {
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
 		"sippo_blocklist", "sippo_pep_payloads", "sippo_bookmarks",
-		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas", "sippo_presence_limits",
+		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas", "sippo_presence_limits", "sippo_groupchat",
 	},
 };
 local room_options = {
@@ -300,7 +301,7 @@ local room_options = {
 		"sippo_errors", "sippo_websocket_errors", "sippo_unknown_hosts", "sippo_muc_voice", "sippo_muc_requests",
 		"sippo_muc_nonmembers", "sippo_muc_nicknames", "sippo_muc_forgeries", "sippo_muc_blocklist", "sippo_muc_service_jid",
 		"sippo_muc_invitations", "sippo_muc_bookmarks", "sippo_muc_archive_purge", "sippo_muc_nickname_limit",
-		"sippo_muc_fan_out", "sippo_muc_room_quotas",
+		"sippo_muc_fan_out", "sippo_muc_room_quotas", "sippo_muc_broadcast",
 	},
 	component_admins_as_room_owners = true, -- what the service is in every room; 13 asks for it to be said
 	muc_tombstones = false,
