@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import shutil
@@ -19,6 +20,7 @@ NOTHING_DONE = 3
 def exit_with(main: Callable[[], int]) -> NoReturn:
     """Ends the program with the status of `main`. Whoever reads its output may stop before the end, as `head` does."""
     try:
+        _refuse_what_is_not_utf8(sys.argv)
         status = main()
     except SystemExit as end:  # argparse's, or one with a message
         status = end.code
@@ -32,6 +34,26 @@ def exit_with(main: Callable[[], int]) -> NoReturn:
         # What is left goes nowhere; Python's own flush at the end would complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(status)
+
+
+def _refuse_what_is_not_utf8(arguments: list[str]) -> None:
+    """Nothing on the stack has such a name, and no log or request could hold it. Files have."""
+    for argument in arguments[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            if not any(os.path.lexists(path) for path in (argument, argument.partition("=")[2])):
+                shown = argument.encode(errors="backslashreplace").decode()
+                name = os.path.basename(arguments[0])
+                print(f"{name}: the argument {shown} is not UTF-8; write it in UTF-8, or name a file that is there", file=sys.stderr)
+                sys.exit(2)
+
+
+def named(argument: str) -> str:
+    """The type of arguments that name one thing: nobody means everything by nothing."""
+    if not argument.strip():
+        raise argparse.ArgumentTypeError("it is empty; write which one you mean")
+    return argument
 
 
 class Told(Exception):

@@ -25,6 +25,7 @@ ON_THE_STACK = {
     "publish": ["events/domain-created.bare.json"], "token": ["alice@example.test"],
     "why": ["room", ROOM], "trace": [TRACE],
 }
+SCRIPTS = sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file())
 BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 """With a variable that some containers set, Python meets a closed pipe elsewhere."""
 
@@ -81,7 +82,7 @@ def test_whoever_stops_reading_ends_it_quietly(platform: Platform, name: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "scripts").iterdir() if path.is_file()))
+@pytest.mark.parametrize("name", SCRIPTS)
 def test_whoever_reads_no_help_ends_it_quietly(name: str):
     reading, writing = os.pipe()
     os.close(reading)
@@ -89,6 +90,35 @@ def test_whoever_reads_no_help_ends_it_quietly(name: str):
                           timeout=60, env=BUFFERED)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("argument", [b"M\xfcller@conference.example.test", b"--state=/no/M\xfcller"])
+def test_what_is_not_utf8_is_told_in_one_line(name: str, argument: bytes):
+    done = subprocess.run([ROOT / "scripts" / name, argument], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and done.stdout == ""
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{name}: ") and r"M\udcfcller" in line and "is not UTF-8; " in line
+
+
+def test_a_folder_may_be_called_as_it_likes(tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"M\xfcller")
+    folder.mkdir()
+    done = run("status", state=folder)
+    assert done.returncode == 1 and "scripts/run" in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.parametrize("command", [
+    ["trace", ""], ["trace", " "], ["room", ""], ["why", "room", ""], ["invoke", ""], ["token", ""], ["publish", ""], ["redrive", ""],
+    ["redrive", "--show", ""], ["redrive", "broker", "--only", "", "--delete"],
+    ["publish", "events/domain-created.bare.json", "--id", ""],
+], ids=" ".join)
+def test_nothing_names_nothing(platform: Platform, command: list[str]):
+    """Not everything either: every line of a log holds an empty id."""
+    done = run(*command, state=platform.paths.state)
+    assert done.returncode == 2 and done.stdout == ""
+    *usage, line = done.stderr.splitlines()
+    assert re.match(f"{command[0]}: error: .*; (write|there are)", line) and usage[0].startswith("usage: ")
 
 
 def test_errors_are_told_in_words():
