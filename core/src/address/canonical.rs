@@ -70,7 +70,7 @@ pub(super) fn canonical_localpart(localpart: &str) -> Result<NodePart, AddressEr
 }
 
 /// What else than a full stop divides labels (RFC 3490, section 3.1).
-const DOTS: [char; 3] = ['\u{3002}', '\u{ff0e}', '\u{ff61}'];
+pub(super) const DOTS: [char; 3] = ['\u{3002}', '\u{ff0e}', '\u{ff61}'];
 
 /// Whether a label may have this sign beside letters and digits, if preparation leaves it: of later signs than preparation knows
 /// the XMPP server may make others.

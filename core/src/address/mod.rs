@@ -8,6 +8,7 @@
 mod canonical;
 mod escape;
 mod room;
+mod spelling;
 mod tenancy;
 mod user;
 
@@ -15,6 +16,7 @@ pub use self::{
     canonical::{AddressError, MAX_LOCALPART, canonical_domain},
     escape::{escape_id, escape_localpart},
     room::{MUC_LABEL, RoomJid},
+    spelling::Advice,
     tenancy::{StringNames, Tenancy},
     user::UserJid,
 };

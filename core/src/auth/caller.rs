@@ -1,7 +1,7 @@
 //! From a token's identity to a caller who may use chat.
 
 use super::claims::{Identity, IllTyped};
-use crate::address::{AddressError, Tenancy, UserJid};
+use crate::address::{AddressError, Advice, Tenancy, UserJid};
 
 /// Someone with a valid token, the `chat` capability and an address of their own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,13 +26,11 @@ pub enum Denied {
     #[error("the access token names nobody: {0}")]
     IdentityIllTyped(IllTyped),
     /// The name would become another one on the XMPP server.
-    #[error("the user name cannot be used for chat: {0}; choose one in lower case, without compatibility characters")]
-    UsernameNotCanonical(AddressError),
+    #[error("the user name cannot be used for chat: {0}; the issuer has to write {1}")]
+    UsernameNotCanonical(AddressError, Advice),
     /// The domain is another spelling of a tenant's, or none.
-    #[error(
-        "the domain is not served under that spelling; the issuer has to write it in lower case, in Unicode instead of xn--"
-    )]
-    DomainNotCanonical,
+    #[error("the domain is not served under that spelling; the issuer has to write {0}")]
+    DomainNotCanonical(Advice),
     /// The domain cannot be a tenant.
     #[error("the domain is not served: it is no tenant of the chat service")]
     DomainNotServed,
@@ -55,14 +53,14 @@ impl Caller {
         };
         let (username, domain) = (named(&identity.username, "user name")?, named(&identity.domain, "domain")?);
         let jid = UserJid::of_username(&username, &domain).map_err(|error| match error {
-            AddressError::DomainNotCanonical => Denied::DomainNotCanonical,
-            error => Denied::UsernameNotCanonical(error),
+            AddressError::DomainNotCanonical => Denied::DomainNotCanonical(Advice::new(error, &domain)),
+            error => Denied::UsernameNotCanonical(error, Advice::new(error, &username)),
         })?;
         if tenancy.is_reserved(jid.domain()) {
             return Err(Denied::DomainNotServed);
         }
         if jid.domain().as_str() != domain {
-            return Err(Denied::DomainNotCanonical);
+            return Err(Denied::DomainNotCanonical(Advice::Spelling(jid.domain().as_str().to_owned())));
         }
         if !identity.is_from_its_issuer {
             return Err(Denied::IssuerOfOthers);
@@ -101,11 +99,12 @@ mod tests {
             assert_eq!(admit(Some("sippo"), Some(domain), true), Err(Denied::DomainNotServed), "{domain}");
         }
         for domain in ["a b", "", "Example.test", "xn--bcher-kva.test", "ｅxample.test"] {
-            assert_eq!(admit(Some("alice"), Some(domain), true), Err(Denied::DomainNotCanonical), "{domain}");
+            let denied = admit(Some("alice"), Some(domain), true);
+            assert!(matches!(denied, Err(Denied::DomainNotCanonical(_))), "{domain}");
         }
         assert_eq!(admit(Some("alice"), Some("others.test"), true), Err(Denied::IssuerOfOthers));
         assert_eq!(admit(None, Some("example.test"), true), Err(Denied::IdentityMissing("user name")));
         assert_eq!(admit(Some("alice"), None, true), Err(Denied::IdentityMissing("domain")));
-        assert!(matches!(admit(Some("ALICE"), Some("example.test"), true), Err(Denied::UsernameNotCanonical(_))));
+        assert!(matches!(admit(Some("ALICE"), Some("example.test"), true), Err(Denied::UsernameNotCanonical(..))));
     }
 }

@@ -11,7 +11,7 @@ use super::{
     secret::{Secret, SecretKind},
     source::Source,
 };
-use crate::address::{UserJid, canonical_domain};
+use crate::address::{AddressError, Advice, UserJid, canonical_domain};
 
 /// `[xmpp]`: where the XMPP server is and how the service logs in there.
 #[derive(Debug, Clone)]
@@ -87,7 +87,15 @@ impl Xmpp {
                 "xmpp",
                 "adminJid",
                 format!("is no canonical bare JID ({error})"),
-                "write it as localpart@domain, in lower case; it must be the one that the XMPP server knows",
+                match Advice::new(error, admin_jid) {
+                    Advice::Spelling(jid) => format!(
+                        "write it as localpart@domain, as in '{jid}'; it must be the one that the XMPP server knows"
+                    ),
+                    Advice::Words(_) => {
+                        "write it as localpart@domain, in lower case; it must be the one that the XMPP server knows"
+                            .to_owned()
+                    }
+                },
             )
         })?;
         let admin_token = Secret::read(source, &ADMIN_TOKEN)?.ok_or_else(|| source.missing("xmpp", "adminToken"))?;
@@ -211,7 +219,7 @@ fn domains(source: &Source) -> Result<Vec<String>, ConfigError> {
             "auth",
             "domains",
             format!("holds {bad:?}, which is not a domain in its canonical form"),
-            "write host names in lower case, in Unicode instead of xn--",
+            format!("write {}", Advice::new(AddressError::DomainNotCanonical, bad)),
         )),
     }
 }

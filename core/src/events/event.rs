@@ -148,7 +148,7 @@ impl Event {
 fn tenant(fields: &Fields<'_>, tenancy: &Tenancy) -> Result<DomainPart, Poison> {
     let path = fields.path("domain");
     let text = fields.text("domain")?;
-    let domain = canonical_domain(&text).map_err(|cause| Poison::Address { path, value: Quoted::new(&text), cause })?;
+    let domain = canonical_domain(&text).map_err(|cause| Poison::address(path, &text, cause))?;
     if tenancy.is_reserved(&domain) {
         return Err(Poison::ReservedDomain { path, value: Quoted::new(&text) });
     }
@@ -164,7 +164,7 @@ fn room(event_type: EventType, fields: &Fields<'_>, domain: &DomainPart) -> Resu
     };
     let path = fields.path(if chat_id.is_some() { "chatId" } else { "id" });
     let id = chat_id.unwrap_or(id);
-    RoomJid::of_id(&id, domain.as_str()).map_err(|cause| Poison::Address { path, value: Quoted::new(&id), cause })
+    RoomJid::of_id(&id, domain.as_str()).map_err(|cause| Poison::address(path, &id, cause))
 }
 
 /// A name that the room's configuration can hold: one the XMPP server cannot read would end the

@@ -4,7 +4,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::address::AddressError;
+use crate::address::{AddressError, Advice};
 
 /// Longest name of a room, in bytes: far more than anybody reads, and far less than a stanza may have.
 pub const MAX_NAME: usize = 1024;
@@ -65,7 +65,7 @@ pub enum Poison {
     #[error("datacontenttype is '{0}'; publish data as application/json")]
     ContentType(Quoted),
     /// A name that cannot be an address on the XMPP server.
-    #[error("{path} '{value}': {cause}; {}", hint(*.cause))]
+    #[error("{path} '{value}': {cause}; publish {advice}")]
     Address {
         /// Where in the payload the fault is.
         path: FieldPath,
@@ -73,6 +73,8 @@ pub enum Poison {
         value: Quoted,
         /// What is wrong with it.
         cause: AddressError,
+        /// What to publish instead, in printable ASCII.
+        advice: String,
     },
     /// A domain that can be no tenant: the service's own, or one of rooms.
     #[error("{path} '{value}': its domain can be no tenant's; publish a tenant's domain")]
@@ -151,6 +153,15 @@ impl Poison {
         }
     }
 
+    /// The poison that an event is in which `value` cannot be an address.
+    pub(super) fn address(path: FieldPath, value: &str, cause: AddressError) -> Self {
+        let advice = match Advice::new(cause, value) {
+            Advice::Spelling(spelling) => format!("it as '{}'", Quoted::new(&spelling)),
+            Advice::Words(words) => words.to_owned(),
+        };
+        Self::Address { path, value: Quoted::new(value), cause, advice }
+    }
+
     /// The poison that an event with a routing key of no type is.
     #[must_use]
     pub fn unknown_routing_key(key: &str) -> Self {
@@ -171,16 +182,6 @@ impl Poison {
         debug_assert!(reason.is_ascii(), "{reason}");
         reason.truncate(MAX_REASON);
         reason
-    }
-}
-
-fn hint(cause: AddressError) -> &'static str {
-    match cause {
-        AddressError::NoLocalpart | AddressError::Malformed => "publish user@domain, or the user name alone",
-        AddressError::LocalpartNotCanonical => "publish a name in lower case, without compatibility characters",
-        AddressError::LocalpartTooLong => "publish a shorter one",
-        AddressError::AdhocRoom => "give the group or conference another id",
-        AddressError::DomainNotCanonical => "publish the host name in lower case, in Unicode instead of xn--",
     }
 }
 
@@ -302,7 +303,9 @@ mod tests {
             AddressError::AdhocRoom,
             AddressError::DomainNotCanonical,
         ] {
-            all.push(Poison::Address { path, value: value(), cause });
+            for name in ["\u{7}".repeat(300), "Ä".repeat(99), "XN--A".to_owned()] {
+                all.push(Poison::address(path, &name, cause));
+            }
         }
         for poison in all {
             let whole = format!("{}: {poison}", poison.code());

@@ -134,7 +134,7 @@ impl<'a> Users<'a> {
     }
 
     fn served(&self, user: Result<UserJid, AddressError>, value: &str, path: FieldPath) -> Result<UserJid, Poison> {
-        let user = user.map_err(|cause| Poison::Address { path, value: Quoted::new(value), cause })?;
+        let user = user.map_err(|cause| Poison::address(path, value, cause))?;
         if self.tenancy.is_reserved(user.domain()) {
             return Err(Poison::ReservedDomain { path, value: Quoted::new(value) });
         }

@@ -162,8 +162,8 @@ impl From<Denied> for Problem {
             Denied::IdentityMissing(_) | Denied::IdentityIllTyped(_) => {
                 ("identity-missing", "The access token names nobody")
             }
-            Denied::UsernameNotCanonical(_) => ("username-not-canonical", "The user name is not canonical"),
-            Denied::DomainNotServed | Denied::DomainNotCanonical | Denied::IssuerOfOthers => {
+            Denied::UsernameNotCanonical(..) => ("username-not-canonical", "The user name is not canonical"),
+            Denied::DomainNotServed | Denied::DomainNotCanonical(_) | Denied::IssuerOfOthers => {
                 ("domain-not-served", "The domain is not served")
             }
         };
