@@ -27,6 +27,11 @@ _M.options = {
 
 local unreadable = math.huge; -- what mod_muc has as `locked` in its stand-in for a room that it could not read
 
+--- A name as an attribute has it once it was stored and read again (XML 1.0, section 3.3.3).
+local function as_attribute(name)
+	return name and (name:gsub("\r\n", " "):gsub("[\r\n\t]", " "));
+end
+
 --- What a room is to a user by their bare JID: { name, kind, affiliation }; nil if they do not belong to it, or it has
 -- ended.
 function _M.membership(room_jid, user)
@@ -38,7 +43,9 @@ function _M.membership(room_jid, user)
 	if room._data.locked == unreadable then error("the room "..room_jid.." could not be read"); end
 	local affiliation = room._affiliations[user];
 	if not affiliation or rooms.ranks[affiliation] < rooms.ranks.member then return nil; end
-	return { name = room._data.name, kind = room._data.sippo_kind or "usersGroup", affiliation = affiliation };
+	return {
+		name = as_attribute(room._data.name), kind = room._data.sippo_kind or "usersGroup", affiliation = affiliation;
+	};
 end
 
 --- Has a user's bookmark of a room agree with the room. Whose domain is not served has none.

@@ -189,6 +189,21 @@ def test_repeating_a_grant_writes_nothing(server, group):
         assert_absent(bob, is_bookmarked(g.room))
 
 
+@pytest.mark.parametrize("blank", ["&#9;", "&#10;", "&#13;", "&#13;&#10;"])
+def test_a_name_with_a_line_break_is_written_once(server, group, blank):
+    g = group
+    ok(ask(g.admin, "set", f"<ensure xmlns='{LIVES}' life='1.1/65' kind='usersGroup' name='Team{blank}8'/>", g.room))
+    grant(g, g.bob)
+    with server.user(g.bob) as bob:
+        listen(bob)
+        assert settings(bookmarks(bob)[g.room])[0] == "Team 8"
+        grant(g, g.bob)
+        assert_absent(bob, lambda e: e.find(f"{{{EVENT}}}event") is not None)
+        ensure(g, name="Team 9")
+        grant(g, g.bob)
+        assert settings(bookmarks(bob)[g.room])[0] == "Team 9"
+
+
 def test_what_the_service_put_only_it_takes_away(server, group):
     g = group
     grant(g, g.bob)
