@@ -12,7 +12,7 @@ REGION = "eu-west-1"
 ACCOUNT = "000000000000"
 KEY_ID = "local"
 SECRET = "local"
-TARGETS = {"sqs": ("AmazonSQS", "1.0"), "dynamodb": ("DynamoDB_20120810", "1.0")}
+TARGETS = {"sqs": ("AmazonSQS", "1.0"), "dynamodb": ("DynamoDB_20120810", "1.0"), "secretsmanager": ("secretsmanager", "1.1")}
 
 
 class AwsError(Exception):

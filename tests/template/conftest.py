@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from stack import http_probe
+from stack.fake_aws import HEALTH_PATH
+from stack.ports import free_port
+from support.wait import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SAM = ROOT / "target" / "venv-sam" / "bin"
@@ -32,7 +40,10 @@ EVERYTHING = {
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
 }
 
-PARTS = ["template-all", "template-network", "template-balancer", "template-database", "template-xmpp", "template-bridge"]
+SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq,ecs,ecr,elbv2,elasticloadbalancing,elasticfilesystem,rds,servicediscovery"
+
+PARTS = ["template-all", "template-network", "template-balancer", "template-database", "template-xmpp", "template-bridge",
+         "template-rotation"]
 """What is deployed beside template.yaml in an empty account, and around it."""
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
@@ -56,8 +67,11 @@ _BRIDGE = _COMMON | {
     "QueueUrlPrefix": "https://sqs.eu-west-1.amazonaws.com/123456789012/sippo-xmpp-"}
 _BALANCER = _NETWORK | {"CertificateArn": CERTIFICATE, "ClientSecurityGroupId": "sg-00000000"}
 _DATABASE = _COMMON | {key: _NETWORK[key] for key in ("VpcId", "SubnetIds")} | {"ClientSecurityGroupId": "sg-00000000"}
+_ROTATION = {
+    "AdminTokenSecretArn": ARN.format("admin-token"), "OtherTokenSecretArn": ARN.format("other"), "SubnetIds": _NETWORK["SubnetIds"],
+    "HostsAdminUrl": "http://xmpp.chat.internal:5280/quobis_virtualhosts/virtualhost", "SecurityGroupId": "sg-00000000"}
 OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    "template-all": (ALL, ALL | _ALARMS | {"ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
+    "template-all": (ALL, ALL | _ALARMS | {"HasRotation": "true", "ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
     "template-network": (_COMMON, _COMMON | {"HasNatGateway": "true"}),
     "template-balancer": (_BALANCER, _BALANCER | _ALARMS | {"AccessLogBucket": "logs"}),
     "template-database": (_DATABASE, _DATABASE | _ALARMS),
@@ -65,6 +79,8 @@ OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         "PreviousTokenSecretArn": ARN.format("other"),
         "TargetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/x/0000000000000000"}),
     "template-bridge": (_BRIDGE, _BRIDGE | _ALARMS),
+    "template-rotation": (_ROTATION, _ROTATION | _ALARMS | {
+        "ServiceArn": "arn:aws:ecs:eu-west-1:123456789012:service/chat/xmpp"}),
 }
 """Parameters of each, with what it has to have and with everything."""
 
@@ -116,3 +132,23 @@ def parts(folder: Path) -> dict[str, tuple[dict, dict]]:
     """The other templates, each with what it has to have and with everything."""
     return {name: (expand(folder / "plain", name, plain), expand(folder / "full", name, full))
             for name, (plain, full) in OF_PARTS.items()}
+
+
+@pytest.fixture(scope="session")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A ministack of its own: the stack's has two services only."""
+    port, folder = free_port(), tmp_path_factory.mktemp("emulator")
+    (folder / "tmp").mkdir()
+    environment = os.environ | {
+        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "MINISTACK_REGION": "eu-west-1", "SERVICES": SERVICES,
+        "PERSIST_STATE": "0", "STATE_DIR": str(folder), "TMPDIR": str(folder / "tmp"), "LOG_LEVEL": "WARNING",
+        "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": f"unix://{folder}/no-docker"}
+    with (folder / "log").open("wb") as log:
+        emulator = subprocess.Popen([sys.executable, "-m", "ministack"], cwd=folder, env=environment, stdout=log, stderr=log,
+                                    start_new_session=True)
+        try:
+            until(lambda: http_probe.status(port, HEALTH_PATH) == 200, "the emulator", 60)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            os.killpg(emulator.pid, signal.SIGKILL)
+            emulator.wait()

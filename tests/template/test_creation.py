@@ -3,48 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from stack import http_probe
-from stack.fake_aws import HEALTH_PATH
-from stack.ports import free_port
-from support.wait import until
 from template.conftest import ALL, EVERYTHING, PARTS, ROOT, SAM, run
 from template.expand import Values
 
-SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq,ecs,ecr,elbv2,elasticloadbalancing,elasticfilesystem,rds,servicediscovery"
 TOOLS = Path(__file__).parent
 PATHS = {"": "template-all", "Network": "template-network", "Balancer": "template-balancer", "Database": "template-database",
-         "Xmpp": "template-xmpp", "Bridge": "template-bridge"}
+         "Xmpp": "template-xmpp", "Bridge": "template-bridge", "Rotation": "template-rotation"}
 """Templates by their place in the stack of all."""
 NAMES = {"plain": {"NamePrefix": "plain-"}, "full": EVERYTHING | {"NamePrefix": "full-"}}
-
-
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A ministack of its own: the stack's has two services only."""
-    port, folder = free_port(), tmp_path_factory.mktemp("emulator")
-    (folder / "tmp").mkdir()
-    environment = os.environ | {
-        "BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "MINISTACK_REGION": "eu-west-1", "SERVICES": SERVICES,
-        "PERSIST_STATE": "0", "STATE_DIR": str(folder), "TMPDIR": str(folder / "tmp"), "LOG_LEVEL": "WARNING",
-        "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "DOCKER_HOST": f"unix://{folder}/no-docker"}
-    with (folder / "log").open("wb") as log:
-        emulator = subprocess.Popen([sys.executable, "-m", "ministack"], cwd=folder, env=environment, stdout=log, stderr=log,
-                                    start_new_session=True)
-        try:
-            until(lambda: http_probe.status(port, HEALTH_PATH) == 200, "the emulator", 60)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(emulator.pid, signal.SIGKILL)
-            emulator.wait()
 
 
 def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict[str, dict]:
@@ -143,19 +113,19 @@ def test_the_emulator_refuses_what_it_does_not_know(endpoint: str, tmp_path: Pat
     assert made["status"] == "ROLLBACK_COMPLETE", made
 
 
-UNKNOWN = {"AWS::EC2::FlowLog", "AWS::EC2::EIP", "AWS::EC2::NatGateway"}
+UNKNOWN = {"AWS::EC2::FlowLog", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::SecretsManager::RotationSchedule"}
 """Types that the emulator's CloudFormation does not know."""
 
 
 def test_all_of_it_is_created_in_an_empty_account(endpoint: str, tmp_path: Path):
     transformed(tmp_path, endpoint, {"NamePrefix": "all-"})
-    parameters = ALL | {"NamePrefix": "all-", "HasNatGateway": "false"}
+    parameters = ALL | {"NamePrefix": "all-", "HasNatGateway": "false", "HasRotation": "true"}
     for name in PARTS:
         file = tmp_path / f"{name}.json"
         run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", file, f"{endpoint}/artifacts")
         template = json.loads(file.read_text())
         left_out = {key for key, one in template["Resources"].items() if one["Type"] in UNKNOWN}
-        assert left_out == ({"FlowLog", "NatAddress", "NatGateway"} if name == "template-network" else set())
+        assert left_out == {"template-network": {"FlowLog", "NatAddress", "NatGateway"}, "template-rotation": {"Rotation"}}.get(name, set())
         template["Resources"] = {key: one for key, one in template["Resources"].items() if key not in left_out | {"PrivateRoute"}}
         if name == "template-bridge":  # the emulator makes no number of a parameter's text there
             count = template["Resources"]["Service"]["Properties"]
@@ -165,7 +135,7 @@ def test_all_of_it_is_created_in_an_empty_account(endpoint: str, tmp_path: Path)
     made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "template-all", "all",
                           *(f"{key}={value}" for key, value in parameters.items())))
     assert made["status"] == "CREATE_COMPLETE" and made["failures"] == [], made
-    assert made["resources"].keys() == {"", "Network", "Balancer", "Database", "Xmpp", "Service", "Service/Observe", "Bridge"}
+    assert made["resources"].keys() == {"", "Network", "Balancer", "Database", "Xmpp", "Service", "Service/Observe", "Bridge", "Rotation"}
     for path, name in PATHS.items():
         template = json.loads((tmp_path / f"{name}.json").read_text())
         expected = {key for key, one in template["Resources"].items() if one.get("Condition") != "HasNat"}
