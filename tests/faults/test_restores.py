@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from stack import aws, bridge, fake_aws, prosody
 from stack.paths import ROOT
+from support import storage
 from support.platform import Platform
 from support.rooms import Room
 from support.scripts import script
@@ -98,15 +97,13 @@ def test_what_the_platform_publishes_anew_counts_after_a_restore(platform: Platf
 def test_resync_makes_a_restored_xmpp_server_agree_with_the_ledger(platform: Platform, tmp_path: Path):
     """Whoever left since the backup is out again, and what came since is back."""
     kept, ended, new = (Room(platform, f"{name}-{time.time_ns()}", "usersGroup") for name in ("kept", "ended", "new"))
-    data = platform.paths.prosody_data
-    files = [data / f"prosody.sqlite{suffix}" for suffix in ("", "-wal", "-shm")]
     with platform.admin() as admin:
         kept.create("alice", ["bob", "carol"])
         ended.create("alice", ["bob"])
         ended.wait_affiliated(admin, "member", ["bob"])
         kept.wait_affiliated(admin, "member", ["bob", "carol"])
-        backup = tmp_path / "backup.sqlite"
-        subprocess.run(["sqlite3", files[0], f"VACUUM INTO '{backup}'"], check=True)
+        backup = tmp_path / "backup"
+        storage.back_up(platform.stack.prosody, backup)
         for key, payload in ((kept.left, kept.of(["bob"])), (kept.joined, kept.of(["dave"])), (ended.deleted, ended.payload()),
                              (new.created, new.payload(owner="alice", participants=["erin"]))):
             platform.wait_received(platform.publish(key, payload))
@@ -114,9 +111,7 @@ def test_resync_makes_a_restored_xmpp_server_agree_with_the_ledger(platform: Pla
         ended.wait_gone(admin)
 
     platform.supervisor.stop_one("prosody")
-    for file in files:
-        file.unlink(missing_ok=True)
-    shutil.move(backup, files[0])
+    storage.restore(platform.stack.prosody, backup)
     platform.supervisor.start(prosody.process(platform.stack.prosody))
     with platform.admin() as admin:
         kept.wait_affiliated(admin, "member", ["bob", "carol"])

@@ -22,7 +22,7 @@ from stack.ports import Ports
 from stack.rabbitmq import EXCHANGE, QUEUE
 from stack.stack import Stack
 from stack.supervisor import Supervisor
-from support import log_lines
+from support import log_lines, storage
 from support.login_tokens import mint
 from support.wait import until
 from support.xmpp import Client
@@ -39,6 +39,7 @@ class Platform:
         self.paths.create()
         self.said: list[str] = []
         self.supervisor = Supervisor(self.paths, self.said.append)
+        options["prosody_options"] = {**storage.new_options(), **options.get("prosody_options", {})}
         self.stack = Stack(self.paths, self.supervisor, Ports.any_free(), log_level=log_level, **options)
         # For tests of what becomes of a misspelt event; by default others' events are ignored.
         self.stack.bridge.environment["SIPPO_BROKER__UNKNOWN"] = "dead-letter"
@@ -153,6 +154,7 @@ class Platform:
 
     def lose_xmpp_data(self) -> None:
         """Has the XMPP server lose all that it stores, as with its disk, and come back empty."""
+        storage.lose(self.stack.prosody)
         for entry in list(self.paths.prosody_data.iterdir()):
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         self.kill("prosody")

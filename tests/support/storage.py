@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 import psycopg
@@ -90,8 +94,48 @@ def database(settings: prosody.Settings) -> Iterator[Database]:
         with psycopg.connect(url, password=settings.extra["STORAGE_PASSWORD"], connect_timeout=10) as connection:
             yield _PostgreSQL(connection)
         return
-    with closing(sqlite3.connect(settings.data / "prosody.sqlite", timeout=30)) as connection, connection:
+    with closing(sqlite3.connect(_files(settings)[0], timeout=30)) as connection, connection:
         yield connection
+
+
+def back_up(settings: prosody.Settings, file: Path) -> None:
+    """Copies a server's database to a file, while it runs."""
+    if is_postgresql(settings):
+        _run_beside(settings, "pg_dump", "--format=custom", f"--file={file}")
+    else:
+        subprocess.run(["sqlite3", _files(settings)[0], f"VACUUM INTO '{file}'"], check=True)
+
+
+def restore(settings: prosody.Settings, file: Path) -> None:
+    """Puts such a copy in the place of the database; the server must not run."""
+    if is_postgresql(settings):
+        _run_beside(settings, "pg_restore", "--clean", "--if-exists", str(file))
+        return
+    lose(settings)
+    shutil.copy(file, _files(settings)[0])
+
+
+def lose(settings: prosody.Settings) -> None:
+    """Leaves nothing of a server's database."""
+    if is_postgresql(settings):
+        with database(settings) as db:
+            db.execute("DROP SCHEMA public CASCADE")
+            db.execute("CREATE SCHEMA public")
+        return
+    for file in _files(settings):
+        file.unlink(missing_ok=True)
+
+
+def _files(settings: prosody.Settings) -> list[Path]:
+    return [settings.data / f"prosody.sqlite{suffix}" for suffix in ("", "-wal", "-shm")]
+
+
+def _run_beside(settings: prosody.Settings, program: str, *options: str) -> None:
+    """Runs a program of PostgreSQL's on a server's database."""
+    folder, url = programs(), settings.storage or settings.extra["STORAGE"]
+    assert folder is not None
+    subprocess.run([folder / program, f"--dbname={url}", *options], check=True, timeout=60,
+                   env=os.environ | {"PGPASSWORD": settings.extra["STORAGE_PASSWORD"]})
 
 
 def is_postgresql(settings: prosody.Settings) -> bool:
@@ -130,7 +174,7 @@ def locked(settings: prosody.Settings) -> Iterator[None]:
             db.execute("LOCK TABLE prosody, prosodyarchive IN EXCLUSIVE MODE")
             yield
         return
-    with closing(sqlite3.connect(settings.data / "prosody.sqlite", timeout=30, isolation_level=None)) as lock:
+    with closing(sqlite3.connect(_files(settings)[0], timeout=30, isolation_level=None)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         yield
         lock.execute("ROLLBACK")
