@@ -102,6 +102,21 @@ def test_the_documents_know_every_alarm(template: dict, observe: dict, parts: di
     assert {name for name in alarms if not any(pattern.fullmatch(name) for pattern in documented)} == set()
 
 
+def test_the_table_of_alarms_counts_them(template: dict, observe: dict):
+    text = (ROOT / "docs" / "METRICS.md").read_text()
+    numbers = {"ten": 10, "fifteen": 15, "sixteen": 16, "seventeen": 17}
+    rows = dict(re.findall(r"^\| `([\w<>]+Alarm)`, (\w+) \|", text, re.MULTILINE))
+    alarms = [name for one in (template, observe) for name, resource in one["Resources"].items()
+              if resource["Type"] == "AWS::CloudWatch::Alarm"]
+
+    def of_row(name: str) -> str:
+        """The longest that fits: `DeadLettersGrow<Type>Alarm` is none of `DeadLetters<Type>Alarm`."""
+        fitting = [row for row in rows if re.fullmatch(row.replace("<Type>", r"\w+"), name)]
+        return max(fitting, key=len, default="")
+    counted = {row: sum(of_row(name) == row for name in alarms) for row in rows}
+    assert len(rows) == 5 and {row: numbers[word] for row, word in rows.items()} == counted
+
+
 def test_the_costs_count_what_there_is(template: dict, full: dict, observe: dict):
     text = (ROOT / "docs" / "DEPLOY.md").read_text()
 
