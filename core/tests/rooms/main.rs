@@ -8,6 +8,7 @@
 mod history;
 mod large;
 mod repeated;
+mod scripted;
 mod sim;
 
 use history::History;

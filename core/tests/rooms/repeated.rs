@@ -1,22 +1,17 @@
 //! What a creation costs that is repeated every night, in reads of the ledger, items and bytes.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
     events::Version,
-    ledger::{
-        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Joining, Ledger, LedgerError, MemoryLedger, Ordinal,
-        RoomChange, RoomEvent, RoomKind, RoomState, Scope,
-    },
+    ledger::{Ledger, LedgerError, MemoryLedger, Ordinal, RoomChange, RoomEvent, RoomKind, RoomState, Scope},
     rooms::Reconciler,
     testing::FakeRooms,
 };
 use tokio::time::Instant;
+
+use crate::scripted::{Access, LedgerScript, Scripted};
 
 const MEMBERS: usize = 500;
 
@@ -30,117 +25,25 @@ struct Cost {
     writes: usize,
 }
 
-/// The ledger in memory, and what it was asked for.
+/// What the ledger was asked for.
 #[derive(Default)]
-struct CountingLedger {
-    inner: MemoryLedger,
-    cost: Mutex<Cost>,
-}
+struct Counter(Mutex<Cost>);
 
-impl CountingLedger {
-    fn writes(&self, count: usize) {
-        self.cost.lock().unwrap().writes += count;
-    }
-}
-
-impl Ledger for CountingLedger {
-    async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
-        self.writes(events.len());
-        self.inner.record(room, events).await
+impl LedgerScript for Counter {
+    async fn before(&self, access: Access) -> Result<(), LedgerError> {
+        self.0.lock().unwrap().writes += if let Access::Join(count) = access { count } else { 1 };
+        Ok(())
     }
 
-    async fn join(
-        &self,
-        room: &RoomJid,
-        joined: &BTreeMap<UserJid, Ordinal>,
-        now: SystemTime,
-        until: SystemTime,
-    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
-        self.writes(joined.len());
-        self.inner.join(room, joined, now, until).await
-    }
-
-    async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
-        let state = self.inner.read(room, scope).await?;
-        let mut cost = self.cost.lock().unwrap();
+    async fn read(&self, inner: &MemoryLedger, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
+        let state = inner.read(room, scope).await?;
+        let mut cost = self.0.lock().unwrap();
         cost.reads += 1;
         cost.items += state.creations.len() + state.members.len();
         let listed = state.creations.values().flat_map(|creation| creation.owner.iter().chain(&creation.participants));
         cost.bytes += listed.chain(state.members.keys()).map(|user| user.as_str().len()).sum::<usize>();
         drop(cost);
         Ok(state)
-    }
-
-    async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
-        self.inner.raise_domain(domain, register, at).await
-    }
-
-    async fn domain(&self, domain: &str) -> Result<DomainState, LedgerError> {
-        self.inner.domain(domain).await
-    }
-
-    async fn claim(
-        &self,
-        room: &RoomJid,
-        target: &ClaimTarget,
-        ended_at: Option<&Ordinal>,
-        now: SystemTime,
-        until: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.writes(1);
-        self.inner.claim(room, target, ended_at, now, until).await
-    }
-
-    async fn release(&self, room: &RoomJid, target: &ClaimTarget, until: SystemTime) -> Result<(), LedgerError> {
-        self.writes(1);
-        self.inner.release(room, target, until).await
-    }
-
-    async fn mark_invited(&self, room: &RoomJid, user: &UserJid, since: &Ordinal) -> Result<(), LedgerError> {
-        self.writes(1);
-        self.inner.mark_invited(room, user, since).await
-    }
-
-    async fn mark_announced(
-        &self,
-        room: &RoomJid,
-        creation: &Ordinal,
-        except: &BTreeSet<UserJid>,
-    ) -> Result<(), LedgerError> {
-        self.writes(1);
-        self.inner.mark_announced(room, creation, except).await
-    }
-
-    async fn note_invited(
-        &self,
-        room: &RoomJid,
-        users: &BTreeSet<UserJid>,
-        since: &Ordinal,
-    ) -> Result<(), LedgerError> {
-        self.writes(users.len());
-        self.inner.note_invited(room, users, since).await
-    }
-
-    async fn take_over_announcement(
-        &self,
-        room: &RoomJid,
-        heir: Heir<'_>,
-        since: &Ordinal,
-        now: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.writes(1);
-        self.inner.take_over_announcement(room, heir, since, now).await
-    }
-
-    async fn forget_creation(
-        &self,
-        room: &RoomJid,
-        at: &Ordinal,
-        read: &Creation,
-        now: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.writes(1);
-        self.inner.forget_creation(room, at, read, now).await
     }
 }
 
@@ -150,7 +53,7 @@ fn user(number: usize) -> UserJid {
 
 /// A group's room, and events about it, each the next in broker order.
 struct Group<'a> {
-    reconciler: Reconciler<CountingLedger, &'a FakeRooms>,
+    reconciler: Reconciler<Scripted<Counter>, &'a FakeRooms>,
     room: RoomJid,
     counter: u64,
 }
@@ -158,7 +61,7 @@ struct Group<'a> {
 impl<'a> Group<'a> {
     fn new(server: &'a FakeRooms) -> Self {
         let room = RoomJid::of_id("nightly", "example.test").unwrap();
-        Self { reconciler: Reconciler::new(CountingLedger::default(), server), room, counter: 0 }
+        Self { reconciler: Reconciler::new(Scripted::default(), server), room, counter: 0 }
     }
 
     /// Has the event handled; what that cost.
@@ -169,7 +72,7 @@ impl<'a> Group<'a> {
         let deadline = Instant::now() + Duration::from_mins(1);
         let outcome = self.reconciler.apply(&self.room, &[event], deadline).await;
         assert!(outcome.iter().all(Result::is_ok), "{outcome:?}");
-        std::mem::take(&mut *self.reconciler.ledger().cost.lock().unwrap())
+        std::mem::take(&mut *self.reconciler.ledger().script.0.lock().unwrap())
     }
 
     async fn create(&mut self, participants: BTreeSet<UserJid>) -> Cost {

@@ -12,16 +12,16 @@ use std::{
 
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
-    ledger::{
-        ClaimTarget, Creation, DomainRegister, DomainState, Heir, Joining, Ledger, LedgerError, MemoryLedger, Ordinal,
-        RoomEvent, RoomState, Scope,
-    },
+    ledger::{Creation, Ledger, LedgerError, MemoryLedger, Ordinal, RoomEvent, RoomState, Scope},
     rooms::{CLAIM, ReconcileError, Reconciler, Refusal, ServerError},
     testing::{AllBookmarks, MucRoom, MucService, RoomRequest, RoomScript},
 };
 use tokio::time::Instant;
 
-use crate::history::History;
+use crate::{
+    history::History,
+    scripted::{Access, LedgerScript, Scripted},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
@@ -110,50 +110,37 @@ impl RoomScript for SimServer {
     }
 }
 
-/// The ledger in memory, with a pause around every access, reads and writes in pieces, and failures.
-struct SimLedger {
-    world: Shared,
-    inner: Arc<MemoryLedger>,
-}
+/// A pause around every access, reads in pieces, and failures.
+struct Interleaved(Shared);
 
-impl SimLedger {
+impl Interleaved {
     /// Another handler may run here.
     async fn pause(&self) -> Result<(), LedgerError> {
         let mut paused = false;
         poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
-        if lock(&self.world).fails() { Err(LedgerError("injected".to_owned())) } else { Ok(()) }
+        if lock(&self.0).fails() { Err(LedgerError("injected".to_owned())) } else { Ok(()) }
     }
 }
 
-impl Ledger for SimLedger {
-    async fn record(&self, room: &RoomJid, events: &[RoomEvent]) -> Result<(), LedgerError> {
-        for event in events {
-            self.pause().await?;
-            self.inner.record(room, std::slice::from_ref(event)).await?;
-        }
+impl LedgerScript for Interleaved {
+    async fn before(&self, _: Access) -> Result<(), LedgerError> {
         self.pause().await
     }
 
-    async fn join(
-        &self,
-        room: &RoomJid,
-        joined: &BTreeMap<UserJid, Ordinal>,
-        now: SystemTime,
-        until: SystemTime,
-    ) -> Result<BTreeMap<UserJid, Joining>, LedgerError> {
-        self.pause().await?;
-        let joinings = self.inner.join(room, joined, now, until).await?;
-        self.pause().await?;
-        Ok(joinings)
+    async fn after(&self, access: Access) -> Result<(), LedgerError> {
+        match access {
+            Access::Record | Access::Join(_) | Access::Claim | Access::Forget => self.pause().await,
+            _ => Ok(()),
+        }
     }
 
-    async fn read(&self, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
+    async fn read(&self, inner: &MemoryLedger, room: &RoomJid, scope: &Scope) -> Result<RoomState, LedgerError> {
         self.pause().await?;
-        let first = self.inner.read(room, scope).await?;
+        let first = inner.read(room, scope).await?;
         self.pause().await?;
-        let second = self.inner.read(room, scope).await?;
+        let second = inner.read(room, scope).await?;
         self.pause().await?;
-        let mut world = lock(&self.world);
+        let mut world = lock(&self.0);
         let rng = &mut world.rng;
         // Creations one after the other, the oldest first.
         let read_first = rng.usize(..=second.creations.len());
@@ -168,90 +155,12 @@ impl Ledger for SimLedger {
         Ok(RoomState { members, creations, destroyed, domain_deleted: second.domain_deleted })
     }
 
-    async fn raise_domain(&self, domain: &str, register: DomainRegister, at: &Ordinal) -> Result<(), LedgerError> {
-        self.inner.raise_domain(domain, register, at).await
+    fn folds(&self) -> bool {
+        lock(&self.0).folding == Folding::On
     }
 
-    async fn domain(&self, domain: &str) -> Result<DomainState, LedgerError> {
-        self.inner.domain(domain).await
-    }
-
-    async fn claim(
-        &self,
-        room: &RoomJid,
-        target: &ClaimTarget,
-        ended_at: Option<&Ordinal>,
-        now: SystemTime,
-        until: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.pause().await?;
-        let claimed = self.inner.claim(room, target, ended_at, now, until).await?;
-        self.pause().await?;
-        Ok(claimed)
-    }
-
-    async fn release(&self, room: &RoomJid, target: &ClaimTarget, until: SystemTime) -> Result<(), LedgerError> {
-        self.pause().await?;
-        self.inner.release(room, target, until).await
-    }
-
-    async fn mark_invited(&self, room: &RoomJid, user: &UserJid, since: &Ordinal) -> Result<(), LedgerError> {
-        self.pause().await?;
-        self.inner.mark_invited(room, user, since).await
-    }
-
-    async fn mark_announced(
-        &self,
-        room: &RoomJid,
-        creation: &Ordinal,
-        except: &BTreeSet<UserJid>,
-    ) -> Result<(), LedgerError> {
-        self.pause().await?;
-        self.inner.mark_announced(room, creation, except).await
-    }
-
-    async fn note_invited(
-        &self,
-        room: &RoomJid,
-        users: &BTreeSet<UserJid>,
-        since: &Ordinal,
-    ) -> Result<(), LedgerError> {
-        for user in users {
-            self.pause().await?;
-            self.inner.note_invited(room, &BTreeSet::from([user.clone()]), since).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_over_announcement(
-        &self,
-        room: &RoomJid,
-        heir: Heir<'_>,
-        since: &Ordinal,
-        now: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.pause().await?;
-        if lock(&self.world).folding == Folding::Off {
-            return Ok(false);
-        }
-        self.inner.take_over_announcement(room, heir, since, now).await
-    }
-
-    async fn forget_creation(
-        &self,
-        room: &RoomJid,
-        at: &Ordinal,
-        read: &Creation,
-        now: SystemTime,
-    ) -> Result<bool, LedgerError> {
-        self.pause().await?;
-        if lock(&self.world).folding == Folding::Off {
-            return Ok(false);
-        }
-        let gone = self.inner.forget_creation(room, at, read, now).await?;
-        lock(&self.world).folded += u32::from(gone);
-        self.pause().await?;
-        Ok(gone)
+    fn forgot(&self) {
+        lock(&self.0).folded += 1;
     }
 }
 
@@ -366,7 +275,7 @@ impl<'a> Simulation<'a> {
             }
             !taken
         });
-        let ledger = SimLedger { world: self.world.clone(), inner: self.ledger.clone() };
+        let ledger = Scripted { inner: self.ledger.clone(), script: Interleaved(self.world.clone()) };
         let server = SimServer { world: self.world.clone(), handler: id };
         let reconciler = Reconciler::with_clock(ledger, server, clock);
         let events: Vec<RoomEvent> = messages.iter().map(|message| history.0[*message].1.clone()).collect();
