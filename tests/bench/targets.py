@@ -93,7 +93,7 @@ def all_targets(folder: Path, running: ExitStack, *, postgresql: bool, peers: bo
         return Ours(f"ours, {name}", server.start(), cluster)
 
     def peer(name: str, cluster: PostgreSQL | None) -> Target:
-        server = Ejabberd(folder / name, DOMAIN, cluster)
+        server = Ejabberd(folder / f"ejabberd-{name}", DOMAIN, cluster)
         running.callback(server.stop)
         return Peer(f"ejabberd, {name}", server.start())
 

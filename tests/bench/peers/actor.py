@@ -22,18 +22,18 @@ class Actor:
     def __enter__(self) -> Actor:
         self._process = subprocess.Popen(
             self.command, env=os.environ | self.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._read()
+        self._read("its start")
         return self
 
     def __exit__(self, *_: object) -> None:
         close(self._process)
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self, what: object) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         answer = json.loads(line) if line else {"error": "it ended"}
         if "error" in answer:
-            raise RuntimeError(f"{self.name}: {answer['error']}; look at what it printed")
+            raise RuntimeError(f"{self.name}, {what}: {answer['error']}; look at what it printed")
         return answer
 
     def ask(self, **command: object) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Actor:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
-        return self._read()
+        return self._read(command.get("op"))
 
     def run(self, op: str, room: str, members: list[str], window: int = 1) -> tuple[float, float]:
         """Of one that makes rooms: seconds until all were members, and until all were invited as well."""

@@ -63,7 +63,9 @@ class Ejabberd:
             "hosts": [self.domain],
             "loglevel": "warning",
             "auth_password_format": "plain",  # what is measured is no hash
-            "listen": [{"port": self.port, "ip": "127.0.0.1", "module": "ejabberd_http",
+            # Nobody ends sessions that are idle: they are looked at for longer than its five minutes.
+            "websocket_timeout": "1 hour", "websocket_ping_interval": "1 hour",
+            "listen": [{"port": self.port, "ip": "127.0.0.1", "module": "ejabberd_http", "backlog": 1024,
                         "request_handlers": {"/ws": "ejabberd_http_ws", "/api": "mod_http_api"}}],
             "api_permissions": {"loopback": {"from": ["mod_http_api"], "who": {"ip": "127.0.0.1/8"}, "what": "*"}},
             "modules": MODULES,
@@ -105,24 +107,30 @@ class Ejabberd:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait(10)
 
-    def call(self, command: str, **arguments: object) -> None:
-        """An administrator's command."""
-        answer = httpx.post(f"http://127.0.0.1:{self.port}/api/{command}", json=arguments, trust_env=False, timeout=60)
+    def _administrator(self) -> httpx.Client:
+        # One for many commands: to make it takes longer than a command.
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api/", trust_env=False, timeout=60)
+
+    @staticmethod
+    def _call(administrator: httpx.Client, command: str, arguments: dict[str, object]) -> None:
+        answer = administrator.post(command, json=arguments)
         if answer.status_code != 200:
             raise RuntimeError(f"ejabberd answers {command} with {answer.status_code}: {answer.text[:500]}")
 
     def register(self, users: dict[str, str]) -> None:
         """Accounts, by bare JID, with their passwords."""
-        def one(user: tuple[str, str]) -> None:
-            name, _, host = user[0].partition("@")
-            self.call("register", user=name, host=host, password=user[1])
+        with self._administrator() as administrator, ThreadPoolExecutor(AT_ONCE) as pool:
+            def one(user: tuple[str, str]) -> None:
+                name, _, host = user[0].partition("@")
+                self._call(administrator, "register", {"user": name, "host": host, "password": user[1]})
 
-        with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(one, users.items()))
 
     def create_room(self, room: str, members: list[str]) -> None:
         """A room with an archive, for members only."""
         name, _, service = room.partition("@")
-        self.call("create_room", name=name, service=service, host=self.domain)
-        for member in members:
-            self.call("set_room_affiliation", name=name, service=service, jid=member, affiliation="member")
+        room_name: dict[str, object] = {"name": name, "service": service}
+        with self._administrator() as administrator:
+            self._call(administrator, "create_room", room_name | {"host": self.domain})
+            for member in members:
+                self._call(administrator, "set_room_affiliation", room_name | {"jid": member, "affiliation": "member"})

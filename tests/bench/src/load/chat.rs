@@ -33,7 +33,10 @@ async fn exchange(sender: &mut Client, recipient: &mut Client, messages: usize, 
             sent = due;
         }
         tokio::select! {
-            text = recipient.raw.text() => received += usize::from(text.contains("<body>")),
+            text = recipient.raw.text() => {
+                assert!(!is_refusal(&text), "a recipient gets {text}");
+                received += usize::from(text.contains("<body>"));
+            }
             text = sender.raw.text() => assert!(!is_refusal(&text), "a message is refused: {text}"),
         }
     }
