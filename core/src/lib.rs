@@ -7,7 +7,9 @@
 pub mod address;
 pub mod auth;
 pub mod aws;
+mod breaker;
 mod cause;
+pub mod cells;
 pub mod chat_list;
 mod clock;
 pub mod config;

@@ -10,6 +10,10 @@ pub(super) enum Kind {
     Secret,
     /// Whole seconds.
     Seconds,
+    /// A whole number.
+    Number,
+    /// Yes or no.
+    Flag,
     /// A list of strings; in the environment, separated by commas. A single string counts as a list of one.
     List,
 }
@@ -35,6 +39,15 @@ pub(super) const KEYS: &[Key] = &[
     key("xmpp", "adminJid", Kind::Text),
     key("xmpp", "publicXmppUrl", Kind::Text),
     key("xmpp", "loginTokenTtl", Kind::Seconds),
+    key("cells", "name", Kind::Text),
+    key("cells", "xmppUrl", Kind::Text),
+    key("cells", "hostsAdminUrl", Kind::Text),
+    key("cells", "adminToken", Kind::Secret),
+    key("cells", "adminTokenSecretArn", Kind::Text),
+    key("cells", "adminTokenPrevious", Kind::Secret),
+    key("cells", "publicXmppUrl", Kind::Text),
+    key("cells", "weight", Kind::Number),
+    key("cells", "open", Kind::Flag),
     key("auth", "issuer", Kind::Text),
     key("auth", "audience", Kind::List),
     key("auth", "jwksUrl", Kind::Text),
@@ -67,12 +80,16 @@ pub(super) const KEYS: &[Key] = &[
 /// Keys that stand for each other: a section's secret, and where it is kept.
 pub(super) const ALTERNATIVES: &[(&str, &str, &str)] = &[
     ("xmpp", "adminToken", "adminTokenSecretArn"),
+    ("cells", "adminToken", "adminTokenSecretArn"),
     ("auth", "introspectionClientSecret", "introspectionClientSecretArn"),
     ("broker", "url", "urlSecretArn"),
 ];
 
 /// Sections that may come several times, as `[[auth]]`.
-pub(super) const REPEATABLE: &[&str] = &["auth"];
+pub(super) const REPEATABLE: &[&str] = &["auth", "cells"];
+
+/// Those of them of which there is nothing but several.
+pub(super) const REPEATED: &[&str] = &["cells"];
 
 /// The service's own account, where no key names another one.
 pub(super) const DEFAULT_ADMIN_JID: &str = "sippo@sippo-admin.internal";

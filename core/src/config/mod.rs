@@ -4,6 +4,7 @@
 //! sets the level, all else belongs to other services. `xmpp.toml` is this service's own: every key
 //! in it must be known. Any key can be overridden by `SIPPO_<SECTION>__<KEY>`.
 
+mod cells;
 mod error;
 mod events;
 mod keys;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use self::{
+    cells::Cell,
     error::ConfigError,
     events::{Broker, DEFAULT_LISTEN, Events, Queues, UnknownKeys},
     secret::{KeptSecret, Secret},
@@ -123,14 +125,19 @@ fn environment(
 impl ServiceConfig {
     /// The keys whose traffic could be read on its way, each with its URL: allowed, and worth one warning.
     #[must_use]
-    pub fn exposed_urls(&self) -> Vec<(&'static str, &url::Url)> {
-        let mut urls = vec![("[xmpp] xmppUrl", &self.xmpp.url), ("[xmpp] hostsAdminUrl", &self.xmpp.hosts_admin_url)];
-        if self.xmpp.public_url != self.xmpp.url {
-            urls.push(("[xmpp] publicXmppUrl", &self.xmpp.public_url));
+    pub fn exposed_urls(&self) -> Vec<(String, &url::Url)> {
+        let mut urls = Vec::new();
+        for cell in &self.xmpp.cells {
+            let section = if self.xmpp.has_places { format!("[[cells]] {}", cell.name) } else { "[xmpp]".to_owned() };
+            urls.push((format!("{section} xmppUrl"), &cell.url));
+            urls.push((format!("{section} hostsAdminUrl"), &cell.hosts_admin_url));
+            if cell.public_url != cell.url {
+                urls.push((format!("{section} publicXmppUrl"), &cell.public_url));
+            }
         }
         for auth in &self.auth {
             if let Scheme::Introspection { url, .. } = &auth.scheme {
-                urls.push(("[auth] introspectionUrl", url));
+                urls.push(("[auth] introspectionUrl".to_owned(), url));
             }
         }
         urls.retain(|(_, url)| is_exposed(url));

@@ -2,10 +2,11 @@
 
 use std::{collections::HashSet, path::PathBuf, time::Duration};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use super::{
+    cells::Cell,
     error::ConfigError,
     keys,
     secret::{Secret, SecretKind},
@@ -13,19 +14,15 @@ use super::{
 };
 use crate::address::{AddressError, Advice, UserJid, canonical_domain};
 
-/// `[xmpp]`: where the XMPP server is and how the service logs in there.
+/// `[xmpp]` and `[[cells]]`: where the XMPP servers are and how the service logs in there.
 #[derive(Debug, Clone)]
 pub struct Xmpp {
-    /// The WebSocket of the XMPP server (RFC 7395).
-    pub url: Url,
-    /// What chat clients are told to connect to.
-    pub public_url: Url,
-    /// The collection of virtual hosts, without a trailing slash.
-    pub hosts_admin_url: Url,
-    /// The service's own account on the XMPP server.
+    /// The XMPP servers: at least one.
+    pub cells: Vec<Cell>,
+    /// Whether tenants are placed on one of them each, by `[[cells]]`; else all are on the only one.
+    pub has_places: bool,
+    /// The service's own account, the same on each XMPP server.
     pub admin_jid: UserJid,
-    /// How the service proves itself, and the root of the login tokens' key.
-    pub admin_token: Secret,
     /// How long a login token is good for.
     pub login_token_ttl: Duration,
 }
@@ -74,13 +71,6 @@ pub enum Scheme {
 
 impl Xmpp {
     pub(super) fn read(source: &Source) -> Result<Self, ConfigError> {
-        let url = source.url("xmpp", "xmppUrl", &["ws", "wss"])?.ok_or_else(|| source.missing("xmpp", "xmppUrl"))?;
-        let hosts_admin_url = url_without_trailing_slash(
-            source
-                .url("xmpp", "hostsAdminUrl", &["http", "https"])?
-                .ok_or_else(|| source.missing("xmpp", "hostsAdminUrl"))?,
-        );
-        let public_url = source.url("xmpp", "publicXmppUrl", &["ws", "wss"])?.unwrap_or_else(|| url.clone());
         let admin_jid = source.text("xmpp", "adminJid").unwrap_or(keys::DEFAULT_ADMIN_JID);
         let admin_jid = UserJid::canonical(admin_jid).map_err(|error| {
             source.bad(
@@ -98,11 +88,6 @@ impl Xmpp {
                 },
             )
         })?;
-        let admin_token = Secret::read(source, &ADMIN_TOKEN)?.ok_or_else(|| source.missing("xmpp", "adminToken"))?;
-        if let Some(previous) = source.secret("xmpp", "adminTokenPrevious") {
-            check_token(&previous)
-                .map_err(|fault| source.bad("xmpp", "adminTokenPrevious", fault, ADMIN_TOKEN.hint))?;
-        }
         let ttl = source.number("xmpp", "loginTokenTtl").unwrap_or(300);
         let login_token_ttl =
             u64::try_from(ttl).ok().filter(|ttl| (1..=86_400).contains(ttl)).map(Duration::from_secs).ok_or_else(
@@ -115,7 +100,7 @@ impl Xmpp {
                     )
                 },
             )?;
-        Ok(Self { url, public_url, hosts_admin_url, admin_jid, admin_token, login_token_ttl })
+        Ok(Self { cells: Cell::read_all(source)?, has_places: source.is_repeated("cells"), admin_jid, login_token_ttl })
     }
 }
 
@@ -224,33 +209,6 @@ fn domains(source: &Source) -> Result<Vec<String>, ConfigError> {
     }
 }
 
-/// Checks an admin token, wherever it came from; the fault never holds the token.
-///
-/// # Errors
-/// What is wrong with it, to follow "adminToken".
-fn check_token(token: &SecretString) -> Result<(), &'static str> {
-    let token = token.expose_secret();
-    if token == "please_change_me" {
-        Err("is still the sample value")
-    } else if !token.bytes().all(|byte| (0x21..=0x7e).contains(&byte)) {
-        Err("is not printable ASCII without spaces")
-    } else if token.len() < 32 {
-        Err("is shorter than 32 characters")
-    } else if token.len() > 512 {
-        Err("is longer than 512 characters")
-    } else {
-        Ok(())
-    }
-}
-
-static ADMIN_TOKEN: SecretKind = SecretKind {
-    section: "xmpp",
-    name: "adminToken",
-    arn_name: "adminTokenSecretArn",
-    check: check_token,
-    hint: "set the same random value of 32 to 512 printable ASCII characters here and at the XMPP server, such as the output of: openssl rand -hex 32",
-};
-
 static CLIENT_SECRET: SecretKind = SecretKind {
     section: "auth",
     name: "introspectionClientSecret",
@@ -258,12 +216,6 @@ static CLIENT_SECRET: SecretKind = SecretKind {
     check: |secret| if secret.expose_secret().is_empty() { Err("is empty") } else { Ok(()) },
     hint: "write the secret that the issuer has given this service as a client",
 };
-
-fn url_without_trailing_slash(mut url: Url) -> Url {
-    let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(&path);
-    url
-}
 
 /// Whether the traffic to `url` can be read on its way: no TLS, and not within this machine.
 pub(super) fn is_exposed(url: &Url) -> bool {

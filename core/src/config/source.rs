@@ -18,6 +18,7 @@ use super::{
 enum Value {
     Text(String),
     Number(i64),
+    Flag(bool),
     List(Vec<String>),
 }
 
@@ -71,6 +72,14 @@ impl Source {
         for (section, content) in table {
             let repeatable = keys::REPEATABLE.iter().find(|name| **name == section);
             match (content, repeatable) {
+                (toml::Value::Table(_), Some(name)) if keys::REPEATED.contains(name) => {
+                    return Err(ConfigError::of_key(
+                        &self.file,
+                        format!("[{name}]"),
+                        "is one of several, and stands in single brackets",
+                        format!("write [[{name}]]"),
+                    ));
+                }
                 (toml::Value::Table(content), _) => {
                     if keys::known(&section).is_empty() {
                         return Err(self.unknown_section(&format!("[{section}]")));
@@ -108,7 +117,8 @@ impl Source {
                 })?;
                 let value = match (key.kind, value) {
                     (Kind::Text | Kind::Secret, toml::Value::String(text)) => Value::Text(text),
-                    (Kind::Seconds, toml::Value::Integer(number)) => Value::Number(number),
+                    (Kind::Seconds | Kind::Number, toml::Value::Integer(number)) => Value::Number(number),
+                    (Kind::Flag, toml::Value::Boolean(flag)) => Value::Flag(flag),
                     (Kind::List, toml::Value::String(text)) => Value::List(vec![text]),
                     (Kind::List, toml::Value::Array(items)) => Value::List(
                         items
@@ -150,14 +160,29 @@ impl Source {
             else {
                 continue;
             };
+            if keys::REPEATED.contains(&key.section) {
+                return Err(self.of_no_section_alone(variable, key.section));
+            }
             let value = match key.kind {
                 Kind::Text | Kind::Secret => Value::Text(text.clone()),
-                Kind::Seconds => Value::Number(text.trim().parse().map_err(|_| {
+                Kind::Seconds | Kind::Number => Value::Number(text.trim().parse().map_err(|_| {
                     ConfigError::of_key(
                         &self.file,
                         overridden(key.section, key.name, variable),
                         "is not a number",
-                        "write a whole number of seconds",
+                        if key.kind == Kind::Seconds {
+                            "write a whole number of seconds"
+                        } else {
+                            "write a whole number"
+                        },
+                    )
+                })?),
+                Kind::Flag => Value::Flag(text.trim().parse().map_err(|_| {
+                    ConfigError::of_key(
+                        &self.file,
+                        overridden(key.section, key.name, variable),
+                        "is neither true nor false",
+                        "write one of the two",
                     )
                 })?),
                 Kind::List => Value::List(
@@ -166,15 +191,21 @@ impl Source {
             };
             let values = match self.repeated.get_mut(key.section) {
                 None => &mut self.values,
-                Some(all) => only_one_meant(key, all).ok_or_else(|| {
-                    let fault = format!("cannot tell which [[{}]] it overrides", key.section);
-                    let place = format!("environment variable {variable}");
-                    ConfigError::of_key(&self.file, place, fault, "unset it and write the key in the file")
-                })?,
+                Some(all) => match only_one_meant(key, all) {
+                    Some(values) => values,
+                    None => return Err(self.of_no_section_alone(variable, key.section)),
+                },
             };
             values.insert((key.section, key.name), (value, Origin::Variable(variable.clone())));
         }
         Ok(())
+    }
+
+    /// The error for a variable of which nobody can tell which of several sections it is for.
+    fn of_no_section_alone(&self, variable: &str, section: &str) -> ConfigError {
+        let fault = format!("cannot tell which [[{section}]] it overrides");
+        let place = format!("environment variable {variable}");
+        ConfigError::of_key(&self.file, place, fault, "unset it and write the key in the file")
     }
 
     /// In an environment that serves the XMPP server as well, both have to name the same admin.
@@ -209,6 +240,16 @@ impl Source {
             self.values.remove(&(*section, *overridden));
         }
         Ok(())
+    }
+
+    /// Whether there are several sections of this name, or at least one in double brackets.
+    pub(super) fn is_repeated(&self, section: &str) -> bool {
+        self.repeated.contains_key(section)
+    }
+
+    /// The first of these keys of a section that is set.
+    pub(super) fn first_set(&self, section: &'static str, names: &[&'static str]) -> Option<&'static str> {
+        names.iter().find(|name| self.values.contains_key(&(section, **name))).copied()
     }
 
     /// Where the keys were read from.
@@ -262,6 +303,13 @@ impl Source {
     pub(super) fn number(&self, section: &'static str, name: &'static str) -> Option<i64> {
         match self.values.get(&(section, name)) {
             Some((Value::Number(number), _)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    pub(super) fn flag(&self, section: &'static str, name: &'static str) -> Option<bool> {
+        match self.values.get(&(section, name)) {
+            Some((Value::Flag(flag), _)) => Some(*flag),
             _ => None,
         }
     }
@@ -326,6 +374,8 @@ impl Source {
         let expected = match key.kind {
             Kind::Text | Kind::Secret => "a string in quotes",
             Kind::Seconds => "a whole number of seconds, without quotes",
+            Kind::Number => "a whole number, without quotes",
+            Kind::Flag => "true or false, without quotes",
             Kind::List => "a list of strings in quotes",
         };
         self.bad(key.section, key.name, "has the wrong type", format!("write {expected}"))

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fs};
 use super::*;
 use crate::address::StringNames;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 const TOML: &str = r#"
 [xmpp]
@@ -17,7 +17,7 @@ jwksUrl = "https://issuer.test/keys"
 "#;
 
 /// Reads a folder with these files and variables.
-fn read(ini: Option<&str>, toml: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, String> {
+pub(super) fn read(ini: Option<&str>, toml: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, String> {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in [("wac.ini", ini), ("xmpp.toml", toml)] {
         if let Some(text) = text {
@@ -33,7 +33,7 @@ fn read(ini: Option<&str>, toml: Option<&str>, variables: &[(&str, &str)]) -> Re
     })
 }
 
-fn service(toml: &str, variables: &[(&str, &str)]) -> ServiceConfig {
+pub(super) fn service(toml: &str, variables: &[(&str, &str)]) -> ServiceConfig {
     read(Some("[xmpp]"), Some(toml), variables).unwrap().service.unwrap()
 }
 
@@ -47,7 +47,8 @@ fn error(from: &str, to: &str) -> String {
 fn the_smallest_configuration_has_the_documented_defaults() {
     let service = service(TOML, &[]);
     assert_eq!(service.xmpp.admin_jid.as_str(), "sippo@sippo-admin.internal");
-    assert_eq!(service.xmpp.public_url, service.xmpp.url);
+    let [cell] = &service.xmpp.cells[..] else { panic!("{service:?}") };
+    assert_eq!((cell.name.as_str(), &cell.public_url, service.xmpp.has_places), ("xmpp", &cell.url, false));
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 300);
     assert_eq!(service.auth[0].username_claim, "preferred_username");
     assert!(service.cors.allowed_origins.is_empty());
@@ -216,10 +217,10 @@ fn the_environment_overrides_the_file() {
             ("SIPPO_XMPP_DATA", "another program's"),
         ],
     );
-    assert_eq!(service.xmpp.url.as_str(), "wss://chat.example.com/ws");
+    assert_eq!(service.xmpp.cells[0].url.as_str(), "wss://chat.example.com/ws");
     assert_eq!(service.xmpp.login_token_ttl.as_secs(), 60);
     assert_eq!(service.cors.allowed_origins, ["https://a.test", "https://b.test"]);
-    assert!(matches!(&service.xmpp.admin_token, Secret::Given(token)
+    assert!(matches!(&service.xmpp.cells[0].admin_token, Secret::Given(token)
         if secrecy::ExposeSecret::expose_secret(token).starts_with('f')));
 
     let line = read(Some("[xmpp]"), Some(TOML), &[("SIPPO_XMPP__XMPP_URL", "x")]).unwrap_err();
@@ -270,10 +271,10 @@ fn an_override_that_is_not_text_is_named() {
 fn of_a_secret_and_its_arn_the_environments_counts() {
     let arn = "arn:aws:secretsmanager:eu-west-1:1:secret:x";
     let named = TOML.replace(&format!("adminToken = \"{TOKEN}\""), &format!("adminTokenSecretArn = \"{arn}\""));
-    let token = service(&named, &[("SIPPO_XMPP__ADMIN_TOKEN", TOKEN)]).xmpp.admin_token;
-    assert!(matches!(token, Secret::Given(_)), "{token:?}");
-    let token = service(TOML, &[("SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", arn)]).xmpp.admin_token;
-    assert!(matches!(token, Secret::Kept(_)), "{token:?}");
+    let xmpp = service(&named, &[("SIPPO_XMPP__ADMIN_TOKEN", TOKEN)]).xmpp;
+    assert!(matches!(xmpp.cells[0].admin_token, Secret::Given(_)), "{xmpp:?}");
+    let xmpp = service(TOML, &[("SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN", arn)]).xmpp;
+    assert!(matches!(xmpp.cells[0].admin_token, Secret::Kept(_)), "{xmpp:?}");
 
     let broker = format!("{TOML}[broker]\nurl = \"amqp://mq.test\"\n");
     let events = service(&broker, &[("SIPPO_BROKER__URL_SECRET_ARN", arn)]).events;

@@ -18,7 +18,7 @@
 //! the register risen can tell whether there were any. So no event of a domain that should be there and was ever deleted is done
 //! before all its rooms are restored from the ledger.
 
-use std::{future::Future, pin::pin};
+use std::{future, pin::pin};
 
 use futures::{StreamExt, stream};
 use jid::DomainPart;
@@ -60,6 +60,9 @@ pub enum DomainError {
     /// The ledger did not answer, there was no time left, or the domain's rooms could not be restored.
     #[error(transparent)]
     Rooms(#[from] ReconcileError),
+    /// The domain is on record since before tenants were placed on one of several XMPP servers.
+    #[error("{0} is on record and on no cell; say on which it is with scripts/cells place")]
+    NoPlace(String),
     /// The domain's events came faster than it could be made to agree.
     #[error("the domain kept changing for {MAX_ROUNDS} rounds; a retry takes it up again")]
     Busy,
@@ -79,13 +82,23 @@ impl DomainError {
             // Given up in the middle.
             Self::Hosts(HostsError::Unavailable(_)) | Self::Rooms(ReconcileError::OutOfTime) => true,
             Self::Rooms(error) => error.is_unanswered(),
-            Self::Hosts(_) | Self::Busy => false,
+            Self::Hosts(_) | Self::NoPlace(_) | Self::Busy => false,
         }
     }
 }
 
-/// The XMPP server's virtual hosts, as far as events change them. Both calls are idempotent.
+/// The XMPP server's virtual hosts, as far as events change them. All calls are idempotent.
 pub trait HostServer {
+    /// Whether it is known on which XMPP server `domain` is. Where there is only one, it always is.
+    fn has_place(&self, _domain: &str) -> impl Future<Output = Result<bool, HostsError>> + Send {
+        future::ready(Ok(true))
+    }
+
+    /// Chooses an XMPP server for `domain`, of which nothing is on any.
+    fn place(&self, _domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send {
+        future::ready(Ok(()))
+    }
+
     /// The virtual host and its `conference.` component are live. One that has to be made gets this `life`, its creation's
     /// place; one that is there keeps what it has.
     fn create(&self, domain: &str, life: &Ordinal) -> impl Future<Output = Result<(), HostsError>> + Send;
@@ -151,7 +164,20 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
         with_deadline(deadline, repair).await
     }
 
+    /// Sees that the domain has a place, before anything is noted of it: who finds it on record and without one knows that it
+    /// was there before there were places.
+    async fn settle(&self, domain: &str) -> Result<(), DomainError> {
+        if self.hosts.has_place(domain).await? {
+            return Ok(());
+        }
+        if self.reconciler.ledger().domain(domain).await? != DomainState::default() {
+            return Err(DomainError::NoPlace(domain.to_owned()));
+        }
+        Ok(self.hosts.place(domain).await?)
+    }
+
     async fn pass(&self, domain: &str, events: &[DomainEvent], deadline: Instant) -> Result<(), DomainError> {
+        self.settle(domain).await?;
         for event in events {
             let register = if event.created { DomainRegister::Created } else { DomainRegister::Deleted };
             self.reconciler.ledger().raise_domain(domain, register, &event.at).await?;

@@ -1,6 +1,6 @@
 //! Virtual hosts of the XMPP server: one per tenant, with its `conference.` component.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::{
     address::{AddressError, canonical_domain},
+    breaker::Breaker,
     cause::root_cause,
     http::{self, HttpClient, Method, Response, StatusCode},
     secret::RotatingSecret,
@@ -52,6 +53,12 @@ pub enum HostsError {
         "the XMPP server's hosts API did not answer ({0}); see that the server runs and that [xmpp] hostsAdminUrl is right"
     )]
     Unavailable(String),
+    /// It is not known which XMPP server the domain is on; a retry may help.
+    #[error("{0}")]
+    Place(String),
+    /// The server was left alone, for it did not answer others: nothing was sent. Retry helps.
+    #[error("the cell {0} does not answer, and is left alone for a while")]
+    Away(String),
     /// TLS cannot be set up; no retry helps.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -63,6 +70,7 @@ pub struct Hosts {
     collection: Url,
     token: RotatingSecret,
     http: HttpClient,
+    breaker: Option<Arc<Breaker>>,
 }
 
 /// A virtual host in a request.
@@ -76,7 +84,13 @@ impl Hosts {
     /// For the API at `collection` (`hostsAdminUrl`); connects when first used.
     #[must_use]
     pub fn new(collection: Url, token: RotatingSecret, tls: Tls) -> Self {
-        Self { collection, token, http: HttpClient::new(tls, TIMEOUT) }
+        Self { collection, token, http: HttpClient::new(tls, TIMEOUT), breaker: None }
+    }
+
+    /// The same, left alone for a while whenever it does not answer.
+    #[must_use]
+    pub(crate) fn with_breaker(self, breaker: Arc<Breaker>) -> Self {
+        Self { breaker: Some(breaker), ..self }
     }
 
     /// Makes `domain` and its `conference.` component live; done when both serve. A host that is made by this carries `life`, an
@@ -120,10 +134,17 @@ impl Hosts {
         member: Option<(&str, &str)>,
         body: Option<&Host<'_>>,
     ) -> Result<Response, HostsError> {
+        if let Some(breaker) = self.breaker.as_ref().filter(|breaker| !breaker.admits()) {
+            return Err(HostsError::Away(breaker.name().to_owned()));
+        }
         let is_refusal = |outcome: &Result<Response, _>| {
             outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
         };
-        self.token.attempt(|token| self.send(token, &method, member, body), is_refusal).await
+        let outcome = self.token.attempt(|token| self.send(token, &method, member, body), is_refusal).await;
+        if let Some(breaker) = &self.breaker {
+            breaker.note(matches!(outcome, Err(HostsError::Unreachable(_) | HostsError::Unavailable(_))));
+        }
+        outcome
     }
 
     async fn send(

@@ -1,5 +1,6 @@
 //! The individual chat list's endpoints.
 
+use futures::FutureExt;
 use lambda_http::{Body, Response, http::StatusCode};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -13,11 +14,22 @@ use super::{
 use crate::{
     address::UserJid,
     auth::Caller,
+    cells::{Cell, Cells},
     chat_list::{ChatListError, ChatLists},
+    ledger::DynamoPlaces,
     xmpp::{RequestError, XmppClient},
 };
 
-type Lists = ChatLists<XmppClient>;
+/// On whichever cell the caller is.
+type Lists = Cells<DynamoPlaces>;
+
+fn lists(cell: &Cell) -> ChatLists<XmppClient> {
+    ChatLists::new(cell.client.clone())
+}
+
+fn is_elsewhere(error: &ChatListError) -> bool {
+    matches!(error, ChatListError::DomainNotServed(_))
+}
 
 /// `GET /sapi/xmpp/individualChatList`
 #[derive(Debug)]
@@ -36,12 +48,14 @@ pub struct ChangeChatList<const ADDS: bool>(Lists);
 impl Endpoint for GetChatList {
     const OPERATION: Operation = Operation::GetChatList;
 
-    fn build(dependencies: &Dependencies) -> Self {
-        Self(Lists::new(dependencies.xmpp_client()))
+    async fn build(dependencies: &Dependencies) -> Self {
+        Self(dependencies.cells().await)
     }
 
     async fn call(&self, caller: &Caller, _: Option<&UserJid>, deadline: Instant) -> Result<Response<Body>, Problem> {
-        let entries = self.0.entries(&caller.jid, deadline).await.map_err(into_problem)?;
+        let (user, domain) = (&caller.jid, caller.jid.domain());
+        let entries = |cell| async move { lists(cell).entries(user, deadline).await }.boxed();
+        let entries = self.0.on_cell_of(domain, entries, is_elsewhere).await?.map_err(into_problem)?;
         Ok(json_response(&entries.into_iter().map(|jid| json!({ "jid": jid })).collect::<Value>()))
     }
 }
@@ -49,8 +63,8 @@ impl Endpoint for GetChatList {
 impl<const ADDS: bool> Endpoint for ChangeChatList<ADDS> {
     const OPERATION: Operation = if ADDS { Operation::AddToChatList } else { Operation::RemoveFromChatList };
 
-    fn build(dependencies: &Dependencies) -> Self {
-        Self(Lists::new(dependencies.xmpp_client()))
+    async fn build(dependencies: &Dependencies) -> Self {
+        Self(dependencies.cells().await)
     }
 
     async fn call(
@@ -60,9 +74,18 @@ impl<const ADDS: bool> Endpoint for ChangeChatList<ADDS> {
         deadline: Instant,
     ) -> Result<Response<Body>, Problem> {
         let (user, contact) = (&caller.jid, contact.ok_or_else(Problem::not_found)?);
-        let change =
-            if ADDS { self.0.add(user, contact, deadline).await } else { self.0.remove(user, contact, deadline).await };
-        change.map_err(into_problem)?;
+        let change = |cell| {
+            async move {
+                let lists = lists(cell);
+                if ADDS {
+                    lists.add(user, contact, deadline).await
+                } else {
+                    lists.remove(user, contact, deadline).await
+                }
+            }
+            .boxed()
+        };
+        self.0.on_cell_of(user.domain(), change, is_elsewhere).await?.map_err(into_problem)?;
         Ok(no_content())
     }
 }

@@ -4,7 +4,6 @@ use lambda_http::{Body, Response};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use tokio::time::Instant;
-use url::Url;
 
 use super::{
     problem::Problem,
@@ -14,34 +13,30 @@ use super::{
 };
 use crate::{
     address::{MUC_LABEL, UserJid},
-    auth::{Caller, LoginTokens},
+    auth::Caller,
+    cells::Cells,
+    ledger::DynamoPlaces,
 };
 
-/// Mints login tokens; asks nobody, but for Secrets Manager now and then.
+/// Mints login tokens; asks nobody, but for Secrets Manager now and then, and, where there are several cells, the ledger.
 #[derive(Debug)]
-pub struct Login {
-    tokens: LoginTokens,
-    public_url: Url,
-}
+pub struct Login(Cells<DynamoPlaces>);
 
 impl Endpoint for Login {
     const OPERATION: Operation = Operation::Login;
 
-    fn build(dependencies: &Dependencies) -> Self {
-        let xmpp = &dependencies.service.xmpp;
-        Self {
-            tokens: LoginTokens::new(dependencies.admin_token.clone(), xmpp.login_token_ttl),
-            public_url: xmpp.public_url.clone(),
-        }
+    async fn build(dependencies: &Dependencies) -> Self {
+        Self(dependencies.cells().await)
     }
 
     async fn call(&self, caller: &Caller, _: Option<&UserJid>, _: Instant) -> Result<Response<Body>, Problem> {
-        let token = self.tokens.mint(&caller.jid).await?;
+        let cell = self.0.of(caller.jid.domain()).await?;
+        let token = cell.login_tokens.mint(&caller.jid).await?;
         Ok(json_response(&json!({
             "jid": caller.jid.as_str(),
             "token": token.token.expose_secret(),
             "expiresAt": token.expires_at,
-            "xmppUrl": self.public_url.as_str(),
+            "xmppUrl": cell.public_url.as_str(),
             "mucDomain": format!("{MUC_LABEL}{}", caller.jid.domain()),
         })))
     }

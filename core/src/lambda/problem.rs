@@ -12,6 +12,7 @@ use serde_json::json;
 use super::bearer::BearerError;
 use crate::{
     auth::{Denied, MintError, TokenError},
+    cells::PlaceError,
     chat_list::ChatListError,
     room_list::RoomListError,
 };
@@ -174,6 +175,20 @@ impl From<Denied> for Problem {
 impl From<MintError> for Problem {
     fn from(error: MintError) -> Self {
         Self::new("jid-too-long", StatusCode::FORBIDDEN, "The JID is too long", error.to_string())
+    }
+}
+
+impl From<PlaceError> for Problem {
+    fn from(error: PlaceError) -> Self {
+        match error {
+            PlaceError::None(domain) => Self::domain_not_served(format!(
+                "the domain {domain} is not served by the XMPP server; it has to be created on the platform first"
+            )),
+            other => {
+                tracing::error!(error = %other, "It is not known on which cell the caller's domain is");
+                Self::xmpp_unavailable()
+            }
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) trait Endpoint: Send + Sync + Sized + 'static {
     const OPERATION: Operation;
 
     /// Builds its adapters; connects nowhere yet.
-    fn build(dependencies: &Dependencies) -> Self;
+    fn build(dependencies: &Dependencies) -> impl Future<Output = Self> + Send;
 
     /// Serves a call of `caller`; `contact` is there where the path names one.
     fn call(
@@ -99,7 +99,7 @@ impl<E: Endpoint> Function<E> {
             access,
             refusals: Refusals::default(),
             tenancy: dependencies.tenancy(),
-            endpoint: E::build(&dependencies),
+            endpoint: E::build(&dependencies).await,
         };
         Ok(Self { service: Some(enabled), cors })
     }

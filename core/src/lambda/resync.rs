@@ -30,7 +30,8 @@ pub async fn run() -> ExitCode {
         Ok(None) => return disabled().await,
         Err(line) => return telemetry::exit_with_error(&line),
     };
-    let adapters = Arc::new((dependencies.reconciler().await, dependencies.hosts()));
+    let cells = dependencies.cells().await;
+    let adapters = Arc::new((dependencies.reconciler(cells.clone()).await, cells));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "Function started");
     let outcome = lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| {
         let adapters = adapters.clone();

@@ -1,25 +1,36 @@
 //! How every function starts: configuration, logging, secrets; then the runtime.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
+
+use futures::future::try_join_all;
 
 #[cfg(feature = "otel")]
 use crate::http::HttpClient;
 use crate::{
     address::Tenancy,
-    config::{Config, ServiceConfig, platform_file},
+    auth::LoginTokens,
+    aws::sdk_config,
+    cells::{Cell, Cells, Reach},
+    config::{self, Config, ServiceConfig, Xmpp, platform_file},
+    hosts::Hosts,
+    ledger::DynamoPlaces,
     secret::RotatingSecret,
+    table::Table,
     telemetry::{self, Log},
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
+
+/// For one request to the ledger, with the SDK's own retries.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What a function is built from.
 #[derive(Debug)]
 pub(crate) struct Dependencies {
     /// The configuration.
     pub(crate) service: ServiceConfig,
-    /// The admin token, as it is now.
-    pub(crate) admin_token: RotatingSecret,
+    /// The admin token of each XMPP server, as it is now.
+    admin_tokens: Vec<RotatingSecret>,
     /// TLS for whatever goes out.
     pub(crate) tls: Tls,
 }
@@ -39,21 +50,46 @@ impl Dependencies {
         for (key, url) in service.exposed_urls() {
             tracing::warn!(%url, "{key} is not encrypted: tokens and messages can be read on their way; use TLS");
         }
-        let admin_token = service.xmpp.admin_token.resolve().await.map_err(|error| error.to_string())?;
+        let tokens = service.xmpp.cells.iter().map(|cell| cell.admin_token.resolve());
+        let admin_tokens = try_join_all(tokens).await.map_err(|error| error.to_string())?;
         let tls = Tls::new(service.tls.ca_file.clone());
         // A bad file is better found at start than by the first call.
         if service.tls.ca_file.is_some() {
             tls.config().map_err(|error| error.to_string())?;
         }
-        Ok(Some(Self { service, admin_token, tls }))
+        Ok(Some(Self { service, admin_tokens, tls }))
     }
 
-    /// A client of the XMPP server; it connects when first used.
-    #[must_use]
-    pub(crate) fn xmpp_client(&self) -> XmppClient {
-        let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: self.admin_token.clone() };
-        let connector = WsConnector::new(self.service.xmpp.url.clone(), self.tls.clone());
-        XmppClient::new(connector, account, Timeouts::default())
+    /// The XMPP servers, with the places of tenants on them; connects nowhere yet.
+    pub(crate) async fn cells(&self) -> Cells<DynamoPlaces> {
+        let Xmpp { cells, has_places, .. } = &self.service.xmpp;
+        let mut reached = cells.iter().zip(&self.admin_tokens).map(|(cell, token)| (cell, self.reach(cell, token)));
+        match reached.next() {
+            Some((_, reach)) if !has_places => Cells::only(Cell::only(reach)),
+            first => {
+                let all = first.into_iter().chain(reached);
+                let all = all.map(|(config::Cell { name, weight, is_open, .. }, reach)| {
+                    Cell::one_of_several(name.clone(), *weight, *is_open, reach)
+                });
+                Cells::several(all.collect(), DynamoPlaces::new(self.table().await))
+            }
+        }
+    }
+
+    fn reach(&self, cell: &config::Cell, token: &RotatingSecret) -> Reach {
+        let account = Account { jid: self.service.xmpp.admin_jid.clone(), password: token.clone() };
+        let connector = WsConnector::new(cell.url.clone(), self.tls.clone());
+        Reach {
+            public_url: cell.public_url.clone(),
+            login_tokens: LoginTokens::new(token.clone(), self.service.xmpp.login_token_ttl),
+            client: XmppClient::new(connector, account, Timeouts::default()),
+            hosts: Hosts::new(cell.hosts_admin_url.clone(), token.clone(), self.tls.clone()),
+        }
+    }
+
+    /// The ledger's table.
+    pub(crate) async fn table(&self) -> Table {
+        Table::new(&sdk_config(LEDGER_TIMEOUT).await, &self.service.events.table)
     }
 
     /// Which domains can be tenants, and how events name their users.

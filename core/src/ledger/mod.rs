@@ -14,6 +14,7 @@ pub mod folding_conformance;
 mod memory;
 mod model;
 mod ordinal;
+mod places;
 mod port;
 mod retention;
 
@@ -25,6 +26,7 @@ pub use self::{
         RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
+    places::{DynamoPlaces, PlaceRegister},
     port::{Heir, Joining, Ledger, LedgerError, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };

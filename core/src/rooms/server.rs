@@ -18,6 +18,9 @@ pub enum ServerError {
     /// It could not be reached, was too slow, or cannot do it yet. Retry helps.
     #[error("the XMPP server did not do it ({0}); a retry may succeed")]
     Unavailable(String),
+    /// It does not serve the room's domain: that one's event has not been handled yet, or it is on another server. Retry helps.
+    #[error("the XMPP server did not do it ({0}); a retry may succeed")]
+    NotServed(String),
     /// It has the request, or part of it, and did not answer: it may take effect as long as the request has not expired
     /// ([`super::expired_by`]). A retry helps, and must not come sooner.
     #[error("the XMPP server did not answer ({0}); a retry may succeed")]

@@ -25,7 +25,7 @@ use super::{
     session::Session,
     transport::WsConnector,
 };
-use crate::{clock::FreezeSafeInstant, telemetry::Metric};
+use crate::{breaker::Breaker, clock::FreezeSafeInstant, telemetry::Metric};
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,9 @@ impl Default for Timeouts {
     }
 }
 
+/// A server that does not answer within this is taken for one that does not answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Sends requests to the XMPP server as the service's admin account.
 ///
 /// Cheap to clone; clones share one session. Connects lazily, one attempt at a time: all who need a
@@ -62,6 +65,7 @@ struct Inner {
     timeouts: Timeouts,
     slot: Mutex<Slot>,
     attempts: AtomicU64,
+    breaker: Option<Arc<Breaker>>,
     /// Set when the server objected to the pipelined login but took the stepwise one.
     stepwise: AtomicBool,
 }
@@ -88,14 +92,16 @@ impl XmppClient {
     /// A client that has not connected yet.
     #[must_use]
     pub fn new(connector: WsConnector, account: Account, timeouts: Timeouts) -> Self {
-        Self(Arc::new(Inner {
-            connector,
-            account,
-            timeouts,
-            slot: Mutex::new(Slot::Empty),
-            attempts: AtomicU64::new(0),
-            stepwise: AtomicBool::new(false),
-        }))
+        Self(Arc::new(Inner::new(connector, account, timeouts)))
+    }
+
+    /// One like this that has not connected yet, and leaves the server alone for a while whenever that does not answer.
+    #[must_use]
+    pub(crate) fn with_breaker(&self, breaker: Arc<Breaker>) -> Self {
+        let Inner { connector, account, timeouts, .. } = &*self.0;
+        let mut inner = Inner::new(connector.clone(), account.clone(), *timeouts);
+        inner.breaker = Some(breaker);
+        Self(Arc::new(inner))
     }
 
     /// Sends `request`, which has to be idempotent, and waits for its result until `deadline`.
@@ -123,7 +129,23 @@ impl XmppClient {
         Ok(self.exchange(exchange, deadline).await?.bounces)
     }
 
+    /// Unless the server is left alone just now.
     async fn exchange(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
+        let Some(breaker) = &self.0.breaker else { return self.exchange_now(exchange, deadline).await };
+        if !breaker.admits() {
+            return Err(ConnectError::Away(breaker.name().into()).into());
+        }
+        let begun = Instant::now();
+        let outcome = self.exchange_now(exchange, deadline).await;
+        match &outcome {
+            // Whoever had no time to begin with learns nothing about the server.
+            Err(RequestError::TimedOut) if begun.elapsed() < PATIENCE => {}
+            outcome => breaker.note(matches!(outcome, Err(RequestError::Connect(_) | RequestError::TimedOut))),
+        }
+        outcome
+    }
+
+    async fn exchange_now(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
         let Timeouts { trusted_idle, alive_check, .. } = self.0.timeouts;
         let mut session = self.session(deadline).await?;
         if session.idle_time() > trusted_idle {
@@ -200,6 +222,18 @@ impl XmppClient {
 }
 
 impl Inner {
+    fn new(connector: WsConnector, account: Account, timeouts: Timeouts) -> Self {
+        Self {
+            connector,
+            account,
+            timeouts,
+            slot: Mutex::new(Slot::Empty),
+            attempts: AtomicU64::new(0),
+            breaker: None,
+            stepwise: AtomicBool::new(false),
+        }
+    }
+
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -27,6 +27,9 @@ pub enum ConnectError {
     /// The negotiation ended otherwise.
     #[error("the XMPP server broke off the login ({0}); see its log")]
     Negotiation(Arc<str>),
+    /// The server was left alone, for it did not answer others.
+    #[error("the cell {0} does not answer, and is left alone for a while")]
+    Away(Arc<str>),
     /// The server took too long.
     #[error("the XMPP server did not complete the login within {0:.1?}; see whether it is overloaded or stopped")]
     TimedOut(Duration),

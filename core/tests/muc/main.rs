@@ -50,7 +50,9 @@ async fn serves_requests() {
 fn kind_of(error: &ServerError) -> Value {
     match error {
         ServerError::RoomMissing => json!("room-missing"),
-        ServerError::Unavailable(why) | ServerError::Unanswered(why) => json!(format!("unavailable: {why}")),
+        ServerError::Unavailable(why) | ServerError::Unanswered(why) | ServerError::NotServed(why) => {
+            json!(format!("unavailable: {why}"))
+        }
         ServerError::NotAdmin(why) => json!(format!("not-admin: {why}")),
         ServerError::Refused(why) => json!(format!("refused: {why}")),
     }

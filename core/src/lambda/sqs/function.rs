@@ -11,21 +11,16 @@ use crate::lambda::{
     start::{self, Dependencies},
 };
 use crate::{
-    aws::sdk_config,
+    cells::Cells,
     events::EventType,
-    hosts::Hosts,
-    ledger::DynamoLedger,
-    rooms::{MucRooms, Reconciler},
-    table::Table,
+    ledger::{DynamoLedger, DynamoPlaces},
+    rooms::Reconciler,
     telemetry,
 };
 
 /// What is left of an invocation's time when work on its batch ends: for dead letters, for telling the queue when to try again,
 /// and for the answer.
 pub(in crate::lambda) const RESERVE: Duration = Duration::from_millis(1_500);
-
-/// For one request to the ledger, with the SDK's own retries.
-const LEDGER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Runs the function of `event_type` until the process is ended. What keeps it from starting is printed
 /// as one line.
@@ -54,15 +49,16 @@ pub async fn run(event_type: EventType) -> ExitCode {
     start::exit_code(outcome)
 }
 
-type FunctionWorker = Worker<DynamoLedger, MucRooms, Hosts, SqsQueue>;
+type FunctionWorker = Worker<DynamoLedger, Cells<DynamoPlaces>, Cells<DynamoPlaces>, SqsQueue>;
 
 /// The adapters; none when the service is disabled. Connects nowhere yet.
 async fn build(event_type: EventType) -> Result<Option<FunctionWorker>, String> {
     let Some(dependencies) = Dependencies::load().await? else { return Ok(None) };
     let queues = dependencies.service.events.queues().map_err(|error| error.to_string())?;
+    let cells = dependencies.cells().await;
     Ok(Some(Worker {
-        reconciler: dependencies.reconciler().await,
-        hosts: dependencies.hosts(),
+        reconciler: dependencies.reconciler(cells.clone()).await,
+        hosts: cells,
         queue: SqsQueue::new(queues, event_type).await,
         tenancy: dependencies.tenancy(),
         longest_wait: queues.longest_retry_wait,
@@ -70,15 +66,12 @@ async fn build(event_type: EventType) -> Result<Option<FunctionWorker>, String> 
 }
 
 impl Dependencies {
-    /// Rooms on the configured ledger and XMPP server.
-    pub(in crate::lambda) async fn reconciler(&self) -> Reconciler<DynamoLedger, MucRooms> {
-        let table = Table::new(&sdk_config(LEDGER_TIMEOUT).await, &self.service.events.table);
-        Reconciler::new(DynamoLedger::new(table), MucRooms::new(self.xmpp_client()))
-    }
-
-    /// The configured XMPP server's virtual hosts.
-    pub(in crate::lambda) fn hosts(&self) -> Hosts {
-        Hosts::new(self.service.xmpp.hosts_admin_url.clone(), self.admin_token.clone(), self.tls.clone())
+    /// Rooms on the configured ledger and XMPP servers.
+    pub(in crate::lambda) async fn reconciler(
+        &self,
+        cells: Cells<DynamoPlaces>,
+    ) -> Reconciler<DynamoLedger, Cells<DynamoPlaces>> {
+        Reconciler::new(DynamoLedger::new(self.table().await), cells)
     }
 }
 

@@ -49,8 +49,8 @@ pub(super) fn of_condition(kind: &ErrorType, condition: &DefinedCondition, text:
         }
         // We are not the admin in the server's configuration, or not for this version of it: an operator mends that.
         C::Forbidden | C::NotAuthorized => ServerError::NotAdmin(what),
-        // The rest passes. remote-server-not-found: the domain's event has not been handled yet. service-unavailable,
-        // feature-not-implemented: a component or module is not loaded yet, or an operator loads it now that they see
+        C::RemoteServerNotFound => ServerError::NotServed(what),
+        // The rest passes. service-unavailable, feature-not-implemented: a component or module is not loaded yet, or an operator loads it now that they see
         // the alarm.
         _ => ServerError::Unavailable(what),
     }
@@ -92,7 +92,9 @@ mod tests {
         let of = |kind, condition| of_condition(&kind, &condition, None);
         assert_eq!(of(ErrorType::Cancel, C::ItemNotFound), ServerError::RoomMissing);
         assert_eq!(of(ErrorType::Cancel, C::Gone { new_address: None }), ServerError::RoomMissing);
-        for condition in [C::RemoteServerNotFound, C::ServiceUnavailable, C::UndefinedCondition] {
+        let elsewhere = of(ErrorType::Cancel, C::RemoteServerNotFound);
+        assert!(matches!(elsewhere, ServerError::NotServed(_)) && elsewhere.is_retryable());
+        for condition in [C::ServiceUnavailable, C::UndefinedCondition] {
             assert!(matches!(of(ErrorType::Cancel, condition), ServerError::Unavailable(_)));
         }
         for condition in [C::Forbidden, C::NotAuthorized] {

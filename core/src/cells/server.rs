@@ -1,0 +1,110 @@
+//! The cells as one server of rooms and hosts, for use cases that need not know that there are several.
+
+use futures::FutureExt;
+use tokio::time::Instant;
+
+use super::{Cells, PlaceError};
+use crate::{
+    address::{RoomJid, UserJid},
+    domains::HostServer,
+    hosts::HostsError,
+    ledger::{Ordinal, PlaceRegister},
+    rooms::{Grant, Invitation, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
+};
+
+impl From<PlaceError> for ServerError {
+    fn from(error: PlaceError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<PlaceError> for HostsError {
+    fn from(error: PlaceError) -> Self {
+        Self::Place(error.to_string())
+    }
+}
+
+fn is_elsewhere(error: &ServerError) -> bool {
+    matches!(error, ServerError::NotServed(_))
+}
+
+impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
+    async fn ensure(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        ended: Option<&Ordinal>,
+        deadline: Instant,
+    ) -> Result<(), ServerError> {
+        self.on_cell_of(room.tenant(), |cell| cell.rooms.ensure(room, spec, ended, deadline).boxed(), is_elsewhere)
+            .await?
+    }
+
+    async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
+        match self.of(room.tenant()).await {
+            // Nothing of it is anywhere.
+            Err(PlaceError::None(_)) => Ok(()),
+            cell => cell?.rooms.destroy(room, ended, deadline).await,
+        }
+    }
+
+    async fn grant(
+        &self,
+        room: &RoomJid,
+        grants: &[(UserJid, Grant)],
+        ended: Option<&Ordinal>,
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.on_cell_of(room.tenant(), |cell| cell.rooms.grant(room, grants, ended, deadline).boxed(), is_elsewhere)
+            .await?
+    }
+
+    async fn revoke(
+        &self,
+        room: &RoomJid,
+        revocations: &[Revocation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.on_cell_of(room.tenant(), |cell| cell.rooms.revoke(room, revocations, deadline).boxed(), is_elsewhere)
+            .await?
+    }
+
+    async fn invite(
+        &self,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        invitations: &[Invitation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        self.on_cell_of(
+            room.tenant(),
+            |cell| cell.rooms.invite(room, spec, invitations, deadline).boxed(),
+            is_elsewhere,
+        )
+        .await?
+    }
+}
+
+impl<P: PlaceRegister + Sync + Send> HostServer for Cells<P> {
+    async fn has_place(&self, domain: &str) -> Result<bool, HostsError> {
+        match &self.0.places {
+            Some(places) => Ok(places.find(domain).await.map_err(HostsError::from)?.is_some()),
+            None => Ok(true),
+        }
+    }
+
+    async fn place(&self, domain: &str) -> Result<(), HostsError> {
+        match &self.0.places {
+            Some(places) => Ok(places.place(domain, &self.0.cells).await.map_err(HostsError::from)?),
+            None => Ok(()),
+        }
+    }
+
+    async fn create(&self, domain: &str, life: &Ordinal) -> Result<(), HostsError> {
+        HostServer::create(&self.of(domain).await?.hosts, domain, life).await
+    }
+
+    async fn delete(&self, domain: &str, ended: &Ordinal) -> Result<(), HostsError> {
+        HostServer::delete(&self.of(domain).await?.hosts, domain, ended).await
+    }
+}

@@ -1,0 +1,169 @@
+//! Placing, on a register in memory.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use jid::DomainPart;
+use tokio::time::Instant;
+
+use super::*;
+use crate::{
+    address::UserJid,
+    domains::{DomainError, DomainEvent, Domains, HostServer},
+    events::Version,
+    hosts::HostsError,
+    ledger::{DomainRegister, Ledger, LedgerError, MemoryLedger, Ordinal},
+    rooms::Reconciler,
+    secret::RotatingSecret,
+    testing::FakeRooms,
+    tls::Tls,
+    xmpp::{Account, Timeouts, WsConnector},
+};
+
+/// Places in memory, and how often one was looked up.
+#[derive(Debug, Default)]
+struct Register {
+    places: Mutex<BTreeMap<String, String>>,
+    looked_up: Mutex<u32>,
+    is_away: bool,
+}
+
+impl PlaceRegister for &Register {
+    async fn cell_of(&self, domain: &str) -> Result<Option<String>, LedgerError> {
+        *self.looked_up.lock().unwrap() += 1;
+        if self.is_away {
+            return Err(LedgerError("injected".to_owned()));
+        }
+        Ok(self.places.lock().unwrap().get(domain).cloned())
+    }
+
+    async fn place(&self, domain: &str, cell: &str) -> Result<String, LedgerError> {
+        Ok(self.places.lock().unwrap().entry(domain.to_owned()).or_insert_with(|| cell.to_owned()).clone())
+    }
+
+    async fn tenants(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let mut counts = BTreeMap::new();
+        for cell in self.places.lock().unwrap().values() {
+            *counts.entry(cell.clone()).or_default() += 1;
+        }
+        Ok(counts)
+    }
+}
+
+fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
+    let token = RotatingSecret::from("0123456789abcdef0123456789abcdef");
+    let account = Account { jid: UserJid::canonical("sippo@admin.test").unwrap(), password: token.clone() };
+    let url = |scheme: &str| format!("{scheme}://127.0.0.1:1/{name}").parse::<Url>().unwrap();
+    let reach = Reach {
+        public_url: url("ws"),
+        login_tokens: LoginTokens::new(token.clone(), Duration::from_secs(60)),
+        client: XmppClient::new(WsConnector::new(url("ws"), Tls::new(None)), account, Timeouts::default()),
+        hosts: Hosts::new(url("http"), token, Tls::new(None)),
+    };
+    Cell::one_of_several(name.to_owned(), weight, is_open, reach)
+}
+
+async fn placed(cells: &Cells<&Register>, domain: &str) -> String {
+    assert!(!cells.has_place(domain).await.unwrap());
+    HostServer::place(cells, domain).await.unwrap();
+    cells.of(domain).await.unwrap().name.clone()
+}
+
+#[tokio::test]
+async fn tenants_go_where_there_are_fewest_for_the_weight_and_nowhere_that_is_closed() {
+    let register = Register::default();
+    let cells = [cell("one", 1, true), cell("big", 3, true), cell("closed", 100, false)];
+    let cells = Cells::several(cells.into(), &register);
+    for number in 0..40 {
+        placed(&cells, &format!("tenant{number}.test")).await;
+    }
+    let counts = (&register).tenants().await.unwrap();
+    assert_eq!(counts, BTreeMap::from([("one".to_owned(), 10), ("big".to_owned(), 30)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_is_looked_up_once_and_again_when_the_cell_says_it_is_not_there() {
+    let register = Register::default();
+    let cells = Cells::several(vec![cell("one", 1, true), cell("two", 1, true)], &register);
+    assert!(matches!(cells.of("a.test").await, Err(PlaceError::None(_))), "and that is not kept");
+    (&register).place("a.test", "one").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(cells.of("a.test").await.unwrap().name, "one");
+    }
+    assert_eq!(*register.looked_up.lock().unwrap(), 2);
+
+    register.places.lock().unwrap().insert("a.test".to_owned(), "two".to_owned());
+    assert_eq!(cells.of("a.test").await.unwrap().name, "one", "kept");
+    let asked = |cell: &'_ Cell| {
+        let name = cell.name.clone();
+        Box::pin(async move { if name == "one" { Err("not served") } else { Ok(name) } }) as BoxFuture<'_, _>
+    };
+    assert_eq!(cells.on_cell_of("a.test", asked, |_| true).await.unwrap(), Ok("two".to_owned()));
+    register.places.lock().unwrap().insert("a.test".to_owned(), "one".to_owned());
+    tokio::time::advance(place::KEPT).await;
+    assert_eq!(cells.of("a.test").await.unwrap().name, "one", "nothing is kept for ever");
+}
+
+#[tokio::test]
+async fn what_is_not_known_is_told_with_what_to_do() {
+    let register = Register::default();
+    let cells = Cells::several(vec![cell("one", 1, false)], &register);
+    let error = HostServer::place(&cells, "a.test").await.unwrap_err();
+    assert!(matches!(&error, HostsError::Place(text) if text.contains("no cell is open")), "{error}");
+    (&register).place("b.test", "gone").await.unwrap();
+    let error = cells.of("b.test").await.unwrap_err();
+    assert!(error.to_string().contains("which [[cells]] does not name"), "{error}");
+    let away = Register { is_away: true, ..Register::default() };
+    let cells = Cells::several(vec![cell("one", 1, true)], &away);
+    assert!(matches!(cells.of("a.test").await, Err(PlaceError::Ledger(_))));
+}
+
+#[tokio::test]
+async fn the_only_cell_needs_no_register() {
+    let cells = Cells::<&Register>::only(cell("xmpp", 1, true));
+    assert_eq!(cells.of("anything.test").await.unwrap().name, "xmpp");
+    assert!(cells.has_place("anything.test").await.unwrap());
+}
+
+/// Hosts that are all made, on cells.
+#[derive(Debug)]
+struct Placed<'a>(Cells<&'a Register>);
+
+impl HostServer for Placed<'_> {
+    async fn has_place(&self, domain: &str) -> Result<bool, HostsError> {
+        self.0.has_place(domain).await
+    }
+
+    async fn place(&self, domain: &str) -> Result<(), HostsError> {
+        HostServer::place(&self.0, domain).await
+    }
+
+    async fn create(&self, domain: &str, _: &Ordinal) -> Result<(), HostsError> {
+        self.0.of(domain).await.map(drop).map_err(HostsError::from)
+    }
+
+    async fn delete(&self, domain: &str, _: &Ordinal) -> Result<(), HostsError> {
+        self.0.of(domain).await.map(drop).map_err(HostsError::from)
+    }
+}
+
+#[tokio::test]
+async fn a_domains_first_event_places_it_and_one_that_was_there_before_cells_is_not_guessed() {
+    let (register, rooms) = (Register::default(), FakeRooms::default());
+    let hosts = Placed(Cells::several(vec![cell("one", 1, true)], &register));
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    let domains = Domains::new(&reconciler, &hosts);
+    let at = |counter| Ordinal::new(Version { epoch: 1, counter }, "event");
+    let soon = Instant::now() + Duration::from_secs(60);
+    for (counter, created) in [(2, false), (1, true), (3, true)] {
+        let events = [DomainEvent { at: at(counter), created }];
+        domains.apply(&DomainPart::new("new.test").unwrap().into_owned(), &events, soon).await.unwrap();
+    }
+    assert_eq!(hosts.0.of("new.test").await.unwrap().name, "one");
+
+    reconciler.ledger().raise_domain("old.test", DomainRegister::Created, &at(1)).await.unwrap();
+    let events = [DomainEvent { at: at(4), created: true }];
+    let outcome = domains.apply(&DomainPart::new("old.test").unwrap().into_owned(), &events, soon).await;
+    assert!(matches!(&outcome, Err(DomainError::NoPlace(domain)) if domain == "old.test"), "{outcome:?}");
+    (&register).place("old.test", "one").await.unwrap();
+    domains.apply(&DomainPart::new("old.test").unwrap().into_owned(), &events, soon).await.unwrap();
+}
