@@ -29,7 +29,7 @@ def read(port: int, table: str, partition: str | None = None) -> list[Item]:
 
 def is_created(port: int, table: str, domain: str) -> bool:
     """Whether a domain's newest event is its creation: then it should be on the XMPP server."""
-    registers = next(iter(read(port, table, f"{DOMAIN}{domain}")), {})
+    registers = next((item for item in read(port, table, f"{DOMAIN}{domain}") if item["sk"] == REGISTERS), {})
     return registers.get("created", "") > registers.get("deleted", "")
 
 

@@ -79,11 +79,11 @@ def serves(settings: Settings) -> bool:
     return http_probe.status(settings.http_port, HOSTS_PATH, {"Authorization": f"Bearer {settings.admin_token}"}) == 200
 
 
-def process(settings: Settings) -> Process:
+def process(settings: Settings, name: str = "prosody") -> Process:
     """Prosody in the foreground, configured by `settings`; it stops on SIGTERM."""
     settings.data.mkdir(parents=True, exist_ok=True)
     return Process(
-        name="prosody",
+        name=name,
         argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(settings.config or CONFIG)],
         ready=lambda: serves(settings),
         ports=tuple(port for port in (settings.http_port, settings.https_port) if port is not None),

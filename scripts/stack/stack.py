@@ -11,16 +11,16 @@ import time
 import urllib.parse
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stack import bridge, console, fake_aws, functions, http_probe, ledger_view, prosody, rabbitmq
+from stack import bridge, cells, console, fake_aws, functions, http_probe, ledger_view, prosody, rabbitmq
 from stack.broker import Broker
 from stack.command_line import in_words
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
 from stack.issuer import Issuer
 from stack.paths import BINARIES, ROOT, StackPaths, write_private
-from stack.ports import Ports
+from stack.ports import Ports, free_port
 from stack.process import Process
 from stack.supervisor import StackError, Supervisor
 
@@ -47,6 +47,8 @@ class Stack:
     binaries: Path = BINARIES
     resync_every: float = 0.0
     """Seconds between two runs of resync; 0: only when it is invoked."""
+    cells: int = 1
+    """XMPP servers; of several each has some of the tenants."""
     has_console: bool = False
     """Whether a page shows it at work. Unless a level is given, functions, bridge and poller tell each event's way then."""
 
@@ -60,6 +62,10 @@ class Stack:
         self.prosody = prosody.Settings(
             data=self.paths.prosody_data, http_port=ports.prosody, admin_token=self.admin_token,
             log_level=prosody.LOG_LEVELS[self.log_level or "info"], extra=self.prosody_options)
+        further = {f"prosody-{number}": replace(self.prosody, data=self.paths.state / f"prosody-{number}", http_port=free_port())
+                   for number in range(2, self.cells + 1)}
+        self.prosodies = {"prosody": self.prosody, **further}
+        """By the name of the process, which is the cell's too."""
         self.rabbitmq = rabbitmq.Settings(
             data=self.paths.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
             distribution_port=ports.distribution,
@@ -93,10 +99,7 @@ class Stack:
     def service_environment(self) -> dict[str, str]:
         """The service's configuration: the repository's config/ with this stack's addresses and secrets."""
         environment = {
-            "CONFIG_DIR": str(ROOT / "config"),
-            "SIPPO_XMPP__XMPP_URL": self.prosody.ws_url,
-            "SIPPO_XMPP__HOSTS_ADMIN_URL": self.prosody.hosts_url,
-            "SIPPO_XMPP__ADMIN_TOKEN": self.admin_token,
+            **(cells.configuration(self.paths.state / "config", self.prosodies) if self.cells > 1 else self._only_server()),
             "SIPPO_XMPP__ADMIN_JID": self.prosody.admin_jid,
             "SIPPO_LOG__FORMAT": "json",
             "SIPPO_QUEUES__URL_PREFIX": self.fake_aws.queue_url_prefix,
@@ -109,6 +112,14 @@ class Stack:
             environment["SIPPO_LOG__LEVEL"] = self.service_log_level
         return environment
 
+    def _only_server(self) -> dict[str, str]:
+        return {
+            "CONFIG_DIR": str(ROOT / "config"),
+            "SIPPO_XMPP__XMPP_URL": self.prosody.ws_url,
+            "SIPPO_XMPP__HOSTS_ADMIN_URL": self.prosody.hosts_url,
+            "SIPPO_XMPP__ADMIN_TOKEN": self.admin_token,
+        }
+
     def start(self) -> None:
         """Starts everything and shows that a user can log in."""
         with ThreadPoolExecutor() as pool:
@@ -116,11 +127,14 @@ class Stack:
             for started in [pool.submit(one) for one in (self.start_xmpp, self.start_broker, self.start_fake_aws)]:
                 started.result()
         self.supervisor.start(functions.process(self.functions, self.paths))
-        self.verify()
+        if self.cells == 1:
+            self.verify()
         self.supervisor.start(self.poller())
         self.supervisor.start(bridge.process(self.bridge))
         self.settle()
         self.announce()
+        if self.cells > 1:
+            self.verify()  # a tenant is nowhere before its event has placed it
 
     def settle(self) -> None:
         """Waits until the bridge's queues would survive a kill of the broker."""
@@ -147,10 +161,12 @@ class Stack:
             raise StackError(f"the creation of {', '.join(missing)} was not handled; look into {self.paths.logs}/functions.log")
 
     def start_xmpp(self) -> None:
-        """Starts the XMPP server, with a first domain and its guests'."""
-        self.supervisor.start(prosody.process(self.prosody))
-        for domain in (DOMAIN, PARTNER):
-            self.create_domain(domain)
+        """Starts the XMPP server, with a first domain and its guests'; or all of several, with none."""
+        for name, settings in self.prosodies.items():
+            self.supervisor.start(prosody.process(settings, name))
+        if self.cells == 1:
+            for domain in (DOMAIN, PARTNER):
+                self.create_domain(domain)
 
     def start_broker(self) -> None:
         """Starts the message broker."""

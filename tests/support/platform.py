@@ -138,9 +138,12 @@ class Platform:
         return self._client(self.stack.prosody.admin_jid, self.stack.admin_token, f"test-{uuid.uuid4().hex[:8]}")
 
     def _client(self, jid: str, password: str, resource: str | None) -> Client:
-        client = Client(self.stack.prosody.ws_url, jid, password, resource, timeout=30)
+        return self.keep(Client(self.stack.prosody.ws_url, jid, password, resource, timeout=30)).connect()
+
+    def keep(self, client: Client) -> Client:
+        """Has a client end with the platform at the latest."""
         self._clients.append(client)
-        return client.connect()
+        return client
 
     # Hosts
 

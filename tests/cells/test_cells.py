@@ -1,0 +1,89 @@
+"""Several XMPP servers: each tenant is on one of them, all of it, and one that does not answer is its own tenants' trouble alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import uuid
+
+import httpx
+import pytest
+
+from cells.conftest import Tenant, create_tenant, hosts_of
+from support.platform import Platform
+from support.wait import until
+from support.xmpp import Client, XmppError
+
+AWAY = "Cell does not answer; what is asked of it is refused at once for a while"
+BACK = "Cell answers again"
+
+
+def test_tenants_are_spread_evenly(platform: Platform, tenants: dict[str, Tenant]):
+    for _ in range(4):
+        create_tenant(platform)
+    counts = [len(hosts_of(platform, cell)) for cell in platform.stack.prosodies]
+    assert max(counts) - min(counts) <= 1, counts
+    everywhere = [domain for cell in platform.stack.prosodies for domain in hosts_of(platform, cell)]
+    assert len(everywhere) == len(set(everywhere)), "on one each"
+
+
+def test_a_user_is_sent_to_their_tenants_cell_and_has_all_of_it_there(platform: Platform, tenants: dict[str, Tenant]):
+    for tenant in tenants.values():
+        told = tenant.call("GET", "login", "alice").json()
+        assert told["xmppUrl"] == tenant.server.ws_url
+        room = tenant.create_group(["alice", "bob"])
+        until(lambda tenant=tenant, room=room: len(tenant.members(room)) == 2, f"the members of {room}")
+        alice, bob = tenant.online("alice"), tenant.online("bob")
+        for one in (alice, bob):
+            one.join_room(room)
+        alice.message(room, "to all", type="groupchat")
+        bob.wait_message("to all")
+        assert tenant.call("PUT", f"individualChatList/bob@{tenant.domain}", "alice").status_code == 204
+        assert [one["jid"] for one in tenant.call("GET", "individualChatList", "alice").json()] == [f"bob@{tenant.domain}"]
+        assert [one["jid"] for one in tenant.call("GET", "rooms", "alice").json()] == [room]
+
+
+def test_another_cell_does_not_know_them(platform: Platform, tenants: dict[str, Tenant]):
+    one, other = tenants.values()
+    told = one.call("GET", "login", "alice").json()
+    with pytest.raises(XmppError):
+        Client(other.server.ws_url, told["jid"], told["token"], timeout=10).connect()
+
+
+def test_a_domain_that_no_event_announced_is_not_served(platform: Platform, tenants: dict[str, Tenant]):
+    nowhere = Tenant(platform, f"n{uuid.uuid4().hex[:8]}.test", "prosody")
+    for path in ("login", "individualChatList", "rooms"):
+        answer = nowhere.call("GET", path, "alice")
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:sippo-xmpp:problem:domain-not-served"), path
+
+
+def test_a_tenant_that_was_deleted_comes_back_where_it_was(platform: Platform, tenants: dict[str, Tenant]):
+    tenant = create_tenant(platform)
+    platform.publish("domain.deleted", {"domain": tenant.domain})
+    until(lambda: tenant.domain not in hosts_of(platform, tenant.cell), "the end of the tenant")
+    platform.publish("domain.created", {"domain": tenant.domain})
+    until(lambda: tenant.domain in hosts_of(platform, tenant.cell), "the tenant")
+
+
+@pytest.mark.parametrize("trouble", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_cell_that_does_not_answer_holds_up_its_own_tenants_alone(platform: Platform, tenants: dict[str, Tenant], trouble: int):
+    sound, sick = tenants["prosody"], tenants["prosody-2"]
+    mark = platform.mark()
+    os.kill(platform.supervisor.pid(sick.cell), trouble)
+    try:
+        rooms = [sick.create_group(["alice"]) for _ in range(5)]
+        others = [sound.create_group(["alice"]) for _ in range(20)]
+        for room in others:
+            until(lambda room=room: sound.members(room), f"the member of {room}")
+        assert sound.call("GET", "individualChatList", "alice").status_code == 200
+        if trouble == signal.SIGSTOP:
+            until(lambda: sick.call("GET", "individualChatList", "alice").status_code == 503
+                  and any(line["message"] == AWAY and line["cell"] == sick.cell for line in platform.log(since=mark)), "the line that it is away")
+            assert sick.call("GET", "login", "alice").status_code == 200, "which asks no cell"
+    finally:
+        if trouble == signal.SIGSTOP:
+            os.kill(platform.supervisor.pid(sick.cell), signal.SIGCONT)
+    for room in rooms:
+        until(lambda room=room: sick.members(room), f"the member of {room}", 60)
+    until(lambda: sick.call("GET", "individualChatList", "alice").status_code == 200, "an answer of the cell", 30)
+    assert httpx.get(platform.stack.bridge.health_url, trust_env=False).status_code == 200
