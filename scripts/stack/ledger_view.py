@@ -7,7 +7,7 @@ from typing import Any
 
 from stack import aws
 
-ROOM, DOMAIN, CREATION, MEMBER, REGISTERS, END = "room#", "domain#", "creation#", "member#", "registers", "end"
+ROOM, DOMAIN, CREATION, MEMBER, REGISTERS, PLACE, END = "room#", "domain#", "creation#", "member#", "registers", "place", "end"
 Item = dict[str, Any]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stack import bridge, http_probe, rabbitmq
+from stack import bridge, cells, http_probe, rabbitmq
 from stack.fake_aws import HEALTH_PATH, LOSS_HINT
 from stack.paths import StackPaths
 from stack.stack_env import port_of
@@ -20,6 +20,11 @@ PROCESSES = ("prosody", "epmd", "rabbitmq", "queue", "functions", "poller", "bri
 TIMEOUT = 2.0
 SILENCE = 5.0
 """Seconds after which a program that gives a sign of life every second is taken for stuck."""
+
+
+def processes(env: dict[str, str]) -> list[str]:
+    """The processes of a stack, which may have several XMPP servers."""
+    return [*cells.all_of(env), *PROCESSES[1:]]
 
 
 def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
@@ -37,8 +42,9 @@ def trouble(env: dict[str, str], paths: StackPaths) -> dict[str, str | None]:
             return found
         return None if found else f"DOES NOT ANSWER: look into {paths.logs}/{'rabbitmq' if name == 'epmd' else name}.log"
 
-    with ThreadPoolExecutor(len(PROCESSES)) as pool:
-        return dict(zip(PROCESSES, pool.map(one, PROCESSES), strict=True))
+    names = processes(env)
+    with ThreadPoolExecutor(len(names)) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
 
 
 def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], bool | str]]:
@@ -47,8 +53,12 @@ def _asks(env: dict[str, str], paths: StackPaths) -> dict[str, Callable[[int], b
         return http_probe.status(port_of(url), path, headers, TIMEOUT)
 
     admin = {"Authorization": f"Bearer {env['ADMIN_TOKEN']}"}
+
+    def xmpp_server(url: str) -> Callable[[int], bool]:
+        return lambda _: status(url, urllib.parse.urlsplit(url).path, admin) == 200
+
     return {
-        "prosody": lambda _: status(env["HOSTS_ADMIN_URL"], urllib.parse.urlsplit(env["HOSTS_ADMIN_URL"]).path, admin) == 200,
+        **{name: xmpp_server(own["HOSTS_ADMIN_URL"]) for name, own in cells.all_of(env).items()},
         "epmd": _epmd_answers,
         "rabbitmq": lambda _: rabbitmq.greets(port_of(env["AMQP_URL"]), TIMEOUT),
         "queue": lambda _: status(env["AWS_ENDPOINT_URL"], HEALTH_PATH) == 200,

@@ -232,6 +232,7 @@ class Stack:
             "QUEUE_URL_PREFIX": self.fake_aws.queue_url_prefix,
             "LEDGER_TABLE": fake_aws.TABLE,
             "BRIDGE_HEALTH_URL": self.bridge.health_url,
+            **(cells.variables(self.prosodies) if self.cells > 1 else {}),
             **({"CONSOLE_URL": self.console_url} if self.has_console else {}),
             "LOG_DIR": str(self.paths.logs.resolve()),
             "PID_DIR": str(self.paths.pids.resolve()),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
-from stack import aws, ledger_view, logs, stack_env
+from stack import aws, cells, ledger_view, logs, stack_env
 from stack.broker import Broker
 from stack.command_line import Told, in_words
 from stack.dead_letters import AnyLetter, broker_letters, list_all
@@ -84,20 +85,21 @@ class Why:
         return ledger_view.read(stack_env.port_of(self.env["AWS_ENDPOINT_URL"]), self.env["LEDGER_TABLE"], partition)
 
     def _domain(self, domain: str) -> None:
-        registers = next(iter(self._ledger(f"{ledger_view.DOMAIN}{domain}")), {})
+        registers = next((item for item in self._ledger(f"{ledger_view.DOMAIN}{domain}") if item["sk"] == ledger_view.REGISTERS), {})
         for name in ("created", "deleted"):
             if name in registers:
                 self.report.line(f"ledger: {name}: {ordinal(registers[name])}")
-        served = domain in virtual_hosts(self.env)
+        served = domain in virtual_hosts(cells.at(self.env, domain))
         self.report.line(f"XMPP server: {'a virtual host' if served else 'no virtual host of this name; publish domain.created'}", not served)
 
     def _rooms_of(self, user: str) -> None:
         named = [room for room in ledger_view.rooms(self._ledger()).values() if user in room.users()]
         if not named:
             self.report.line("no event has named them")
-        with admin_session(self.env, "why") as admin:
-            for record in sorted(named, key=lambda one: one.jid):
-                self._compare(record, user, room_state(admin, record.jid))
+        for tenant, records in groupby(sorted(named, key=lambda one: (one.tenant, one.jid)), lambda one: one.tenant):
+            with admin_session(cells.at(self.env, tenant), "why") as admin:
+                for record in records:
+                    self._compare(record, user, room_state(admin, record.jid))
 
     def _compare(self, record: RoomRecord, user: str, state: RoomState | None) -> None:
         belongs, why = record.verdict(user)
@@ -109,7 +111,7 @@ class Why:
         items = [*self._ledger(f"{ledger_view.ROOM}{jid}"),
                  *self._ledger(f"{ledger_view.DOMAIN}{_domain(jid).removeprefix('conference.')}")]
         record = ledger_view.rooms(items).get(jid, RoomRecord(jid))
-        with admin_session(self.env, "why") as admin:
+        with admin_session(cells.at(self.env, record.tenant), "why") as admin:
             state = room_state(admin, jid)
         if record.ended:
             self.report.line(f"ledger: ended: {ordinal(record.ended)}")

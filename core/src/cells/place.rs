@@ -14,7 +14,7 @@ use crate::{
 
 /// How long a place is kept. A move waits for so long between closing the old cell and opening the new one, or else a login
 /// could be sent to the old.
-pub(super) const KEPT: Duration = Duration::from_secs(60);
+pub(super) const KEPT: Duration = Duration::from_mins(1);
 
 /// Why it is not known where a tenant is.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -55,7 +55,7 @@ fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
     let url = |scheme: &str| format!("{scheme}://127.0.0.1:1/{name}").parse::<Url>().unwrap();
     let reach = Reach {
         public_url: url("ws"),
-        login_tokens: LoginTokens::new(token.clone(), Duration::from_secs(60)),
+        login_tokens: LoginTokens::new(token.clone(), Duration::from_mins(1)),
         client: XmppClient::new(WsConnector::new(url("ws"), Tls::new(None)), account, Timeouts::default()),
         hosts: Hosts::new(url("http"), token, Tls::new(None)),
     };
@@ -153,7 +153,7 @@ async fn a_domains_first_event_places_it_and_one_that_was_there_before_cells_is_
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     let domains = Domains::new(&reconciler, &hosts);
     let at = |counter| Ordinal::new(Version { epoch: 1, counter }, "event");
-    let soon = Instant::now() + Duration::from_secs(60);
+    let soon = Instant::now() + Duration::from_mins(1);
     for (counter, created) in [(2, false), (1, true), (3, true)] {
         let events = [DomainEvent { at: at(counter), created }];
         domains.apply(&DomainPart::new("new.test").unwrap().into_owned(), &events, soon).await.unwrap();
