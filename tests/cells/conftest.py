@@ -50,7 +50,7 @@ class Tenant:
         client.sync()
         return client
 
-    def create_group(self, participants: list[str]) -> str:
+    def create_group(self, participants: list[Any]) -> str:
         """Publishes a group of this tenant's; its room."""
         id = f"group-{uuid.uuid4().hex[:8]}"
         self.platform.publish("usersGroup.created", {"id": id, "domain": self.domain, "participants": participants})

@@ -87,3 +87,17 @@ def test_a_cell_that_does_not_answer_holds_up_its_own_tenants_alone(platform: Pl
         until(lambda room=room: sick.members(room), f"the member of {room}", 60)
     until(lambda: sick.call("GET", "individualChatList", "alice").status_code == 200, "an answer of the cell", 30)
     assert httpx.get(platform.stack.bridge.health_url, trust_env=False).status_code == 200
+
+
+def test_a_guest_of_another_cell_costs_the_others_nothing(platform: Platform, tenants: dict[str, Tenant]):
+    """Cells do not speak with each other yet: they are not invited, which is told, and the event is done."""
+    one, other = tenants.values()
+    bob, mark = one.online("bob"), platform.mark()
+    room = one.create_group(["bob", {"username": "guest", "domain": other.domain}])
+    until(lambda: f"bob@{one.domain}" in one.members(room), f"the member of {room}")
+    until(lambda: [line for line in platform.log(since=mark) if line["message"] == f"Failed to send invite to MUC {room} to user guest@{other.domain}"
+                   and "on another cell" in line["error"]], "the line about the guest")
+    platform.wait_handled("users-group-created")
+    assert not platform.dead_letters("users-group-created")
+    assert not [line for line in platform.log(since=mark) if line["message"] == "Event is not handled yet and comes again"]
+    bob.wait(lambda stanza: stanza.find("{jabber:x:conference}x") is not None)

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::Cell;
+use super::cell::Cell;
 use crate::{
     clock::FreezeSafeInstant,
     ledger::{LedgerError, PlaceRegister},

@@ -3,7 +3,7 @@
 use futures::FutureExt;
 use tokio::time::Instant;
 
-use super::{Cells, PlaceError};
+use super::{all::Cells, place::PlaceError};
 use crate::{
     address::{RoomJid, UserJid},
     domains::HostServer,
@@ -21,6 +21,34 @@ impl From<PlaceError> for ServerError {
 impl From<PlaceError> for HostsError {
     fn from(error: PlaceError) -> Self {
         Self::Place(error.to_string())
+    }
+}
+
+impl<P: PlaceRegister + Sync + Send> Cells<P> {
+    /// Those of `invitations` whose users are on the cell of `room`, or on none, and the others' users.
+    async fn in_reach_of(
+        &self,
+        room: &RoomJid,
+        invitations: &[Invitation],
+    ) -> Result<(Vec<Invitation>, Vec<UserJid>), PlaceError> {
+        let (mut reached, mut elsewhere) = (Vec::new(), Vec::new());
+        for invitation in invitations {
+            let domain = invitation.to.domain().as_str();
+            if domain == room.tenant() || self.are_together(domain, room.tenant()).await? {
+                reached.push(invitation.clone());
+            } else {
+                elsewhere.push(invitation.to.clone());
+            }
+        }
+        Ok((reached, elsewhere))
+    }
+
+    /// Whether a guest's domain is on the cell of `tenant`. One that is on none may come to be.
+    async fn are_together(&self, guests: &str, tenant: &str) -> Result<bool, PlaceError> {
+        match self.of(guests).await {
+            Err(PlaceError::None(_)) => Ok(true),
+            place => Ok(place?.name == self.of(tenant).await?.name),
+        }
     }
 }
 
@@ -76,12 +104,17 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.on_cell_of(
-            room.tenant(),
-            |cell| cell.rooms.invite(room, spec, invitations, deadline).boxed(),
-            is_elsewhere,
-        )
-        .await?
+        let (reached, elsewhere) = self.in_reach_of(room, invitations).await?;
+        let mut refusals = self
+            .on_cell_of(room.tenant(), |cell| cell.rooms.invite(room, spec, &reached, deadline).boxed(), is_elsewhere)
+            .await??;
+        refusals.extend(elsewhere.into_iter().map(|user| Refusal {
+            user,
+            error: ServerError::Refused(
+                "their tenant is on another cell, and cells do not speak with each other".to_owned(),
+            ),
+        }));
+        Ok(refusals)
     }
 }
 

@@ -2,21 +2,24 @@
 
 use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
+use futures::future::BoxFuture;
 use jid::DomainPart;
 use tokio::time::Instant;
+use url::Url;
 
-use super::*;
+use super::{place::KEPT, *};
 use crate::{
     address::UserJid,
+    auth::LoginTokens,
     domains::{DomainError, DomainEvent, Domains, HostServer},
     events::Version,
-    hosts::HostsError,
-    ledger::{DomainRegister, Ledger, LedgerError, MemoryLedger, Ordinal},
+    hosts::{Hosts, HostsError},
+    ledger::{DomainRegister, Ledger, LedgerError, MemoryLedger, Ordinal, PlaceRegister},
     rooms::Reconciler,
     secret::RotatingSecret,
     testing::FakeRooms,
     tls::Tls,
-    xmpp::{Account, Timeouts, WsConnector},
+    xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
 
 /// Places in memory, and how often one was looked up.
@@ -99,7 +102,7 @@ async fn a_place_is_looked_up_once_and_again_when_the_cell_says_it_is_not_there(
     };
     assert_eq!(cells.on_cell_of("a.test", asked, |_| true).await.unwrap(), Ok("two".to_owned()));
     register.places.lock().unwrap().insert("a.test".to_owned(), "one".to_owned());
-    tokio::time::advance(place::KEPT).await;
+    tokio::time::advance(KEPT).await;
     assert_eq!(cells.of("a.test").await.unwrap().name, "one", "nothing is kept for ever");
 }
 

@@ -1,0 +1,63 @@
+//! One cell, and what it is reached by.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::{auth::LoginTokens, breaker::Breaker, hosts::Hosts, rooms::MucRooms, xmpp::XmppClient};
+
+/// One XMPP server, by all that the service has to do with it. Connects when first used.
+#[derive(Debug)]
+pub struct Cell {
+    /// Its name.
+    pub name: String,
+    /// How many tenants it takes beside others'.
+    pub weight: u32,
+    /// Whether it takes new tenants.
+    pub is_open: bool,
+    /// What chat clients are told to connect to.
+    pub public_url: Url,
+    /// Login tokens for it.
+    pub login_tokens: LoginTokens,
+    /// The service's session there.
+    pub client: XmppClient,
+    /// Its virtual hosts.
+    pub hosts: Hosts,
+    pub(super) rooms: MucRooms,
+}
+
+/// What a [`Cell`] is reached by.
+#[derive(Debug)]
+pub struct Reach {
+    /// What chat clients are told to connect to.
+    pub public_url: Url,
+    /// Login tokens for it.
+    pub login_tokens: LoginTokens,
+    /// The service's session there.
+    pub client: XmppClient,
+    /// Its virtual hosts.
+    pub hosts: Hosts,
+}
+
+impl Cell {
+    /// The only one there is.
+    #[must_use]
+    pub fn only(reach: Reach) -> Self {
+        Self::new("xmpp".to_owned(), (1, true), reach)
+    }
+
+    /// One of several, left alone for a while whenever it does not answer.
+    #[must_use]
+    pub fn one_of_several(name: String, weight: u32, is_open: bool, reach: Reach) -> Self {
+        let breaker = Arc::new(Breaker::new(name.clone()));
+        let Reach { public_url, login_tokens, client, hosts } = reach;
+        let (client, hosts) = (client.with_breaker(breaker.clone()), hosts.with_breaker(breaker));
+        Self::new(name, (weight, is_open), Reach { public_url, login_tokens, client, hosts })
+    }
+
+    fn new(name: String, (weight, is_open): (u32, bool), reach: Reach) -> Self {
+        let Reach { public_url, login_tokens, client, hosts } = reach;
+        let rooms = MucRooms::new(client.clone());
+        Self { name, weight, is_open, public_url, login_tokens, client, hosts, rooms }
+    }
+}
