@@ -65,8 +65,11 @@ def _make(folder: Path, suite: str) -> None:
     tool = ROOT / "target" / "debootstrap"
     debian.unpack(["debootstrap"], f"{debian.codename()}", tool)
     shutil.rmtree(folder, ignore_errors=True)
-    debian.run([str(tool / "usr/sbin/debootstrap"), "--variant=minbase", f"--keyring={debian.KEYRING}", suite, str(folder),
-                debian.mirror()], env={**os.environ, "DEBOOTSTRAP_DIR": str(tool / "usr/share/debootstrap")})
+    # In a mount namespace of its own: what it mounts, and leaves mounted when it is broken off, ends with it. Else whoever
+    # removes the folder would go through /proc.
+    debian.run(["unshare", "--mount", "--propagation", "private", str(tool / "usr/sbin/debootstrap"), "--variant=minbase",
+                f"--keyring={debian.KEYRING}", suite, str(folder), debian.mirror()],
+               env={**os.environ, "DEBOOTSTRAP_DIR": str(tool / "usr/share/debootstrap")})
     for file in ("resolv.conf", "hosts"):
         if Path("/etc", file).exists():
             shutil.copy(Path("/etc", file), folder / "etc" / file)
