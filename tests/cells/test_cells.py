@@ -28,19 +28,20 @@ def test_tenants_are_spread_evenly(platform: Platform, tenants: dict[str, Tenant
 
 
 def test_a_user_is_sent_to_their_tenants_cell_and_has_all_of_it_there(platform: Platform, tenants: dict[str, Tenant]):
+    alices, bobs = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("alice", "bob"))
     for tenant in tenants.values():
-        told = tenant.call("GET", "login", "alice").json()
+        told = tenant.call("GET", "login", alices).json()
         assert told["xmppUrl"] == tenant.server.ws_url
-        room = tenant.create_group(["alice", "bob"])
+        room = tenant.create_group([alices, bobs])
         until(lambda tenant=tenant, room=room: len(tenant.members(room)) == 2, f"the members of {room}")
-        alice, bob = tenant.online("alice"), tenant.online("bob")
+        alice, bob = tenant.online(alices), tenant.online(bobs)
         for one in (alice, bob):
             one.join_room(room)
         alice.message(room, "to all", type="groupchat")
         bob.wait_message("to all")
-        assert tenant.call("PUT", f"individualChatList/bob@{tenant.domain}", "alice").status_code == 204
-        assert [one["jid"] for one in tenant.call("GET", "individualChatList", "alice").json()] == [f"bob@{tenant.domain}"]
-        assert [one["jid"] for one in tenant.call("GET", "rooms", "alice").json()] == [room]
+        assert tenant.call("PUT", f"individualChatList/{bobs}@{tenant.domain}", alices).status_code == 204
+        assert [one["jid"] for one in tenant.call("GET", "individualChatList", alices).json()] == [f"{bobs}@{tenant.domain}"]
+        assert [one["jid"] for one in tenant.call("GET", "rooms", alices).json()] == [room]
 
 
 def test_another_cell_does_not_know_them(platform: Platform, tenants: dict[str, Tenant]):
