@@ -50,7 +50,7 @@ def own_server(folder):
 @pytest.fixture
 def own_api(functions, own_server):
     """One copy of each chat list function in front of it."""
-    with functions(only=["login", "individual-chat-list-get", "individual-chat-list-put"], most_copies=1,
+    with functions(only=["login", "individual-chat-list-get", "individual-chat-list-put"],
                    SIPPO_XMPP__XMPP_URL=own_server.ws_url, SIPPO_XMPP__HOSTS_ADMIN_URL=own_server.hosts_url,
                    SIPPO_XMPP__ADMIN_TOKEN=own_server.admin_token) as running:
         yield running

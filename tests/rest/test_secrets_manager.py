@@ -49,7 +49,7 @@ def environment_of(environment):
 def test_the_token_is_read_once_and_works(functions, server, token, environment_of):
     with HttpDouble(SecretsManager(server.admin_token + "\n")) as double:
         changes = environment_of(double) | {"SIPPO_XMPP__ADMIN_TOKEN": None}
-        with functions(only=["login", "individual-chat-list-get"], most_copies=1, **changes) as api:
+        with functions(only=["login", "individual-chat-list-get"], **changes) as api:
             api.secrets.add(server.admin_token)
             assert api.list(token) == []
             body = api.login(token)
@@ -104,8 +104,8 @@ def change_token(server: Server, api) -> str:
 
 @pytest.fixture
 def start(functions, environment_of, rotating):
-    """Makes functions that reach that server, with the secrets of a double; one process of each, which alone reads and tells."""
-    def make(double: HttpDouble, *only: str, most_copies: int = 1, **changes: str | None):
+    """Makes functions that reach that server, with the secrets of a double."""
+    def make(double: HttpDouble, *only: str, most_copies: int | None = None, **changes: str | None):
         return functions(only=["login", *(name for name in only if name != "login")], most_copies=most_copies, **{
             **environment_of(double), "SIPPO_XMPP__ADMIN_TOKEN": None, "SIPPO_XMPP__XMPP_URL": rotating.ws_url,
             "SIPPO_XMPP__HOSTS_ADMIN_URL": rotating.hosts_url, **changes})
@@ -177,7 +177,7 @@ def test_a_client_secret_that_was_changed_is_taken_at_the_first_refusal(function
         opaque = {"SIPPO_AUTH__JWKS_URL": None, "SIPPO_AUTH__ISSUER": None, "SIPPO_TLS__CA_FILE": str(authority.ca_file),
                   "SIPPO_AUTH__INTROSPECTION_URL": issuer.url, "SIPPO_AUTH__INTROSPECTION_CLIENT_ID": CLIENT_ID,
                   "SIPPO_AUTH__INTROSPECTION_CLIENT_SECRET_ARN": arn}
-        with functions(only=["login"], most_copies=1, **aws, **opaque) as api:
+        with functions(only=["login"], **aws, **opaque) as api:
             api.secrets |= {CLIENT_SECRET, "another-client-secret"}
             assert api.login("opaque-token-1")["jid"] == user
             manager.value = known.secret = "another-client-secret"

@@ -1,5 +1,7 @@
 //! The cells as one server of rooms and hosts, for use cases that need not know that there are several.
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use futures::FutureExt;
 use tokio::time::Instant;
 
@@ -25,22 +27,20 @@ impl From<PlaceError> for HostsError {
 }
 
 impl<P: PlaceRegister + Sync + Send> Cells<P> {
-    /// Those of `invitations` whose users are on the cell of `room`, or on none, and the others' users.
-    async fn in_reach_of(
+    /// The users of `invitations` who are on another cell than `room`: none of its own tenant's, and none where there is one cell.
+    async fn out_of_reach_of(
         &self,
         room: &RoomJid,
         invitations: &[Invitation],
-    ) -> Result<(Vec<Invitation>, Vec<UserJid>), PlaceError> {
-        let (mut reached, mut elsewhere) = (Vec::new(), Vec::new());
-        for invitation in invitations {
-            let domain = invitation.to.domain().as_str();
-            if domain == room.tenant() || self.are_together(domain, room.tenant()).await? {
-                reached.push(invitation.clone());
-            } else {
-                elsewhere.push(invitation.to.clone());
+    ) -> Result<BTreeSet<UserJid>, PlaceError> {
+        let mut found = BTreeSet::new();
+        for Invitation { to, .. } in invitations {
+            let domain = to.domain().as_str();
+            if domain != room.tenant() && !self.are_together(domain, room.tenant()).await? {
+                found.insert(to.clone());
             }
         }
-        Ok((reached, elsewhere))
+        Ok(found)
     }
 
     /// Whether a guest's domain is on the cell of `tenant`. One that is on none may come to be.
@@ -104,7 +104,12 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        let (reached, elsewhere) = self.in_reach_of(room, invitations).await?;
+        let elsewhere = self.out_of_reach_of(room, invitations).await?;
+        let reached: Cow<'_, [Invitation]> = if elsewhere.is_empty() {
+            invitations.into()
+        } else {
+            invitations.iter().filter(|one| !elsewhere.contains(&one.to)).cloned().collect()
+        };
         let mut refusals = self
             .on_cell_of(room.tenant(), |cell| cell.rooms.invite(room, spec, &reached, deadline).boxed(), is_elsewhere)
             .await??;
@@ -121,14 +126,14 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
 impl<P: PlaceRegister + Sync + Send> HostServer for Cells<P> {
     async fn has_place(&self, domain: &str) -> Result<bool, HostsError> {
         match &self.0.places {
-            Some(places) => Ok(places.find(domain).await.map_err(HostsError::from)?.is_some()),
+            Some(places) => Ok(places.find(domain).await?.is_some()),
             None => Ok(true),
         }
     }
 
     async fn place(&self, domain: &str) -> Result<(), HostsError> {
         match &self.0.places {
-            Some(places) => Ok(places.place(domain, &self.0.cells).await.map_err(HostsError::from)?),
+            Some(places) => Ok(places.place(domain, &self.0.cells).await?),
             None => Ok(()),
         }
     }
