@@ -84,7 +84,7 @@ def create_tenant(platform: Platform) -> Tenant:
 @pytest.fixture(scope="session")
 def platform(folder: Path) -> Iterator[Platform]:
     """The stack."""
-    platform = Platform(folder, cells=2).start()
+    platform = Platform(folder / "cells", cells=2).start()
     yield platform
     platform.stop()
 
