@@ -31,12 +31,24 @@ STACK_PACKAGES = ["prosody", "prosody-modules", "lua-dbi-sqlite3", "rabbitmq-ser
 TEST_PACKAGES = [*STACK_PACKAGES, "lua-check", "lua-dbi-postgresql", "postgresql", "sqlite3", "iproute2"]
 CLIENT_PACKAGES = ["chromium"]
 """What docs/CLIENTS.md is tried in, besides Node's npm."""
+NODE = 20
+"""The oldest Node.js on which the tests' other implementation of SQS and DynamoDB runs."""
 PREPARED = "SIPPO_PREPARED"
 """Environment variable: the process that has installed everything, and goes on in the project's Python."""
 
 
 class BootstrapError(Exception):
     """Something is missing that cannot be installed; the message says what to do."""
+
+
+def node_fault() -> str | None:
+    """Why that one cannot run here; None if it can."""
+    if shutil.which("node") is None:
+        return f"Node.js is missing; install {NODE} or newer"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
+    if not version or int(version.lstrip("v").split(".")[0]) < NODE:
+        return f"Node.js {version} is too old; install {NODE} or newer"
+    return None
 
 
 def say(text: str) -> None:

@@ -6,25 +6,17 @@ import contextlib
 import subprocess
 from collections.abc import Iterator
 
-from stack import fake_aws
+from stack import bootstrap, fake_aws
 from stack.paths import ROOT
 
 SOURCE = ROOT / "tests" / "second_aws"
 FOLDER = ROOT / "target" / "second-aws"
 
 
-NODE = 20
-"""The oldest that it runs on."""
-
-
 def install() -> None:
     """Installs what SOURCE pins, unless it is there. OSError: it cannot be had; the message says why."""
-    try:
-        version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()
-    except FileNotFoundError as error:
-        raise OSError(f"Node.js is missing; install {NODE} or newer") from error
-    if int(version.lstrip("v").split(".")[0]) < NODE:
-        raise OSError(f"Node.js {version} is too old; install {NODE} or newer")
+    if fault := bootstrap.node_fault():
+        raise OSError(fault)
     wanted, stamp = (SOURCE / "package-lock.json").read_text(), FOLDER / "installed"
     FOLDER.mkdir(parents=True, exist_ok=True)
     for file in SOURCE.iterdir():
