@@ -8,6 +8,7 @@ pub mod bookmarks;
 pub mod folding;
 pub mod history;
 pub mod invitations;
+pub mod moves;
 pub mod protocol;
 pub mod view;
 pub mod without;
