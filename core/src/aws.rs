@@ -10,6 +10,7 @@ use aws_config::{
     retry::RetryConfig,
     timeout::{TimeoutConfig, TimeoutConfigBuilder},
 };
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_smithy_runtime_api::client::{
     http::{
         HttpClient as SdkHttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
@@ -31,6 +32,16 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 
 /// How often an operation is tried.
 const ATTEMPTS: u32 = 3;
+
+/// For the configuration of each client: whether an operation is tried again depends on its own attempts, and on nobody else's.
+///
+/// By itself the SDK has one allowance of retries for all operations of a service in a process. Each of two retries at a time
+/// takes for good what is meant to come back when it succeeds, so some dozens use it up; from then on no operation is tried
+/// again, about whichever room or tenant it is. What bounds our attempts is that each operation has three, within its limit,
+/// and that what failed then comes again later and later.
+pub(crate) fn retries_of_its_own() -> RetryPartition {
+    RetryPartition::custom("sippo-xmpp").token_bucket(TokenBucket::unlimited()).build()
+}
 
 /// Region, credentials and endpoint as the environment gives them (`AWS_REGION`, `AWS_ENDPOINT_URL`, …). Each operation is
 /// tried three times and ends within `limit`; an attempt that hangs is given up after a quarter of it.
@@ -118,8 +129,9 @@ fn classified(error: reqwest::Error) -> ConnectorError {
 mod tests {
     use aws_sdk_sqs::{
         Client,
-        config::{Credentials, Region},
+        config::{Builder, Credentials, Region},
     };
+    use futures::future::join_all;
     use sippo_xmpp_doubles::{HttpAnswer, HttpFake, LogLines};
     use tracing::Level;
 
@@ -132,7 +144,8 @@ mod tests {
     async fn client_of(loader: ConfigLoader, address: std::net::SocketAddr) -> Client {
         let loader = loader.region(Region::from_static("eu-west-1")).endpoint_url(format!("http://{address}"));
         let credentials = Credentials::new("id", "key", None, None, "test");
-        Client::new(&loader.credentials_provider(credentials).load().await)
+        let config = loader.credentials_provider(credentials).load().await;
+        Client::from_conf(Builder::from(&config).retry_partition(retries_of_its_own()).build())
     }
 
     async fn client(address: std::net::SocketAddr) -> Client {
@@ -187,6 +200,22 @@ mod tests {
             client(fake.address).await.send_message().queue_url("http://q/a").message_body("the body").send().await;
         assert_eq!(sent.unwrap().message_id(), Some("m"));
         assert_eq!(fake.seen.lock().unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn operations_that_fail_take_nobody_elses_retries() {
+        let failing = HttpFake::answering(|_| HttpAnswer::Keep(500, "{}".to_owned())).await;
+        let hasty = client_of(loader(Duration::from_millis(400)), failing.address).await;
+        let failed = (0..200).map(|_| hasty.send_message().queue_url("http://q/a").message_body("the body").send());
+        assert!(join_all(failed).await.iter().all(Result::is_err));
+        let mut is_first = true;
+        let fake = HttpFake::answering(move |_| {
+            if std::mem::replace(&mut is_first, false) { HttpAnswer::Keep(500, "{}".to_owned()) } else { taken() }
+        })
+        .await;
+        let sent =
+            client(fake.address).await.send_message().queue_url("http://q/a").message_body("the body").send().await;
+        assert_eq!(sent.unwrap().message_id(), Some("m"));
     }
 
     #[tokio::test]

@@ -3,6 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use aws_sdk_secretsmanager::{
+    Client,
+    config::Builder,
     error::{ProvideErrorMetadata, SdkError},
     operation::get_secret_value::GetSecretValueError,
 };
@@ -82,7 +84,9 @@ impl KeptSecret {
     async fn value(self) -> Result<SecretString, ConfigError> {
         let Self { arn, file, key, kind } = &self;
         let config = aws::sdk_config(TIMEOUT).await;
-        let answer = aws_sdk_secretsmanager::Client::new(&config).get_secret_value().secret_id(arn).send().await;
+        let config = Builder::from(&config).retry_partition(aws::retries_of_its_own()).build();
+        let client = Client::from_conf(config);
+        let answer = client.get_secret_value().secret_id(arn).send().await;
         let answer = answer.map_err(|error| {
             let fault = format!("cannot be read from Secrets Manager: {arn}, {}", cause(&error));
             let hint = "allow secretsmanager:GetSecretValue on it and see that the function reaches Secrets Manager";

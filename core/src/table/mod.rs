@@ -11,6 +11,7 @@ use std::{borrow::Cow, time::Duration};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::{
     Client,
+    config::Builder,
     error::SdkError,
     operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
     types::{
@@ -18,6 +19,8 @@ use aws_sdk_dynamodb::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::aws::retries_of_its_own;
 
 pub use self::error::TableError;
 pub(crate) use self::item::{Attributes, Item, Key, bytes, number, text};
@@ -57,7 +60,8 @@ impl Table {
     /// The table `name`, reached as `config` says.
     #[must_use]
     pub fn new(config: &SdkConfig, name: &str) -> Self {
-        Self { client: Client::new(config), name: name.to_owned() }
+        let config = Builder::from(config).retry_partition(retries_of_its_own()).build();
+        Self { client: Client::from_conf(config), name: name.to_owned() }
     }
 
     fn failed<E>(&self, error: &SdkError<E>) -> TableError

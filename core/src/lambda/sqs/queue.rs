@@ -6,11 +6,12 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsMessage;
 use aws_sdk_sqs::{
     Client,
+    config::Builder,
     types::{ChangeMessageVisibilityBatchRequestEntry, MessageAttributeValue},
 };
 
 use crate::{
-    aws::sdk_config,
+    aws::{retries_of_its_own, sdk_config},
     cause::root_cause,
     config::Queues,
     events::{EventType, Poison},
@@ -52,8 +53,9 @@ pub(super) struct SqsQueue {
 impl SqsQueue {
     /// The queue of an event type; connects when first used.
     pub(super) async fn new(queues: &Queues, event_type: EventType) -> Self {
+        let config = Builder::from(&sdk_config(TIMEOUT).await).retry_partition(retries_of_its_own());
         Self {
-            client: Client::new(&sdk_config(TIMEOUT).await),
+            client: Client::from_conf(config.build()),
             url: queues.url(event_type.function()),
             dead_letters_url: queues.dead_letters_url(event_type.function()),
         }
