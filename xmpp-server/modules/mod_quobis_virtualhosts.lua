@@ -5,6 +5,7 @@
 --   DELETE /quobis_virtualhosts/virtualhost/a.example   204, or 404 when it is not
 --          …/a.example?ended=E                          the same, but a host whose life is newer than E stays
 --   GET    /quobis_virtualhosts/health                  200 {"status":"ok","problems":[]}, or 503 and what is wrong
+--          /quobis_virtualhosts/move/a.example…         a tenant that goes to another server (see sippo_moves_api)
 --
 -- With POST may come `"life":"L"`, the life of a host that is made by it (see sippo_lives).
 --
@@ -82,6 +83,8 @@ local function ended_of(event)
 	return type(form) == "table" and form.ended or nil;
 end
 
+local moving = "The host moves to another server, or has moved: ask the one that it is on by now";
+
 local function create(event)
 	local body = event.request.body or "";
 	if #body > max_body then
@@ -99,6 +102,8 @@ local function create(event)
 		return answer(event, 200, { domain = domain });
 	elseif kind == "reserved" then
 		return refuse(event, 409, "The name is taken by the server itself: choose another domain");
+	elseif kind == "moving" then
+		return refuse(event, 409, moving);
 	end
 	local created, err = hosts.create(domain, request.life);
 	if not created then
@@ -126,6 +131,8 @@ local function delete(event, given)
 		return refuse(event, 404, "No such virtual host: GET the list to see those there are");
 	elseif kind == "static" or kind == "reserved" then
 		return refuse(event, 409, "The host is part of the server's configuration: take it out there");
+	elseif kind == "moving" then
+		return refuse(event, 409, moving);
 	end
 	local ok, err = hosts.delete(domain, ended);
 	if not ok then
@@ -154,11 +161,21 @@ local function health(event)
 	return answer(event, ok and 200 or 503, { status = ok and "ok" or "degraded", problems = problems });
 end
 
+local move = module:require "sippo_moves_api"(hosts.moves, hosts, answer, refuse);
+
+local function is_authorised(request)
+	local given = (request.headers.authorization or ""):match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)$");
+	return given and admin_token.is_accepted(module, given);
+end
+
 local function dispatch(event, path) -- the path comes percent-decoded
 	path = path or "";
 	local request, headers = event.request, event.response.headers;
-	local given = (request.headers.authorization or ""):match("^[Bb][Ee][Aa][Rr][Ee][Rr] +(%S+)$");
-	if not given or not admin_token.is_accepted(module, given) then
+	if request.partial then -- a body that is longer than others may be, or of unknown length
+		return request.method == "POST" and path:find("^move/[^/]+/page$") and is_authorised(request)
+			and move.collect(event) or nil;
+	end
+	if not is_authorised(request) then
 		module:log("warn", "Call of the hosts API without a valid admin token from %s", request.ip);
 		headers.www_authenticate = "Bearer";
 		return refuse(event, 401, "Admin token is missing or wrong: send Authorization: Bearer <adminToken>");
@@ -167,6 +184,12 @@ local function dispatch(event, path) -- the path comes percent-decoded
 		if request.method == "GET" or request.method == "HEAD" then return health(event); end
 		headers.allow = "GET, HEAD";
 		return refuse(event, 405, "Method does not fit this path: use "..headers.allow);
+	end
+	local moved, what = path:match("^move/([^/]+)/?(.*)$");
+	if moved then
+		local domain, problem = tenant_name(moved);
+		if not domain then return refuse(event, 400, problem); end
+		return move.answer(event, domain, what);
 	end
 	local resource, item = path:match("^([^/]*)/?(.*)$");
 	if resource ~= "virtualhost" or item:find("/", 1, true) then
@@ -188,16 +211,22 @@ for _, method in ipairs { "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTI
 	route[method] = function (event) return dispatch(event); end; -- or else mod_http redirects
 end
 module:depends "http";
-module:provides("http", { name = "quobis_virtualhosts", default_path = "/quobis_virtualhosts", route = route });
+module:provides("http", { name = "quobis_virtualhosts", default_path = "/quobis_virtualhosts", route = route,
+	streaming_uploads = true });
 
--- Uploads of tenants that sleep. A tenant's own handlers, whose path is longer, come first.
+-- Uploads of tenants that sleep, or have moved. A tenant's own handlers, whose path is longer, come first.
 local http = require "net.http.server";
 for _, method in ipairs { "GET", "HEAD", "PUT", "OPTIONS" } do
 	module:hook_object_event(http, method.." /file_share/*", function (event)
 		local path = event.request.path:match("[^?]*");
-		local domain = path:match("^/file_share/([^/]+)/");
-		if not domain or not hosts.wake(urldecode(domain)) then return nil; end
-		return http.fire_event(event.request.method.." "..path, event);
+		local domain, rest = path:match("^/file_share/([^/]+)(/.*)$");
+		if not domain then return nil; end
+		if hosts.wake(urldecode(domain)) then return http.fire_event(event.request.method.." "..path, event); end
+		local location = not event.request.partial and hosts.moves.redirect(urldecode(domain), rest);
+		if not location then return nil; end
+		local headers = event.response.headers;
+		headers.location, headers.access_control_allow_origin, headers.cache_control = location, "*", "no-cache";
+		return 307;
 	end);
 end
 

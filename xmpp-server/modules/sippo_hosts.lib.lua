@@ -7,6 +7,7 @@
 --   { created = time, life = L }    a host; its life, where the service named it (see sippo_lives)
 --   { deleted = time, ended = E }   one whose deletion E goes on
 --   { spared = E }                  gone, but for invitations newer than E, which wait for its next life
+--   others                          one that goes to another server, or comes from one (see sippo_moves)
 --
 -- A deletion that names what it ends leaves a host of a newer life alone, so one that comes late, or twice, takes
 -- nothing of a tenant that has come back. A host without a life is older than any deletion.
@@ -46,6 +47,9 @@ end
 local loads_at_once = module:get_option_string("default_storage") ~= "sql";
 
 local lib = {};
+local moves = module:require "sippo_moves"(lib);
+
+lib.moves, lib.store = moves, store;
 
 --- The domain of a tenant's room component.
 function lib.component_of(domain)
@@ -63,12 +67,15 @@ local function entry(domain)
 	return data;
 end
 
+lib.entry = entry;
+
 --- What a domain is here:
 --   "reserved"  the admin's host, a component, or its component's name is taken
 --   "static"    a virtual host of the configuration file
 --   "dynamic"   one started here
 --   "broken"    one remembered here whose start or deletion failed
 --   "gone"      one that was deleted, whose newest invitations wait for its next life
+--   "moving"    one that goes to another server or has gone there, or comes from one
 --   nil         unknown
 function lib.kind(domain)
 	local host = loaded(domain);
@@ -78,6 +85,7 @@ function lib.kind(domain)
 		return "static";
 	end
 	local data, served = entry(domain), host or dormant.is_dormant(domain);
+	if data and moves.keeps_away(data) then return "moving"; end
 	if data and data.spared and not served then
 		return "gone";
 	elseif data then
@@ -137,6 +145,8 @@ local function serve(domain)
 	return true;
 end
 
+lib.serve = serve;
+
 local gone = { condition = "host-gone", text = "This domain is no longer served" };
 
 -- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9). The data go with the host, so
@@ -160,21 +170,47 @@ local function forget_options(name)
 	if rawget(config, name) then rawset(config, name, nil); end
 end
 
-local function stop(domain)
+local elsewhere = { condition = "reset", text = "This domain moves to another server: log in anew" };
+
+-- A room that stays is written as it is when the server stops (mod_sippo_muc_shutdown), and its occupants from other
+-- domains learn that it shuts down (XEP-0045, section 17.7.1), not that it is gone; a temporary one ends.
+local function leave_rooms(component)
+	local muc = loaded(component).modules.muc;
+	local rooms = {};
+	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
+	for _, room in ipairs(rooms) do
+		local x = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" });
+		x:tag("status", { code = "332" }):up();
+		room.destroying = true; -- or else an empty one ends
+		room:clear(x);
+		room.destroying = nil;
+		if room:get_persistent() then
+			room:save(true, true);
+		else
+			module:context(component):fire_event("muc-room-destroyed", { room = room });
+		end
+		muc.forget_room(room);
+	end
+end
+
+local function stop(domain, reason, end_rooms)
 	local component = lib.component_of(domain);
 	dormant.remove(domain, component);
 	if loaded(domain) then
-		sessions.close_all(domain, gone);
-		hostmanager.deactivate(domain, gone);
+		sessions.close_all(domain, reason);
+		hostmanager.deactivate(domain, reason);
 	end
 	if loaded(component) then
-		close_rooms(component);
-		hostmanager.deactivate(component, gone);
+		end_rooms(component);
+		hostmanager.deactivate(component, reason);
 	end
 	forget_options(domain);
 	forget_options(component);
 	started[domain] = nil;
 end
+
+--- Stops a tenant that is to be served elsewhere, with all that its sessions and rooms have to store.
+function lib.park(domain) stop(domain, elsewhere, leave_rooms); end
 
 --- Starts a new tenant and remembers it. To be called in a runner of util.async.
 -- @param life  its life, or nil
@@ -192,7 +228,7 @@ function lib.create(domain, life)
 	if not ok then return nil, err; end
 	ok, err = serve(domain);
 	if not ok then
-		stop(domain);
+		stop(domain, gone, close_rooms);
 		store:set(domain, before.spared and before or nil);
 		return nil, err;
 	end
@@ -211,7 +247,8 @@ local function delete(domain, ended, before)
 	if before.deleted and covers(before.ended, ended) then ended = before.ended; end
 	local ok, err = store:set(domain, { deleted = os.time(), ended = ended });
 	if not ok then return nil, err; end
-	ok, err = transaction(function () stop(domain); end); -- many sessions and rooms may have something to store
+	-- Many sessions and rooms may have something to store.
+	ok, err = transaction(function () stop(domain, gone, close_rooms); end);
 	if not ok then -- no matter: it would be removed now
 		module:log("warn", "What the sessions and rooms of %s had to store is lost: %s; its deletion goes on", domain, err);
 	end
@@ -275,7 +312,7 @@ end
 
 local function replay_one(domain)
 	local data = entry(domain);
-	if data.spared then return; end
+	if data.spared or moves.keeps_away(data) then return; end
 	if not data.deleted then
 		local ok, err = serve(domain);
 		if not ok then report(domain, "started", err); end
