@@ -4,6 +4,9 @@
 --   POST   /quobis_virtualhosts/virtualhost             {"domain":"a.example"}: 201, or 200 when it is there already
 --   DELETE /quobis_virtualhosts/virtualhost/a.example   204, or 404 when it is not
 --          …/a.example?ended=E                          the same, but a host whose life is newer than E stays
+--   PUT    /quobis_virtualhosts/routes/eu-2             {"domains":["b.example", …]}: these are on the cell eu-2 now,
+--                                                       or nowhere else, if that is this one; 204
+--   GET    /quobis_virtualhosts/routes                  200 {"b.example":"eu-2", …}
 --   GET    /quobis_virtualhosts/health                  200 {"status":"ok","problems":[]}, or 503 and what is wrong
 --          /quobis_virtualhosts/move/a.example…         a tenant that goes to another server (see sippo_moves_api)
 --
@@ -23,6 +26,8 @@ local canonical_domain = module:require "sippo_domain".canonical;
 local hook_global = module:require "sippo_global_hook";
 local hosts = module:require "sippo_hosts";
 local lives = module:require "sippo_lives";
+local cells = module:require "sippo_routes";
+local route_store = module:require "sippo_route_store";
 
 local max_body = 4096;
 local max_domain = 253 - #hosts.component_of(""); -- RFC 1035, section 2.3.4, for the component's name
@@ -145,6 +150,34 @@ local function delete(event, given)
 	return answer(event, 204);
 end
 
+local too_long = "Body is too long: send at most "..max_body.." bytes, the rest in further requests";
+
+--- Takes in which domains are on the cell `name`.
+local function set_routes(event, name)
+	if not cells.has_cells then
+		return refuse(event, 409, "This server knows no other cell: set SIPPO_XMPP_CELL and what goes with it");
+	elseif not cells.cells[name] then
+		return refuse(event, 409, "SIPPO_XMPP_CELLS does not name this cell: add it there");
+	end
+	local body = event.request.body or "";
+	if #body > max_body then return refuse(event, 400, too_long); end
+	local ok, request = pcall(json.decode, body);
+	local domains = ok and type(request) == "table" and request.domains;
+	if type(domains) ~= "table" then
+		return refuse(event, 400, "Body is no list of domains: send {\"domains\":[\"b.example\"]}");
+	end
+	for _, given in ipairs(domains) do
+		local domain, problem = tenant_name(given);
+		if domain ~= given then return refuse(event, 400, problem or "Not as it is served: give "..domain); end
+	end
+	local stored, err = route_store.set(name, domains);
+	if not stored then
+		module:log("error", "Could not store which tenants are on %s: %s; see that the store works", name, err);
+		return refuse(event, 500, "They could not be stored: see the XMPP server's log, then try again");
+	end
+	return answer(event, 204);
+end
+
 -- What a reload refuses leaves all as it was, the admin token included.
 local reload_refused = false;
 hook_global("reloading-config", function () reload_refused = true; end);
@@ -192,8 +225,17 @@ local function dispatch(event, path) -- the path comes percent-decoded
 		return move.answer(event, domain, what);
 	end
 	local resource, item = path:match("^([^/]*)/?(.*)$");
+	if resource == "routes" and not item:find("/", 1, true) then
+		if item == "" and (request.method == "GET" or request.method == "HEAD") then
+			return answer(event, 200, route_store.all());
+		elseif item ~= "" and request.method == "PUT" then
+			return set_routes(event, item);
+		end
+		headers.allow = item == "" and "GET, HEAD" or "PUT";
+		return refuse(event, 405, "Method does not fit this path: use "..headers.allow);
+	end
 	if resource ~= "virtualhost" or item:find("/", 1, true) then
-		return refuse(event, 404, "No such path: use /quobis_virtualhosts/virtualhost or …/health");
+		return refuse(event, 404, "No such path: use /quobis_virtualhosts/virtualhost, …/routes or …/health");
 	elseif item ~= "" then
 		if request.method == "DELETE" then return delete(event, item); end
 		headers.allow = "DELETE";

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 
 use super::{
     cell::Cell,
     place::{PlaceError, Places},
 };
-use crate::ledger::PlaceRegister;
+use crate::{hosts::HostsError, ledger::PlaceRegister};
 
 /// All cells, and which tenant is on which. Cheap to clone.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub(super) struct All<P> {
     pub(super) cells: Vec<Cell>,
     /// Without, all tenants are on the only cell.
     pub(super) places: Option<Places<P>>,
+}
+
+/// A cell that was not told something, and why.
+#[derive(Debug)]
+pub struct Untold {
+    /// Its name.
+    pub cell: String,
+    /// What its hosts API came to.
+    pub error: HostsError,
 }
 
 impl<P> Clone for Cells<P> {
@@ -73,6 +82,35 @@ impl<P: PlaceRegister> Cells<P> {
         places.forget(domain);
         let now = self.of(domain).await?;
         if now.name == cell.name { Ok(outcome) } else { Ok(work(now).await) }
+    }
+
+    /// Tells all cells which of them `domain` is on, and the one that it is on where all other tenants are: whoever was beside
+    /// it as a guest, or in whose rooms its users are, may be beside it no longer. To be called whenever a tenant has moved,
+    /// once it is served at its new place; as often as one likes. Until then what others' users and rooms send to it waits, or
+    /// comes back as unreachable.
+    ///
+    /// The result names the cells that could not be told, for which it has to be called again. With one cell there is nothing
+    /// to tell.
+    ///
+    /// # Errors
+    /// [`PlaceError`].
+    pub async fn announce(&self, domain: &str) -> Result<Vec<Untold>, PlaceError> {
+        let Some(places) = &self.0.places else { return Ok(Vec::new()) };
+        places.forget(domain);
+        let now = self.of(domain).await?;
+        let told = self.0.cells.iter().map(async |cell| {
+            let told = cell.hosts.set_routes(&now.name, &[domain]).await;
+            let told = told.map_err(|error| Untold { cell: cell.name.clone(), error });
+            if cell.name == now.name {
+                return told;
+            }
+            let beside = cell.hosts.list().await.map_err(|error| Untold { cell: cell.name.clone(), error });
+            let beside = beside?;
+            let beside: Vec<&str> = beside.iter().map(String::as_str).filter(|other| *other != domain).collect();
+            let known = now.hosts.set_routes(&cell.name, &beside).await;
+            told.and(known.map_err(|error| Untold { cell: now.name.clone(), error }))
+        });
+        Ok(join_all(told).await.into_iter().filter_map(Result::err).collect())
     }
 
     fn named(&self, domain: &str, name: &str) -> Result<&Cell, PlaceError> {

@@ -15,7 +15,7 @@ mod server;
 mod tests;
 
 pub use self::{
-    all::Cells,
+    all::{Cells, Untold},
     cell::{Cell, Reach},
     place::PlaceError,
 };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::{
@@ -23,6 +23,12 @@ const PURGE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Longest refusal that is read; what is told of it is shorter.
 const MAX_REFUSAL: usize = 64 * 1024;
+
+/// Longest list of hosts that is read: that of some 30,000 tenants.
+const MAX_LIST: usize = 8 * 1024 * 1024;
+
+/// Bytes of domains that are sent in one request; the server reads bodies of 4 KiB.
+const MAX_NAMES: usize = 3_500;
 
 /// Why a request about hosts failed.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +86,29 @@ struct Host<'a> {
     life: &'a str,
 }
 
+/// A virtual host in the list.
+#[derive(Debug, Deserialize)]
+struct Listed {
+    domain: String,
+}
+
+/// Domains in a request.
+#[derive(Debug, Serialize)]
+struct Domains<'a> {
+    domains: &'a [&'a str],
+}
+
+/// What a request is about.
+#[derive(Debug, Clone, Copy)]
+enum Target<'a> {
+    /// The hosts.
+    Hosts,
+    /// A host, and what ends it.
+    Host(&'a str, &'a str),
+    /// Who is on another cell.
+    Routes(&'a str),
+}
+
 impl Hosts {
     /// For the API at `collection` (`hostsAdminUrl`); connects when first used.
     #[must_use]
@@ -101,7 +130,7 @@ impl Hosts {
     pub async fn create(&self, domain: &str, life: &str) -> Result<(), HostsError> {
         let created = async {
             let domain = checked(domain)?;
-            let answer = self.call(Method::POST, None, Some(&Host { domain, life })).await?;
+            let answer = self.call(Method::POST, Target::Hosts, Some(&Host { domain, life })).await?;
             match answer.status() {
                 // OK when it was there already.
                 StatusCode::CREATED | StatusCode::OK => Ok(()),
@@ -120,19 +149,56 @@ impl Hosts {
     /// [`HostsError`]: what there was may be gone in part; a retry goes on, but for a domain that can be no host.
     pub async fn delete(&self, domain: &str, ended: &str) -> Result<(), HostsError> {
         let domain = checked(domain)?;
-        let answer = self.call(Method::DELETE, Some((domain.as_str(), ended)), None).await?;
+        let answer = self.call(Method::DELETE, Target::Host(&domain, ended), None::<&()>).await?;
         match answer.status() {
             StatusCode::NO_CONTENT | StatusCode::NOT_FOUND => Ok(()),
             _ => Err(refused(answer).await),
         }
     }
 
-    /// `member` is a host and what ends it.
+    /// The domains of all tenants there.
+    ///
+    /// # Errors
+    /// [`HostsError`]; a retry helps.
+    pub async fn list(&self) -> Result<Vec<String>, HostsError> {
+        let answer = self.call(Method::GET, Target::Hosts, None::<&()>).await?;
+        if answer.status() != StatusCode::OK {
+            return Err(refused(answer).await);
+        }
+        let body = http::body(answer, MAX_LIST).await.map_err(HostsError::Unavailable)?;
+        let listed: Vec<Listed> =
+            serde_json::from_slice(&body).map_err(|error| HostsError::Unavailable(error.to_string()))?;
+        Ok(listed.into_iter().map(|one| one.domain).collect())
+    }
+
+    /// Has the server speak with `cell` when its users and rooms have to do with `domains`, in as many requests as that takes.
+    /// Where that is the server's own name, it speaks with no other one. Done when it is on its disk.
+    ///
+    /// # Errors
+    /// [`HostsError`]: some may have been taken in; a retry helps, but where the server does not know the cell, or knows none.
+    pub async fn set_routes(&self, cell: &str, domains: &[&str]) -> Result<(), HostsError> {
+        let mut rest = domains;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.iter().take_while(|domain| {
+                bytes += domain.len() + 3;
+                bytes <= MAX_NAMES
+            });
+            let (domains, others) = rest.split_at(fits.count().max(1));
+            rest = others;
+            let answer = self.call(Method::PUT, Target::Routes(cell), Some(&Domains { domains })).await?;
+            if answer.status() != StatusCode::NO_CONTENT {
+                return Err(refused(answer).await);
+            }
+        }
+        Ok(())
+    }
+
     async fn call(
         &self,
         method: Method,
-        member: Option<(&str, &str)>,
-        body: Option<&Host<'_>>,
+        target: Target<'_>,
+        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Response, HostsError> {
         if let Some(breaker) = self.breaker.as_ref().filter(|breaker| !breaker.admits()) {
             return Err(HostsError::Away(breaker.name().to_owned()));
@@ -140,7 +206,7 @@ impl Hosts {
         let is_refusal = |outcome: &Result<Response, _>| {
             outcome.as_ref().is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
         };
-        let outcome = self.token.attempt(|token| self.send(token, &method, member, body), is_refusal).await;
+        let outcome = self.token.attempt(|token| self.send(token, &method, target, body), is_refusal).await;
         if let Some(breaker) = &self.breaker {
             breaker.note(matches!(outcome, Err(HostsError::Unreachable(_) | HostsError::Unavailable(_))));
         }
@@ -151,14 +217,18 @@ impl Hosts {
         &self,
         token: SecretString,
         method: &Method,
-        member: Option<(&str, &str)>,
-        body: Option<&Host<'_>>,
+        target: Target<'_>,
+        body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Response, HostsError> {
         let mut url = self.collection.clone();
-        if let (Some((member, _)), Ok(mut segments)) = (member, url.path_segments_mut()) {
-            segments.push(member);
+        if let Ok(mut segments) = url.path_segments_mut() {
+            match target {
+                Target::Hosts => {}
+                Target::Host(domain, _) => drop(segments.push(domain)),
+                Target::Routes(cell) => drop(segments.pop().push("routes").push(cell)),
+            }
         }
-        if let Some((_, ended)) = member {
+        if let Target::Host(_, ended) = target {
             url.query_pairs_mut().append_pair("ended", ended);
         }
         let mut request = self.http.get()?.request(method.clone(), url).bearer_auth(token.expose_secret());

@@ -73,6 +73,34 @@ async fn each_failure_to_create_is_logged_with_the_domain_in_its_place() {
 }
 
 #[tokio::test]
+async fn where_others_are_is_told_in_requests_that_the_server_reads() {
+    let fake = HttpFake::start(&json!(null)).await;
+    let hosts = hosts(fake.url.clone());
+    fake.answer_with(204, &json!(null));
+    let domains: Vec<String> = (0..100).map(|number| format!("{number:060}.example")).collect();
+    let domains: Vec<&str> = domains.iter().map(String::as_str).collect();
+    hosts.set_routes("eu-2", &domains).await.unwrap();
+    hosts.set_routes("eu-2", &[]).await.unwrap();
+    let seen = fake.seen.lock().unwrap().clone();
+    assert!(seen.iter().all(|request| request.starts_with("PUT /routes/eu-2 ")), "beside the collection: {seen:?}");
+    let bodies = seen.iter().map(|request| request.split_once("\r\n\r\n").unwrap().1);
+    let told: Vec<String> = bodies
+        .inspect(|body| assert!(body.len() <= 4096))
+        .flat_map(|body| {
+            serde_json::from_str::<serde_json::Value>(body).unwrap()["domains"].as_array().unwrap().clone()
+        })
+        .map(|domain| domain.as_str().unwrap().to_owned())
+        .collect();
+    assert!(seen.len() > 1 && told == domains, "each once: {told:?}");
+
+    fake.answer_with(409, &json!({"error": "SIPPO_XMPP_CELLS does not name this cell"}));
+    let error = hosts.set_routes("eu-3", &["a.example"]).await.unwrap_err();
+    assert!(matches!(&error, HostsError::Refused { .. }) && error.to_string().contains("does not name"), "{error}");
+    fake.answer_with(200, &json!([{"domain": "a.example"}, {"domain": "b.example"}]));
+    assert_eq!(hosts.list().await.unwrap(), ["a.example", "b.example"]);
+}
+
+#[tokio::test]
 async fn a_host_that_is_not_there_counts_as_deleted() {
     let fake = HttpFake::start(&json!(null)).await;
     for status in [204, 404] {

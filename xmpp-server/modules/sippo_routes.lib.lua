@@ -1,0 +1,49 @@
+-- Cells: which other XMPP server a domain is on, as the service has said (see mod_sippo_cells).
+--
+-- A tenant is a domain with its `conference.`; what is said of the one holds for the other. Each server has a host of
+-- its own as well, by which it speaks for itself with others: its name, then `.sippo-cells.internal`.
+
+local component_prefix, suffix = "conference.", ".sippo-cells.internal";
+
+local own = module:get_option_string("sippo_cell");
+local cells = module:get_option("sippo_cells", {}); -- [name] = { host = …, port = … }
+
+-- [domain] = name of the cell; sippo_route_store fills it.
+local routes = module:shared "/*/sippo_routes/routes";
+
+local _M = { own = own, cells = cells };
+
+--- Whether this server is one of several.
+_M.has_cells = own ~= nil;
+
+--- The host by which a cell speaks for itself.
+function _M.host_of(cell)
+	return cell..suffix;
+end
+
+local cell_of_host = {};
+for name in pairs(cells) do
+	if name ~= own then cell_of_host[_M.host_of(name)] = name; end
+end
+
+--- The cell that speaks by this host, which is no tenant's; nil if none other does.
+function _M.speaker(host)
+	return cell_of_host[host];
+end
+
+--- The tenant on another cell that a host is, or belongs to, and whether the host is the one of its rooms; or nil.
+function _M.tenant_of(host)
+	if routes[host] then return host, false; end
+	local tenant = host and host:sub(1, #component_prefix) == component_prefix and host:sub(#component_prefix + 1);
+	if tenant and routes[tenant] then return tenant, true; end
+end
+
+--- The other cell that a host is on; nil if that is unknown.
+function _M.cell_of(host)
+	if cell_of_host[host] then return cell_of_host[host]; end
+	local tenant = _M.tenant_of(host);
+	local cell = tenant and routes[tenant];
+	return cells[cell] and cell or nil;
+end
+
+return _M;
