@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -12,6 +12,7 @@ from support.prosody import Server
 from support.wait import until
 
 END = "end"
+_numbers = itertools.count(1)
 
 
 class Refused(Exception):
@@ -25,9 +26,9 @@ class Refused(Exception):
 class Move:
     """One move of a domain between two servers."""
 
-    def __init__(self, domain: str, source: Server, target: Server, id: str | None = None) -> None:
+    def __init__(self, domain: str, source: Server, target: Server, number: int | None = None) -> None:
         self.domain, self.source, self.target = domain, source, target
-        self.id = id or uuid.uuid4().hex
+        self.number = number or next(_numbers)
 
     def call(self, server: Server, method: str, what: str = "", **request: Any) -> httpx.Response:
         """An answer that is no refusal."""
@@ -43,7 +44,7 @@ class Move:
 
     def bring(self, server: Server, state: str, **more: Any) -> None:
         """Brings it into a state, however long that takes."""
-        body = {"move": self.id, "state": state, **more}
+        body = {"move": self.number, "state": state, **more}
         until(lambda: self.call(server, "PUT", json=body).status_code == 200, f"{state} of {self.domain}", 60)
 
     def freeze(self) -> None:
@@ -58,7 +59,7 @@ class Move:
 
     def put(self, page: bytes) -> str:
         """Writes a page; the cursor afterwards."""
-        return self.call(self.target, "POST", "/page", params={"move": self.id}, content=page).json()["cursor"]
+        return self.call(self.target, "POST", "/page", params={"move": self.number}, content=page).json()["cursor"]
 
     def copy(self, rows: int = 200) -> None:
         """All pages that are left."""

@@ -1,6 +1,7 @@
 --- A tenant goes from server to server: what this one is to it meanwhile (part of mod_quobis_virtualhosts).
 --
--- Each state is an entry of the list of hosts (sippo_hosts), so it survives a restart. `M` names the move.
+-- Each state is an entry of the list of hosts (sippo_hosts), so it survives a restart. `M` is the number of the move: of
+-- a tenant's moves each has a higher one than those before.
 --
 --   { frozen = M, entry = {…} }      at the source: not served, nothing of it is written; `entry` is what it was before
 --   { incoming = M, entry = {…}, cursor = C }   at the target: not served; rows up to the cursor are here
@@ -9,7 +10,8 @@
 --   { thawed = M, created = …, … }   at the source, taken back: served
 --   { discarded = M }                at the target, taken back: gone
 --
--- A mover may be dead or late: each call may come again, and one of a move that was taken back finds that out.
+-- A mover may be dead or late: each call may come again, and nothing is done for a move that is older than the newest
+-- that is known here, or was taken back.
 
 local purge = module:require "sippo_purge";
 local slices = module:require "sippo_slices";
@@ -21,6 +23,11 @@ local uploads_url = module:get_option_string("http_external_url", "");
 local function plain(entry)
 	if not entry then return nil; end
 	return { created = entry.created, life = entry.life, spared = entry.spared };
+end
+
+--- The number of the newest move that an entry knows of.
+local function newest(entry)
+	return entry.frozen or entry.incoming or entry.moved or entry.discarded or entry.opened or entry.thawed or 0;
 end
 
 --- @param hosts  of sippo_hosts: entry, store, serve, park, component_of, kind
@@ -195,6 +202,9 @@ return function (hosts)
 	-- @return true, or false as long as it goes on: ask again; or nil, what went wrong, and the HTTP status
 	function lib.change(domain, wanted)
 		local move = wanted.move;
+		if move < newest(hosts.entry(domain) or {}) then
+			return conflict("A newer move of this host is known here: this one is over");
+		end
 		if wanted.state == "frozen" then return freeze(domain, move); end
 		if wanted.state == "served" then return thaw(domain, move); end
 		if wanted.state == "incoming" then return expect(domain, move, wanted.entry); end

@@ -3,7 +3,7 @@
 -- Below /quobis_virtualhosts/move/a.example:
 --
 --   GET    200 {"state":"served", …}: how it is with it here
---   PUT    {"move":"M","state":"frozen"}: 200 and the same when it is so; 202 as long as it goes on: send it again; 409
+--   PUT    {"move":1,"state":"frozen"}: 200 and the same when it is so; 202 as long as it goes on: send it again; 409
 --          when it cannot be, and why
 --   GET    …/page?after=C&rows=N    200 the records behind the cursor, as they are
 --   POST   …/page?move=M            such a page: 200 {"cursor":"C"}, or 409 if another one is due
@@ -43,8 +43,8 @@ return function (moves, hosts, answer, refuse)
 
 	local function change(event, domain)
 		local ok, wanted = pcall(json.decode, event.request.body or "");
-		if not ok or type(wanted) ~= "table" or type(wanted.move) ~= "string" or #wanted.move > 64 or wanted.move == "" then
-			return refuse(event, 400, "Body is no change: send {\"move\":\"…\",\"state\":\"…\"}");
+		if not ok or type(wanted) ~= "table" or math.type(wanted.move) ~= "integer" then
+			return refuse(event, 400, "Body is no change: send {\"move\":1,\"state\":\"…\"}");
 		end
 		if type(wanted.entry) ~= "table" then wanted.entry = nil; end
 		if type(wanted.uploads) ~= "string" then wanted.uploads = nil; end
@@ -95,7 +95,7 @@ return function (moves, hosts, answer, refuse)
 	local function write_page(event, domain)
 		local request = event.request;
 		local entry = hosts.entry(domain) or {};
-		if not entry.incoming or entry.incoming ~= query_of(event).move then
+		if not entry.incoming or entry.incoming ~= tonumber(query_of(event).move) then
 			return refuse(event, 409, "This move does not bring the host here: ask where it is");
 		end
 		local page = request.body_sink and request.body_sink.all() or request.body or "";

@@ -55,8 +55,11 @@ impl<P: PlaceRegister> Cells<P> {
     /// [`PlaceError`].
     pub async fn of(&self, domain: &str) -> Result<&Cell, PlaceError> {
         let Some(places) = &self.0.places else { return Ok(&self.0.cells[0]) };
-        let name = places.find(domain).await?.ok_or_else(|| PlaceError::None(domain.to_owned()))?;
-        self.named(domain, &name)
+        let place = places.find(domain).await?.ok_or_else(|| PlaceError::None(domain.to_owned()))?;
+        if !place.is_served() {
+            return Err(PlaceError::Moving(domain.to_owned()));
+        }
+        self.named(domain, &place.cell)
     }
 
     /// Does `work` on the cell of `domain`; once more, on another one, if the first said that it does not serve the domain and
@@ -113,8 +116,36 @@ impl<P: PlaceRegister> Cells<P> {
         Ok(join_all(told).await.into_iter().filter_map(Result::err).collect())
     }
 
+    /// The cell of this name.
+    #[must_use]
+    pub fn cell(&self, name: &str) -> Option<&Cell> {
+        self.0.cells.iter().find(|cell| cell.name == name)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Cell] {
+        &self.0.cells
+    }
+
+    /// Where places are kept; nowhere, where there is one cell.
+    #[must_use]
+    pub fn register(&self) -> Option<&P> {
+        self.0.places.as_ref().map(|places| &places.register)
+    }
+
+    /// The open cell with most room for a tenant of the cell `but`.
+    ///
+    /// # Errors
+    /// [`PlaceError::Ledger`].
+    pub async fn roomiest_but(&self, but: &str) -> Result<Option<&Cell>, PlaceError> {
+        match &self.0.places {
+            Some(places) => places.roomiest(&self.0.cells, Some(but)).await,
+            None => Ok(None),
+        }
+    }
+
     fn named(&self, domain: &str, name: &str) -> Result<&Cell, PlaceError> {
-        let cell = self.0.cells.iter().find(|cell| cell.name == name);
-        cell.ok_or_else(|| PlaceError::Unknown { domain: domain.to_owned(), cell: name.to_owned() })
+        self.cell(name).ok_or_else(|| PlaceError::Unknown { domain: domain.to_owned(), cell: name.to_owned() })
     }
 }

@@ -17,5 +17,5 @@ mod tests;
 pub use self::{
     all::{Cells, Untold},
     cell::{Cell, Reach},
-    place::PlaceError,
+    place::{KEPT, KEPT_BRIEFLY, PlaceError},
 };

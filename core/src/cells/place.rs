@@ -1,7 +1,7 @@
 //! Which tenant is on which cell, looked up once and kept.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,12 +9,15 @@ use std::{
 use super::cell::Cell;
 use crate::{
     clock::FreezeSafeInstant,
-    ledger::{LedgerError, PlaceRegister},
+    ledger::{CellState, LedgerError, Place, PlaceRegister},
 };
 
-/// How long a place is kept. A move waits for so long between closing the old cell and opening the new one, or else a login
-/// could be sent to the old.
-pub(super) const KEPT: Duration = Duration::from_mins(1);
+/// How long a place is kept. A move waits for so long before anything else is done: then nobody keeps it any more as
+/// that of a tenant that stays, or else a login could be sent to the old cell.
+pub const KEPT: Duration = Duration::from_mins(1);
+
+/// How long the place of a tenant that moves is kept.
+pub const KEPT_BRIEFLY: Duration = Duration::from_secs(1);
 
 /// Why it is not known where a tenant is.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -30,6 +33,9 @@ pub enum PlaceError {
         /// The cell.
         cell: String,
     },
+    /// It goes from cell to cell; retry helps, when it is there.
+    #[error("{0} moves to another cell; try again when it is there (scripts/cells lists it)")]
+    Moving(String),
     /// There is no open cell to place it on.
     #[error("no cell is open, so {0} cannot be placed; open one of [[cells]]")]
     NoneOpen(String),
@@ -41,8 +47,8 @@ pub enum PlaceError {
 /// The places that were looked up.
 #[derive(Debug)]
 pub(super) struct Places<P> {
-    register: P,
-    known: Mutex<HashMap<String, (String, FreezeSafeInstant)>>,
+    pub(super) register: P,
+    known: Mutex<HashMap<String, (Place, FreezeSafeInstant)>>,
 }
 
 impl<P: PlaceRegister> Places<P> {
@@ -50,28 +56,40 @@ impl<P: PlaceRegister> Places<P> {
         Self { register, known: Mutex::default() }
     }
 
-    /// The name of the cell that `domain` is on. That it is on none is not kept.
-    pub(super) async fn find(&self, domain: &str) -> Result<Option<String>, PlaceError> {
-        if let Some((cell, _)) = self.known().get(domain).filter(|(_, since)| since.elapsed() < KEPT) {
-            return Ok(Some(cell.clone()));
+    /// Where `domain` is. That it is nowhere is not kept.
+    pub(super) async fn find(&self, domain: &str) -> Result<Option<Place>, PlaceError> {
+        if let Some((place, _)) = self.known().get(domain).filter(|(place, since)| since.elapsed() < kept(place)) {
+            return Ok(Some(place.clone()));
         }
-        let found = self.register.cell_of(domain).await?;
-        if let Some(cell) = &found {
-            self.keep(domain, cell);
+        let found = self.register.place_of(domain).await?;
+        if let Some(place) = &found {
+            self.known().insert(domain.to_owned(), (place.clone(), FreezeSafeInstant::now()));
         }
         Ok(found)
     }
 
     /// Places `domain` on the open one of `cells` that has fewest tenants for its weight.
     pub(super) async fn place(&self, domain: &str, cells: &[Cell]) -> Result<(), PlaceError> {
-        let tenants = self.register.tenants().await?;
-        let open = cells.iter().filter(|cell| cell.is_open);
-        let roomiest = open.min_by(|one, other| share(one, &tenants).total_cmp(&share(other, &tenants)));
-        let chosen = roomiest.ok_or_else(|| PlaceError::NoneOpen(domain.to_owned()))?;
+        let chosen = self.roomiest(cells, None).await?.ok_or_else(|| PlaceError::NoneOpen(domain.to_owned()))?;
         let cell = self.register.place(domain, &chosen.name).await?;
         tracing::info!(domain, cell, "Tenant is placed");
-        self.keep(domain, &cell);
         Ok(())
+    }
+
+    /// The open one of `cells` that has fewest tenants for its weight, and is not `but`.
+    pub(super) async fn roomiest<'a>(
+        &self,
+        cells: &'a [Cell],
+        but: Option<&str>,
+    ) -> Result<Option<&'a Cell>, PlaceError> {
+        let records = self.register.cells().await?;
+        let record = |cell: &Cell| records.get(&cell.name).copied().unwrap_or_default();
+        let open = cells.iter().filter(|cell| {
+            let is_open = record(cell).state.map_or(cell.is_open, |state| state == CellState::Open);
+            is_open && but != Some(cell.name.as_str())
+        });
+        let share = |cell: &Cell| share(cell, record(cell).tenants);
+        Ok(open.min_by(|one, other| share(one).total_cmp(&share(other))))
     }
 
     /// Has the place of `domain` looked up anew.
@@ -79,17 +97,16 @@ impl<P: PlaceRegister> Places<P> {
         self.known().remove(domain);
     }
 
-    fn keep(&self, domain: &str, cell: &str) {
-        self.known().insert(domain.to_owned(), (cell.to_owned(), FreezeSafeInstant::now()));
-    }
-
-    fn known(&self) -> MutexGuard<'_, HashMap<String, (String, FreezeSafeInstant)>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, (Place, FreezeSafeInstant)>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn kept(place: &Place) -> Duration {
+    if place.moving.is_some() { KEPT_BRIEFLY } else { KEPT }
+}
+
 /// Its tenants with one more, for each unit of its weight.
-fn share(cell: &Cell, tenants: &BTreeMap<String, u64>) -> f64 {
-    let count = tenants.get(&cell.name).copied().unwrap_or_default();
-    f64::from(u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1)) / f64::from(cell.weight)
+fn share(cell: &Cell, tenants: u64) -> f64 {
+    f64::from(u32::try_from(tenants).unwrap_or(u32::MAX).saturating_add(1)) / f64::from(cell.weight)
 }

@@ -69,10 +69,12 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
     }
 
     async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
-        match self.of(room.tenant()).await {
-            // Nothing of it is anywhere.
-            Err(PlaceError::None(_)) => Ok(()),
-            cell => cell?.rooms.destroy(room, ended, deadline).await,
+        let destroyed =
+            self.on_cell_of(room.tenant(), |cell| cell.rooms.destroy(room, ended, deadline).boxed(), is_elsewhere);
+        match destroyed.await {
+            // Nothing of it is anywhere: not that it has gone elsewhere, for then that was asked.
+            Err(PlaceError::None(_)) | Ok(Err(ServerError::NotServed(_))) => Ok(()),
+            outcome => outcome?,
         }
     }
 

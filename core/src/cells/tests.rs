@@ -1,56 +1,28 @@
 //! Placing, on a register in memory.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jid::DomainPart;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{place::KEPT, *};
+use super::*;
 use crate::{
     address::UserJid,
     auth::LoginTokens,
     domains::{DomainError, DomainEvent, Domains, HostServer},
     events::Version,
     hosts::{Hosts, HostsError},
-    ledger::{DomainRegister, Ledger, LedgerError, MemoryLedger, Ordinal, PlaceRegister},
+    ledger::{
+        CellState, DomainRegister, Ledger, MemoryLedger, MemoryPlaces, MoveStep, Moving, Ordinal, Place, PlaceRegister,
+    },
     rooms::Reconciler,
     secret::RotatingSecret,
     testing::FakeRooms,
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
-
-/// Places in memory, and how often one was looked up.
-#[derive(Debug, Default)]
-struct Register {
-    places: Mutex<BTreeMap<String, String>>,
-    looked_up: Mutex<u32>,
-    is_away: bool,
-}
-
-impl PlaceRegister for &Register {
-    async fn cell_of(&self, domain: &str) -> Result<Option<String>, LedgerError> {
-        *self.looked_up.lock().unwrap() += 1;
-        if self.is_away {
-            return Err(LedgerError("injected".to_owned()));
-        }
-        Ok(self.places.lock().unwrap().get(domain).cloned())
-    }
-
-    async fn place(&self, domain: &str, cell: &str) -> Result<String, LedgerError> {
-        Ok(self.places.lock().unwrap().entry(domain.to_owned()).or_insert_with(|| cell.to_owned()).clone())
-    }
-
-    async fn tenants(&self) -> Result<BTreeMap<String, u64>, LedgerError> {
-        let mut counts = BTreeMap::new();
-        for cell in self.places.lock().unwrap().values() {
-            *counts.entry(cell.clone()).or_default() += 1;
-        }
-        Ok(counts)
-    }
-}
 
 fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
     let token = RotatingSecret::from("0123456789abcdef0123456789abcdef");
@@ -65,7 +37,7 @@ fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
     Cell::one_of_several(name.to_owned(), weight, is_open, reach)
 }
 
-async fn placed(cells: &Cells<&Register>, domain: &str) -> String {
+async fn placed(cells: &Cells<&MemoryPlaces>, domain: &str) -> String {
     assert!(!cells.has_place(domain).await.unwrap());
     HostServer::place(cells, domain).await.unwrap();
     cells.of(domain).await.unwrap().name.clone()
@@ -73,63 +45,100 @@ async fn placed(cells: &Cells<&Register>, domain: &str) -> String {
 
 #[tokio::test]
 async fn tenants_go_where_there_are_fewest_for_the_weight_and_nowhere_that_is_closed() {
-    let register = Register::default();
+    let register = MemoryPlaces::default();
     let cells = [cell("one", 1, true), cell("big", 3, true), cell("closed", 100, false)];
     let cells = Cells::several(cells.into(), &register);
     for number in 0..40 {
         placed(&cells, &format!("tenant{number}.test")).await;
     }
-    let counts = (&register).tenants().await.unwrap();
-    assert_eq!(counts, BTreeMap::from([("one".to_owned(), 10), ("big".to_owned(), 30)]));
+    let counts = (&register).cells().await.unwrap().into_iter().map(|(name, record)| (name, record.tenants));
+    assert_eq!(counts.collect::<Vec<_>>(), [("big".to_owned(), 30), ("one".to_owned(), 10)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_place_is_looked_up_once_and_again_when_the_cell_says_it_is_not_there() {
-    let register = Register::default();
+    let register = MemoryPlaces::default();
     let cells = Cells::several(vec![cell("one", 1, true), cell("two", 1, true)], &register);
     assert!(matches!(cells.of("a.test").await, Err(PlaceError::None(_))), "and that is not kept");
     (&register).place("a.test", "one").await.unwrap();
     for _ in 0..3 {
         assert_eq!(cells.of("a.test").await.unwrap().name, "one");
     }
-    assert_eq!(*register.looked_up.lock().unwrap(), 2);
+    assert_eq!(register.looked_up(), 2);
 
-    register.places.lock().unwrap().insert("a.test".to_owned(), "two".to_owned());
+    register.put("a.test", Place::at("two"));
     assert_eq!(cells.of("a.test").await.unwrap().name, "one", "kept");
     let asked = |cell: &'_ Cell| {
         let name = cell.name.clone();
         Box::pin(async move { if name == "one" { Err("not served") } else { Ok(name) } }) as BoxFuture<'_, _>
     };
     assert_eq!(cells.on_cell_of("a.test", asked, |_| true).await.unwrap(), Ok("two".to_owned()));
-    register.places.lock().unwrap().insert("a.test".to_owned(), "one".to_owned());
+    register.put("a.test", Place::at("one"));
     tokio::time::advance(KEPT).await;
     assert_eq!(cells.of("a.test").await.unwrap().name, "one", "nothing is kept for ever");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_moves_is_served_by_nobody_and_its_place_is_kept_briefly() {
+    let register = MemoryPlaces::default();
+    let cells = Cells::several(vec![cell("one", 1, true), cell("two", 1, true)], &register);
+    let place = |cell: &str, step| {
+        let other = if cell == "one" { "two" } else { "one" }.to_owned();
+        Place { cell: cell.to_owned(), number: 1, moving: Some(Moving { step, other }) }
+    };
+    for (at, step, served) in [
+        ("one", MoveStep::Waiting, true),
+        ("one", MoveStep::Copying, false),
+        ("two", MoveStep::Opening, false),
+        ("two", MoveStep::Purging, true),
+        ("one", MoveStep::Thawing, false),
+        ("one", MoveStep::Discarding, true),
+    ] {
+        register.put("a.test", place(at, step));
+        tokio::time::advance(KEPT_BRIEFLY).await;
+        match cells.of("a.test").await {
+            Ok(cell) => assert!(served && cell.name == at, "{step:?}"),
+            Err(error) => assert!(!served && matches!(error, PlaceError::Moving(_)), "{step:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_an_operator_says_of_a_cell_goes_before_the_configuration() {
+    let register = MemoryPlaces::default();
+    let cells = Cells::several(vec![cell("one", 1, true), cell("two", 1, false)], &register);
+    (&register).set_state("one", CellState::Draining).await.unwrap();
+    (&register).set_state("two", CellState::Open).await.unwrap();
+    assert_eq!(placed(&cells, "a.test").await, "two");
+    assert!(cells.roomiest_but("two").await.unwrap().is_none());
+    (&register).set_state("two", CellState::Closed).await.unwrap();
+    assert!(matches!(HostServer::place(&cells, "b.test").await, Err(HostsError::Place(_))));
+}
+
 #[tokio::test]
 async fn what_is_not_known_is_told_with_what_to_do() {
-    let register = Register::default();
+    let register = MemoryPlaces::default();
     let cells = Cells::several(vec![cell("one", 1, false)], &register);
     let error = HostServer::place(&cells, "a.test").await.unwrap_err();
     assert!(matches!(&error, HostsError::Place(text) if text.contains("no cell is open")), "{error}");
     (&register).place("b.test", "gone").await.unwrap();
     let error = cells.of("b.test").await.unwrap_err();
     assert!(error.to_string().contains("which [[cells]] does not name"), "{error}");
-    let away = Register { is_away: true, ..Register::default() };
+    let away = MemoryPlaces::away();
     let cells = Cells::several(vec![cell("one", 1, true)], &away);
     assert!(matches!(cells.of("a.test").await, Err(PlaceError::Ledger(_))));
 }
 
 #[tokio::test]
 async fn the_only_cell_needs_no_register() {
-    let cells = Cells::<&Register>::only(cell("xmpp", 1, true));
+    let cells = Cells::<&MemoryPlaces>::only(cell("xmpp", 1, true));
     assert_eq!(cells.of("anything.test").await.unwrap().name, "xmpp");
     assert!(cells.has_place("anything.test").await.unwrap());
 }
 
 /// Hosts that are all made, on cells.
 #[derive(Debug)]
-struct Placed<'a>(Cells<&'a Register>);
+struct Placed<'a>(Cells<&'a MemoryPlaces>);
 
 impl HostServer for Placed<'_> {
     async fn has_place(&self, domain: &str) -> Result<bool, HostsError> {
@@ -151,7 +160,7 @@ impl HostServer for Placed<'_> {
 
 #[tokio::test]
 async fn a_domains_first_event_places_it_and_one_that_was_there_before_cells_is_not_guessed() {
-    let (register, rooms) = (Register::default(), FakeRooms::default());
+    let (register, rooms) = (MemoryPlaces::default(), FakeRooms::default());
     let hosts = Placed(Cells::several(vec![cell("one", 1, true)], &register));
     let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
     let domains = Domains::new(&reconciler, &hosts);

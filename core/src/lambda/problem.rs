@@ -184,6 +184,11 @@ impl From<PlaceError> for Problem {
             PlaceError::None(domain) => Self::domain_not_served(format!(
                 "the domain {domain} is not served by the XMPP server; it has to be created on the platform first"
             )),
+            PlaceError::Moving(domain) => Self::unavailable(
+                "tenant-moves",
+                "The domain moves to another XMPP server",
+                format!("the domain {domain} moves to another XMPP server, and is served again soon; try again later"),
+            ),
             other => {
                 tracing::error!(error = %other, "It is not known on which cell the caller's domain is");
                 Self::xmpp_unavailable()

@@ -12,6 +12,8 @@ mod epoch;
 pub mod folding_conformance;
 #[cfg(any(test, feature = "testing"))]
 mod memory;
+#[cfg(any(test, feature = "testing"))]
+mod memory_places;
 mod model;
 mod ordinal;
 mod places;
@@ -26,9 +28,9 @@ pub use self::{
         RoomState, Scope,
     },
     ordinal::{MAX_EVENT, Ordinal, OrdinalError},
-    places::{DynamoPlaces, PlaceRegister},
+    places::{CellRecord, CellState, DynamoPlaces, MoveStep, Moving, Place, PlaceRegister},
     port::{Heir, Joining, Ledger, LedgerError, LedgerMaintenance},
     retention::{END_GRACE, RETENTION},
 };
 #[cfg(any(test, feature = "testing"))]
-pub use self::{dynamo::hooks, memory::MemoryLedger};
+pub use self::{dynamo::hooks, memory::MemoryLedger, memory_places::MemoryPlaces};

@@ -206,6 +206,11 @@ def test_a_move_is_taken_back_and_what_is_late_of_it_does_nothing(source, target
     again = Move(tenant.domain, source, target)
     again.freeze()
     again.expect()
+    for server in (source, target):  # nor when another one is under way
+        for state in ("frozen", "served", "incoming", "opened", "moved", "discarded"):
+            with pytest.raises(Refused) as refused:
+                move.bring(server, state, entry=entry)
+            assert refused.value.status == 409
     again.copy()
     assert again.count(source) == again.count(target)
 
@@ -253,10 +258,10 @@ def test_what_is_no_move_is_refused(source, unique_domain):
     domain = source.create_host(unique_domain())
     move = Move(domain, source, source)
     for method, what, request, status in [
-        ("PUT", "", {"json": {"state": "frozen"}}, 400), ("PUT", "", {"json": {"move": "m", "state": "flying"}}, 400),
+        ("PUT", "", {"json": {"move": "m", "state": "frozen"}}, 400), ("PUT", "", {"json": {"move": 9, "state": "flying"}}, 400),
         ("PUT", "", {"content": b"no JSON"}, 400), ("DELETE", "", {}, 405), ("GET", "/elsewhere", {}, 404), ("GET", "/page", {}, 409),
-        ("POST", "/page?move=m", {"content": b"x"}, 409), ("PUT", "", {"json": {"move": "m", "state": "moved"}}, 409),
-        ("PUT", "", {"json": {"move": "m", "state": "incoming"}}, 409),
+        ("POST", "/page?move=9", {"content": b"x"}, 409), ("PUT", "", {"json": {"move": 9, "state": "moved"}}, 409),
+        ("PUT", "", {"json": {"move": 9, "state": "incoming"}}, 409),
     ]:
         with pytest.raises(Refused) as refused:
             move.call(source, method, what, **request)

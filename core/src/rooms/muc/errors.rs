@@ -56,12 +56,6 @@ pub(super) fn of_condition(kind: &ErrorType, condition: &DefinedCondition, text:
     }
 }
 
-/// Whether the error says that the room, or its whole domain, is not there.
-pub(super) fn means_absent(error: &StanzaError) -> bool {
-    use DefinedCondition as C;
-    matches!(error.defined_condition, C::ItemNotFound | C::Gone { .. } | C::RemoteServerNotFound)
-}
-
 /// Of an invitation that bounced: it went to a user, so here an absent item is not the room.
 pub(super) fn bounce(kind: &ErrorType, condition: &DefinedCondition, text: Option<&str>) -> ServerError {
     use DefinedCondition as C;

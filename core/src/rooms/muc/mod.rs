@@ -65,8 +65,11 @@ impl RoomServer for MucRooms {
     async fn destroy(&self, room: &RoomJid, ended: &Ordinal, deadline: Instant) -> Result<(), ServerError> {
         let request = Request::set(room.as_bare().clone(), Destroy { ended: life(ended), expires: expires(deadline) });
         match self.client.request(&request, deadline).await {
-            Err(RequestError::Stanza(error)) if errors::means_absent(&error) => Ok(()),
-            Err(RequestError::Stanza(error)) => Err(errors::room_error(&error)),
+            Err(RequestError::Stanza(error)) => match errors::room_error(&error) {
+                ServerError::RoomMissing => Ok(()),
+                // One that does not serve the domain may not be the one that has the room, so the caller sees it.
+                other => Err(other),
+            },
             result => result.map(drop).map_err(|error| server_error(&error)),
         }
     }
