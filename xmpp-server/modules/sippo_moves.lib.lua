@@ -1,7 +1,7 @@
 --- A tenant goes from server to server: what this one is to it meanwhile (part of mod_quobis_virtualhosts).
 --
--- Each state is an entry of the list of hosts (sippo_hosts), so it survives a restart. `M` is the number of the move: of
--- a tenant's moves each has a higher one than those before.
+-- Each state is an entry of the list of hosts (sippo_hosts), so it survives a restart. `M` is the number of the move:
+-- of a tenant's moves each has a higher one than those before.
 --
 --   { frozen = M, entry = {…} }      at the source: not served, nothing of it is written; `entry` is what it was before
 --   { incoming = M, entry = {…}, cursor = C }   at the target: not served; rows up to the cursor are here
