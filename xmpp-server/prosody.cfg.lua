@@ -277,7 +277,7 @@ modules_enabled = {
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_postgresql",
 	"sippo_websocket_errors", "sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",
-	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts", "sippo_websocket_text",
+	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts", "sippo_websocket_text", "sippo_group_commit",
 };
 modules_disabled = { "s2s", "s2s_auth_certs" };
 

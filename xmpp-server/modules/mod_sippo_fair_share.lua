@@ -46,6 +46,12 @@ local function timed(session, f, ...)
 	return ok, state, length;
 end
 
+-- What was done for the user while no stanza of theirs was handled, or (below zero) for others while one was
+module:hook("sippo-time-taken", function (event)
+	local username = event.session.username;
+	if username then budget(username, event.seconds); end
+end);
+
 -- Waiting --------------------------------------------------------------------------
 
 local waiting = {}; -- session: what ends its wait, and the runner that waits

@@ -1,6 +1,6 @@
 --- A room's message goes straight to its addressee's session.
 --
--- Between the checks of who may send to whom and the session, five modules look at each message and leave group
+-- Between the checks of who may send to whom and the session, six modules look at each message and leave group
 -- messages alone: half of what a delivery costs. They are passed over when a message has nothing in it that they know,
 -- and when they are the only ones: with any other handler of such messages there, all is as Prosody has it.
 
@@ -17,6 +17,7 @@ local full_sessions = prosody.full_sessions;
 local passed_over = {
 	["message/full"] = {
 		mod_sippo_offline_quota = true, mod_mam = true, mod_carbons = true, mod_sippo_delivery = true, mod_message = true,
+		mod_sippo_group_commit = true,
 	},
 	["archive-should-store"] = { mod_mam = true },
 	["carbons-should-copy"] = { mod_carbons = true },

@@ -13,7 +13,8 @@ local pack, unpack = table.pack, table.unpack;
 
 --- Has what `engine` is asked to do join one transaction; returns what ends it.
 local function open(engine)
-	local used, failure = false, nil;
+	if engine.sippo_write_held then engine.sippo_write_held(); end -- mod_sippo_group_commit
+	local used, failure, alone = false, nil, rawget(engine, "transaction");
 	if engine.sippo_forget then engine.sippo_forget(); end
 	function engine:transaction(func, ...)
 		if failure then return false, failure; end
@@ -35,7 +36,7 @@ local function open(engine)
 		return unpack(results, 1, results.n);
 	end
 	return function (keep)
-		engine.transaction = nil; -- the class's is back
+		engine.transaction = alone; -- or the class's
 		local conn = engine.conn;
 		if not conn or not used then return not failure; end -- SQLite fails a commit of nothing
 		if failure or not keep then
