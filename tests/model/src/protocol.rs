@@ -267,7 +267,8 @@ impl Protocol {
         let seen = handler.there & !handler.gone | seen;
         let first = handler.phase == Phase::Read;
         let agrees = !first && tables.view(index, *handler).agrees & 1 << seen != 0;
-        handler.state = seen;
+        // How it came to see that is of no account any more. Where it stayed, each state was there ten times.
+        (handler.state, handler.there, handler.gone) = (seen, 0, 0);
         if agrees || (self.without == Without::StaleApply && tables.is_stale(index, seen)) {
             *handler = DONE;
         } else {
@@ -328,7 +329,8 @@ impl Protocol {
         next.intruded |= over && !absent;
         let room = next.room.as_mut().filter(|_| !absent);
         match (room, wanted) {
-            (None, _) => handler.missing = true,
+            // A dead one's answers reach nobody.
+            (None, _) => handler.missing = !handler.dead,
             (Some(room), Wanted::Out) => room.roles[who] = Role::Out,
             (Some(room), Wanted::In(Grant::Owner)) => room.roles[who] = Role::Owner,
             (Some(room), Wanted::In(Grant::ExactlyMember)) => room.roles[who] = Role::Member,
@@ -364,7 +366,7 @@ impl Protocol {
         let handler = &mut next.handlers[index];
         tables.restart(index, handler, present);
         if gone != 0 {
-            (handler.phase, handler.todo) = (Phase::Write, gone);
+            (handler.phase, handler.todo, handler.there) = (Phase::Write, gone, 0);
         }
         if deleted {
             *handler = DONE;
@@ -451,7 +453,7 @@ impl Model for Protocol {
             Action::User(index, who) => self.ask_for_user(index, who, &mut next),
             Action::Crash(index) => {
                 next.crashes -= 1;
-                next.handlers[index].dead = true;
+                (next.handlers[index].dead, next.handlers[index].missing) = (true, false);
                 if next.handlers[index].phase == Phase::ReadAgain {
                     self.come_again(index, &mut next);
                 }
@@ -459,9 +461,10 @@ impl Model for Protocol {
             Action::ComesAgain(index) => self.come_again(index, &mut next),
             Action::Fold(event) => {
                 next.folded |= 1 << event;
-                for handler in &mut next.handlers {
+                let tables = self.of(state);
+                for (index, handler) in next.handlers.iter_mut().enumerate() {
                     if matches!(handler.phase, Phase::Read | Phase::ReadAgain) {
-                        handler.gone |= 1 << event;
+                        handler.gone |= 1 << event & tables.views(index, *handler).scope;
                     }
                 }
             }
