@@ -8,6 +8,7 @@ use std::{
 
 use ring::digest;
 use secrecy::{ExposeSecret, SecretString};
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use url::{Url, form_urlencoded};
 
@@ -89,16 +90,18 @@ impl Introspection {
         if let Some(reason) = self.refused.get(&fingerprint, now) {
             return Err(TokenError::Invalid(reason));
         }
-        let claims = self.ask(token).await?;
+        let answer = self.ask(token).await;
         let now = unix_now();
-        match self.check(&claims, now) {
-            Ok(expires) => {
+        match answer.and_then(|claims| Ok((self.check(&claims, now)?, claims))) {
+            Ok((expires, claims)) => {
                 let until = now.saturating_add(MAX_AGE).min(expires.unwrap_or(u64::MAX));
                 self.accepted.put(fingerprint, claims.clone(), until, now);
                 Ok(claims)
             }
             Err(error) => {
-                self.refused.put(fingerprint, error.to_string(), now.saturating_add(REFUSAL_AGE), now);
+                if let TokenError::Invalid(reason) = &error {
+                    self.refused.put(fingerprint, reason.clone(), now.saturating_add(REFUSAL_AGE), now);
+                }
                 Err(error)
             }
         }
@@ -112,8 +115,7 @@ impl Introspection {
         // All together: a second attempt must not take time that the call needs for its own work.
         let body = tokio::time::timeout(TIMEOUT, exchange).await;
         let body = body.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")));
-        serde_json::from_slice(&body.map_err(TokenError::Unavailable)?)
-            .map_err(|error| TokenError::Unavailable(format!("not a JSON object: {error}")))
+        claims_of(&body.map_err(TokenError::Unavailable)?)
     }
 
     async fn send(&self, token: &str, client_secret: SecretString) -> Result<Response, String> {
@@ -164,6 +166,18 @@ impl<T: Clone> Remembered<T> {
     }
 }
 
+/// The claims that an answer says. Of those of a JWT it is the token's fault if a value is such that nobody can take it in
+/// (`1e400`, half of a surrogate pair), so it is here.
+fn claims_of(answer: &[u8]) -> Result<Claims, TokenError> {
+    serde_json::from_slice(answer).map_err(|error| {
+        let is_json = serde_json::from_slice::<IgnoredAny>(answer).is_ok();
+        if error.is_syntax() && is_json {
+            return TokenError::invalid(format!("the issuer's answer has a value that cannot be read: {error}"));
+        }
+        TokenError::Unavailable(format!("not a JSON object: {error}"))
+    })
+}
+
 /// Whether the issuer may have refused the client: an error `invalid_client` comes with 401 or 400 (RFC 6749, section 5.2), from
 /// some with 403.
 fn is_refusal(answer: &Result<Response, String>) -> bool {
@@ -197,6 +211,19 @@ mod tests {
         let secret = keeper.secret().await.unwrap();
         keeper.change("new");
         Introspection::new(issuer.url.clone(), "chat", secret, &[], &[], Tls::new(None)).verify("opaque").await
+    }
+
+    #[test]
+    fn a_value_that_nobody_can_read_is_the_tokens_fault_and_no_json_is_the_issuers() {
+        for odd in
+            [r#"{"active":true,"exp":1e400}"#, r#"{"active":true,"nbf":-1e400}"#, r#"{"active":true,"a":"\ud800"}"#]
+        {
+            assert!(matches!(claims_of(odd.as_bytes()), Err(TokenError::Invalid(_))), "{odd}");
+        }
+        for none in ["", "null", "[1e400]", "[]", "<html>", r#"{"active":true"#, r#"{"active":true}}"#] {
+            assert!(matches!(claims_of(none.as_bytes()), Err(TokenError::Unavailable(_))), "{none}");
+        }
+        assert_eq!(claims_of(br#"{"active":true,"exp":1e300}"#).unwrap().len(), 2);
     }
 
     #[tokio::test]

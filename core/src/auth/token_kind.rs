@@ -4,20 +4,31 @@ use serde_json::Value;
 
 use super::claims::{Claims, TokenError};
 
-/// What marks an access token as one, in lower case: RFC 9068 (`at+jwt`), RFC 6749 (`Bearer`), and issuers' own words.
-const ACCESS: [&str; 8] =
-    ["at+jwt", "application/at+jwt", "jwt", "application/jwt", "bearer", "access", "access_token", "accesstoken"];
+/// What marks an access token as one, in lower case: RFC 9068 (`at+jwt`), RFC 6749 (`Bearer`), RFC 8693 (the URN), and
+/// issuers' own words.
+const ACCESS: [&str; 9] = [
+    "at+jwt",
+    "application/at+jwt",
+    "jwt",
+    "application/jwt",
+    "bearer",
+    "access",
+    "access_token",
+    "accesstoken",
+    "urn:ietf:params:oauth:token-type:access_token",
+];
 
 /// Claims that say what kind of token one is: of Keycloak (`typ`), Cognito (`token_use`), introspection (RFC 7662) and others
 /// (`token_type`).
 const MARKS: [&str; 3] = ["typ", "token_use", "token_type"];
 
 /// Claims that no bearer's access token has, and what they are the mark of.
-const FOREIGN: [(&str, &str); 4] = [
+const FOREIGN: [(&str, &str); 5] = [
     ("events", "a logout token or another security event (RFC 8417)"),
     ("cnf", "a token bound to its sender (RFC 7800), which a bearer may not use"),
     ("at_hash", "an ID token (OpenID Connect Core, section 3.1.3.6)"),
     ("c_hash", "an ID token (OpenID Connect Core, section 3.3.2.11)"),
+    ("s_hash", "an ID token (Financial-grade API 1.0, part 2, section 5.1)"),
 ];
 
 /// Refuses what its header (`typ`, RFC 7515, section 4.1.9) or its claims mark as another token than an access token. Marks
@@ -35,7 +46,7 @@ pub(super) fn ensure_access_token(
             || also_accepted.iter().any(|known| mark.eq_ignore_ascii_case(known))
     };
     let refuse = |place: &str, mark: &str| {
-        let mark: String = mark.chars().take(40).collect();
+        let mark: String = mark.chars().take(60).collect();
         Err(TokenError::invalid(format!("{place} is {mark:?}, not an access token's; see [auth] tokenTypes")))
     };
     if let Some(mark) = header_type
@@ -78,6 +89,9 @@ mod tests {
                 json!({"token_use": "access"}),
                 json!({"token_type": "Bearer", "typ": null, "cnf": null}),
                 json!({"token_type": "access_token"}),
+                json!({"token_type": "urn:ietf:params:oauth:token-type:access_token"}),
+                // Access tokens of some issuers have these as well as ID tokens.
+                json!({"nonce": "abc", "auth_time": 1, "scope": "openid offline_access"}),
             ] {
                 assert_eq!(judge(header, claims.clone(), &[]), Ok(()), "{header:?} {claims}");
             }
@@ -86,7 +100,7 @@ mod tests {
 
     #[test]
     fn all_others_are_refused() {
-        for header in ["logout+jwt", "dpop+jwt", "secevent+jwt", "ID", ""] {
+        for header in ["logout+jwt", "dpop+jwt", "secevent+jwt", "token-introspection+jwt", "at+jwt; v=1", "ID", ""] {
             assert!(judge(Some(header), json!({}), &[]).is_err(), "{header}");
         }
         for claims in [
@@ -103,6 +117,9 @@ mod tests {
             json!({"cnf": {"jkt": "abc"}}),
             json!({"events": {}}),
             json!({"at_hash": "abc"}),
+            json!({"s_hash": "abc"}),
+            json!({"token_type": "urn:ietf:params:oauth:token-type:refresh_token"}),
+            json!({"token_type": "DPoP"}),
         ] {
             assert!(judge(Some("JWT"), claims.clone(), &[]).is_err(), "{claims}");
         }

@@ -25,7 +25,7 @@ impl<'a> Envelope<'a> {
         let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
         let text = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
         let json: &RawValue = serde_json::from_str(text)
-            .map_err(|error| Poison::NotJson { line: error.line(), column: error.column() })?;
+            .map_err(|error| wrapped(body).unwrap_or(Poison::NotJson { line: error.line(), column: error.column() }))?;
         let fields = Fields::of_body(json)?;
         if fields.has("specversion") {
             return Self::of_cloud_event(event_type, &fields);
@@ -54,6 +54,9 @@ impl<'a> Envelope<'a> {
         {
             return Err(Poison::ContentType(Quoted::new(&content_type)));
         }
+        if fields.optional("data").is_none() && fields.optional("data_base64").is_some() {
+            return Err(Poison::DataBase64);
+        }
         let payload = fields.mandatory("data")?;
         if !payload.get().starts_with('{') {
             return Err(Poison::IllTyped { path: FieldPath::field("data"), wanted: "an object" });
@@ -64,8 +67,8 @@ impl<'a> Envelope<'a> {
 
 const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-/// How bodies begin that hold something else than text: the bridge unwraps what it can.
-const WRAPPINGS: [(&[u8], &str); 9] = [
+/// How bodies begin that hold something else than JSON in UTF-8: the bridge unwraps what it can.
+const WRAPPINGS: [(&[u8], &str); 14] = [
     (&[0x1f, 0x8b], "gzip that is damaged"),
     (&[0x78, 0x01], "deflate that is damaged"),
     (&[0x78, 0x9c], "deflate that is damaged"),
@@ -73,14 +76,24 @@ const WRAPPINGS: [(&[u8], &str); 9] = [
     (&[0x28, 0xb5, 0x2f, 0xfd], "Zstandard"),
     (&[0x00, 0x53], "an AMQP 1.0 section that is no string and no bytes"),
     (&[0x00, 0x80], "an AMQP 1.0 section that is no string and no bytes"),
+    (&[0xff, 0xfe, 0, 0], "UTF-32"),
+    (b"{\0\0\0", "UTF-32"),
+    (b"\0\0\0{", "UTF-32"),
     (&[0xff, 0xfe], "UTF-16"),
     (&[0xfe, 0xff], "UTF-16"),
+    (b"{\0", "UTF-16"),
+    (b"\0{", "UTF-16"),
 ];
 
 /// What a body is that is not UTF-8 from this byte on.
 fn not_utf8(body: &[u8], from: usize) -> Poison {
-    let wrapping = WRAPPINGS.iter().find(|(start, _)| body.starts_with(start));
-    wrapping.map_or(Poison::NotUtf8(from), |(_, name)| Poison::Wrapped(name))
+    wrapped(body).unwrap_or(Poison::NotUtf8(from))
+}
+
+/// What a body is that begins like something else than JSON.
+fn wrapped(body: &[u8]) -> Option<Poison> {
+    let (_, name) = WRAPPINGS.iter().find(|(start, _)| body.starts_with(start))?;
+    Some(Poison::Wrapped(name))
 }
 
 /// Whether a media type is JSON, parameters aside (RFC 6839, section 3.1, for the suffix).
@@ -149,6 +162,10 @@ mod tests {
             (b"\x28\xb5\x2f\xfd", "Zstandard"),
             (b"\x00\x53\x77\xc1\xff", "AMQP 1.0"),
             (b"\xff\xfe{\0}\0", "UTF-16"),
+            (b"{\0\"\0", "UTF-16"),
+            (b"\0{\0\"", "UTF-16"),
+            (b"\xff\xfe\0\0{\0\0\0", "UTF-32"),
+            (b"\0\0\0{\0\0\0\"", "UTF-32"),
             (b"\xff", "not UTF-8 from byte 0"),
         ] {
             let Err(poison) = Envelope::open(TYPE, body, None) else { panic!("{body:02x?}") };

@@ -64,6 +64,9 @@ pub enum Poison {
     /// The data of the `CloudEvent` is not JSON.
     #[error("datacontenttype is '{0}'; publish data as application/json")]
     ContentType(Quoted),
+    /// The `CloudEvent` has its data as bytes (JSON format, section 3.1.1).
+    #[error("data_base64 is not read; publish the payload in data, as a JSON object")]
+    DataBase64,
     /// A name that cannot be an address on the XMPP server.
     #[error("{path} '{value}': {cause}; publish {advice}")]
     Address {
@@ -139,7 +142,7 @@ impl Poison {
             Self::Missing(_) => "missing",
             Self::IllTyped { .. } => "ill-typed",
             Self::Empty(_) => "empty",
-            Self::SpecVersion(_) | Self::TypeMismatch(_) | Self::ContentType(_) => "bad-envelope",
+            Self::SpecVersion(_) | Self::TypeMismatch(_) | Self::ContentType(_) | Self::DataBase64 => "bad-envelope",
             Self::Address { .. } => "bad-address",
             Self::ReservedDomain { .. } => "reserved-domain",
             Self::ForeignDomain { .. } => "foreign-domain",

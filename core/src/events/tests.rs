@@ -269,7 +269,10 @@ fn bad_bodies_are_poison() {
         body.to_string().into_bytes()
     };
     assert!(Event::parse("domain.created", &with("data_base64", json!(null)), None, &tenancy).is_ok());
+    let mut in_base64 = cloud.clone();
+    (in_base64["data"], in_base64["data_base64"]) = (json!(null), json!("eyJkb21haW4iOiJhLnRlc3QifQ=="));
     for (body, reason) in [
+        (in_base64.to_string().into_bytes(), "bad-envelope: data_base64 is not read"),
         (b"".to_vec(), "not-json: the body is not JSON (line 1, column 0)"),
         (b"{\"domain\":}".to_vec(), "not-json: the body is not JSON (line 1, column 11)"),
         (b"{}{}".to_vec(), "not-json"),
