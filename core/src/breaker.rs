@@ -22,6 +22,31 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 /// After this a probe that told nothing is given up: its process was frozen, or whoever made it has gone.
 const PROBE: Duration = Duration::from_secs(10);
 
+/// How long a request may wait for a server of which nothing is known but that it did not answer.
+pub(crate) const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether a request may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It may.
+    Yes,
+    /// It may, to see whether the server is back; it should wait for [`PROBE_PATIENCE`] at most, for others may wait with it.
+    Probe,
+    /// It may not.
+    No,
+}
+
+/// What a request has told about the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sign {
+    /// It answered.
+    Answer,
+    /// It cannot be reached, or the connection broke: it may be starting again.
+    Failure,
+    /// It is there, and nothing came of it for so long that it hangs.
+    Silence,
+}
+
 /// The breaker of one server.
 #[derive(Debug)]
 pub(crate) struct Breaker {
@@ -51,29 +76,30 @@ impl Breaker {
     }
 
     /// Whether a request may be made now. What becomes of one that may is to be told by [`Breaker::note`].
-    pub(crate) fn admits(&self) -> bool {
+    pub(crate) fn admits(&self) -> Admission {
         let mut state = self.state();
         let pause = match *state {
-            State::Closed(_) => return true,
+            State::Closed(_) => return Admission::Yes,
             State::Open(since, pause) if since.elapsed() >= pause => pause,
             State::Probing(since, pause) if since.elapsed() >= PROBE => pause,
-            State::Open(..) | State::Probing(..) => return false,
+            State::Open(..) | State::Probing(..) => return Admission::No,
         };
         *state = State::Probing(FreezeSafeInstant::now(), pause);
-        true
+        Admission::Probe
     }
 
-    /// Notes whether a request failed for want of an answer.
-    pub(crate) fn note(&self, failed: bool) {
+    /// Notes what a request has told.
+    pub(crate) fn note(&self, sign: Sign) {
         let mut state = self.state();
-        *state = match (*state, failed) {
-            (State::Closed(failures), true) if failures + 1 >= FAILURES => self.open(FIRST_PAUSE),
-            (State::Closed(failures), true) => State::Closed(failures + 1),
-            (State::Probing(_, pause), true) => self.open((pause * 2).min(LONGEST_PAUSE)),
+        *state = match (*state, sign) {
+            (State::Closed(failures), Sign::Failure) if failures + 1 < FAILURES => State::Closed(failures + 1),
+            // Each request that waits for a server that hangs holds up those that are in one batch with it.
+            (State::Closed(_), Sign::Failure | Sign::Silence) => self.open(FIRST_PAUSE),
+            (State::Probing(_, pause), Sign::Failure | Sign::Silence) => self.open((pause * 2).min(LONGEST_PAUSE)),
             // Of a request that was made before: what is left alone stays so.
-            (State::Open(since, pause), true) => State::Open(since, pause),
-            (State::Closed(_), false) => State::Closed(0),
-            (State::Open(..) | State::Probing(..), false) => {
+            (State::Open(since, pause), Sign::Failure | Sign::Silence) => State::Open(since, pause),
+            (State::Closed(_), Sign::Answer) => State::Closed(0),
+            (State::Open(..) | State::Probing(..), Sign::Answer) => {
                 tracing::info!(cell = self.name, "Cell answers again");
                 State::Closed(0)
             }
@@ -101,8 +127,8 @@ mod tests {
     fn failing(times: u32) -> Breaker {
         let breaker = Breaker::new("one");
         for _ in 0..times {
-            assert!(breaker.admits());
-            breaker.note(true);
+            assert_eq!(breaker.admits(), Admission::Yes);
+            breaker.note(Sign::Failure);
         }
         breaker
     }
@@ -110,35 +136,47 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn some_failures_in_a_row_close_it_off_and_an_answer_in_between_does_not() {
         let breaker = failing(FAILURES - 1);
-        breaker.note(false);
-        assert!(breaker.admits());
-        breaker.note(true);
-        assert!(breaker.admits());
-        assert!(!failing(FAILURES).admits());
+        breaker.note(Sign::Answer);
+        assert_eq!(breaker.admits(), Admission::Yes);
+        breaker.note(Sign::Failure);
+        assert_eq!(breaker.admits(), Admission::Yes);
+        assert_eq!(failing(FAILURES).admits(), Admission::No);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_enough_once() {
+        let breaker = failing(0);
+        breaker.note(Sign::Silence);
+        assert_eq!(breaker.admits(), Admission::No);
+        tokio::time::advance(FIRST_PAUSE).await;
+        assert_eq!(breaker.admits(), Admission::Probe);
+        breaker.note(Sign::Silence);
+        tokio::time::advance(FIRST_PAUSE).await;
+        assert_eq!(breaker.admits(), Admission::No, "the pause has doubled");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_request_is_let_through_after_the_pause_and_decides() {
         let breaker = failing(FAILURES);
         tokio::time::advance(FIRST_PAUSE).await;
-        assert!(breaker.admits());
-        assert!(!breaker.admits(), "one is enough");
-        breaker.note(true);
+        assert_eq!(breaker.admits(), Admission::Probe);
+        assert_eq!(breaker.admits(), Admission::No, "one is enough");
+        breaker.note(Sign::Failure);
         tokio::time::advance(FIRST_PAUSE).await;
-        assert!(!breaker.admits(), "the pause has doubled");
+        assert_eq!(breaker.admits(), Admission::No, "the pause has doubled");
         tokio::time::advance(FIRST_PAUSE).await;
-        assert!(breaker.admits());
-        breaker.note(false);
-        assert!(breaker.admits() && breaker.admits());
+        assert_eq!(breaker.admits(), Admission::Probe);
+        breaker.note(Sign::Answer);
+        assert_eq!([breaker.admits(), breaker.admits()], [Admission::Yes; 2]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_probe_that_tells_nothing_is_followed_by_another() {
         let breaker = failing(FAILURES);
         tokio::time::advance(FIRST_PAUSE).await;
-        assert!(breaker.admits());
+        assert_eq!(breaker.admits(), Admission::Probe);
         tokio::time::advance(PROBE).await;
-        assert!(breaker.admits());
+        assert_eq!(breaker.admits(), Admission::Probe);
     }
 
     #[tokio::test(start_paused = true)]
@@ -146,8 +184,8 @@ mod tests {
         let breaker = failing(FAILURES);
         for _ in 0..10 {
             tokio::time::advance(LONGEST_PAUSE).await;
-            assert!(breaker.admits());
-            breaker.note(true);
+            assert_eq!(breaker.admits(), Admission::Probe);
+            breaker.note(Sign::Failure);
         }
     }
 }

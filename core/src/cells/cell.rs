@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::{auth::LoginTokens, breaker::Breaker, hosts::Hosts, rooms::MucRooms, xmpp::XmppClient};
+use crate::{
+    auth::LoginTokens,
+    breaker::Breaker,
+    hosts::{Hosts, HostsError},
+    rooms::MucRooms,
+    xmpp::XmppClient,
+};
 
 /// One XMPP server, by all that the service has to do with it. Connects when first used.
 #[derive(Debug)]
@@ -53,6 +59,17 @@ impl Cell {
         let Reach { public_url, login_tokens, client, hosts } = reach;
         let (client, hosts) = (client.with_breaker(breaker.clone()), hosts.with_breaker(breaker));
         Self::new(name, (weight, is_open), Reach { public_url, login_tokens, client, hosts })
+    }
+
+    /// Does `work` on its hosts, of which nothing is heard before all is done; not for longer than it gives signs of life.
+    pub(super) async fn while_it_lives<T>(
+        &self,
+        work: impl Future<Output = Result<T, HostsError>>,
+    ) -> Result<T, HostsError> {
+        tokio::select! {
+            outcome = work => outcome,
+            () = self.client.falls_silent() => Err(HostsError::Unavailable(format!("the cell {} hangs", self.name))),
+        }
     }
 
     fn new(name: String, (weight, is_open): (u32, bool), reach: Reach) -> Self {

@@ -141,10 +141,12 @@ impl<P: PlaceRegister + Sync + Send> HostServer for Cells<P> {
     }
 
     async fn create(&self, domain: &str, life: &Ordinal) -> Result<(), HostsError> {
-        HostServer::create(&self.of(domain).await?.hosts, domain, life).await
+        let cell = self.of(domain).await?;
+        cell.while_it_lives(HostServer::create(&cell.hosts, domain, life)).await
     }
 
     async fn delete(&self, domain: &str, ended: &Ordinal) -> Result<(), HostsError> {
-        HostServer::delete(&self.of(domain).await?.hosts, domain, ended).await
+        let cell = self.of(domain).await?;
+        cell.while_it_lives(HostServer::delete(&cell.hosts, domain, ended)).await
     }
 }

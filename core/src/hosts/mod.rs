@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     address::{AddressError, canonical_domain},
-    breaker::Breaker,
+    breaker::{Admission, Breaker, Sign},
     cause::root_cause,
     http::{self, HttpClient, Method, Response, StatusCode},
     secret::RotatingSecret,
@@ -200,7 +200,7 @@ impl Hosts {
         target: Target<'_>,
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<Response, HostsError> {
-        if let Some(breaker) = self.breaker.as_ref().filter(|breaker| !breaker.admits()) {
+        if let Some(breaker) = self.breaker.as_ref().filter(|breaker| breaker.admits() == Admission::No) {
             return Err(HostsError::Away(breaker.name().to_owned()));
         }
         let is_refusal = |outcome: &Result<Response, _>| {
@@ -208,7 +208,8 @@ impl Hosts {
         };
         let outcome = self.token.attempt(|token| self.send(token, &method, target, body), is_refusal).await;
         if let Some(breaker) = &self.breaker {
-            breaker.note(matches!(outcome, Err(HostsError::Unreachable(_) | HostsError::Unavailable(_))));
+            let has_failed = matches!(outcome, Err(HostsError::Unreachable(_) | HostsError::Unavailable(_)));
+            breaker.note(if has_failed { Sign::Failure } else { Sign::Answer });
         }
         outcome
     }

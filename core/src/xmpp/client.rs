@@ -25,7 +25,11 @@ use super::{
     session::Session,
     transport::WsConnector,
 };
-use crate::{breaker::Breaker, clock::FreezeSafeInstant, telemetry::Metric};
+use crate::{
+    breaker::{Admission, Breaker, PROBE_PATIENCE, Sign},
+    clock::FreezeSafeInstant,
+    telemetry::Metric,
+};
 
 /// The time limits of an [`XmppClient`].
 #[derive(Debug, Clone, Copy)]
@@ -48,8 +52,10 @@ impl Default for Timeouts {
     }
 }
 
-/// A server that does not answer within this is taken for one that does not answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// One of several servers that has said nothing for so long, while somebody waited for it, hangs: whoever waits for it holds up
+/// what is in the same batch, and a function that others' events could have. Servers that are well are silent for a second at
+/// most, whatever a user or a deletion has them do (`scripts/bench stalls`).
+const SILENCE: Duration = Duration::from_millis(1_500);
 
 /// Sends requests to the XMPP server as the service's admin account.
 ///
@@ -132,17 +138,33 @@ impl XmppClient {
     /// Unless the server is left alone just now.
     async fn exchange(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
         let Some(breaker) = &self.0.breaker else { return self.exchange_now(exchange, deadline).await };
-        if !breaker.admits() {
-            return Err(ConnectError::Away(breaker.name().into()).into());
-        }
+        let deadline = match breaker.admits() {
+            Admission::Yes => deadline,
+            Admission::Probe => deadline.min(Instant::now() + PROBE_PATIENCE),
+            Admission::No => return Err(ConnectError::Away(breaker.name().into()).into()),
+        };
         let begun = Instant::now();
         let outcome = self.exchange_now(exchange, deadline).await;
-        match &outcome {
-            // Whoever had no time to begin with learns nothing about the server.
-            Err(RequestError::TimedOut) if begun.elapsed() < PATIENCE => {}
-            outcome => breaker.note(matches!(outcome, Err(RequestError::Connect(_) | RequestError::TimedOut))),
+        if let Some(sign) = sign_of(&outcome, begun) {
+            breaker.note(sign);
         }
         outcome
+    }
+
+    /// Waits until the server, one of several, gives no sign of life. For whoever asks it for something by another way, of which
+    /// nothing is heard before all is done. A server that is alone is never given up.
+    pub(crate) async fn falls_silent(&self) {
+        let Some(breaker) = &self.0.breaker else { return std::future::pending().await };
+        loop {
+            tokio::time::sleep(PROBE_PATIENCE).await;
+            let begun = Instant::now();
+            let outcome = self.exchange_now(Request::ping().into(), begun + SILENCE).await;
+            let Some(sign) = sign_of(&outcome, begun) else { continue };
+            breaker.note(sign);
+            if sign != Sign::Answer {
+                return;
+            }
+        }
     }
 
     async fn exchange_now(&self, exchange: Exchange, deadline: Instant) -> Result<Answer, RequestError> {
@@ -280,7 +302,11 @@ impl Inner {
     }
 
     async fn log_in_with(&self, password: SecretString) -> Result<Session, ConnectError> {
-        let open = |mode| Session::open_with(&self.connector, &self.account.jid, &password, mode);
+        let silence = self.breaker.as_ref().map(|_| SILENCE);
+        let open = async |mode| {
+            let session = Session::open_with(&self.connector, &self.account.jid, &password, mode).await?;
+            Ok(session.with_silence(silence))
+        };
         if self.stepwise.load(Ordering::Relaxed) {
             return open(LoginMode::Stepwise).await;
         }
@@ -293,5 +319,15 @@ impl Inner {
             self.stepwise.store(true, Ordering::Relaxed);
         }
         Ok(session)
+    }
+}
+
+/// What the outcome of an exchange tells about the server; nothing, if there was no time to find out.
+fn sign_of(outcome: &Result<Answer, RequestError>, begun: Instant) -> Option<Sign> {
+    match outcome {
+        Ok(_) | Err(RequestError::Stanza(_) | RequestError::Protocol(_)) => Some(Sign::Answer),
+        Err(RequestError::TimedOut) => (begun.elapsed() >= PROBE_PATIENCE).then_some(Sign::Silence),
+        Err(RequestError::Connect(ConnectError::TimedOut(after))) if *after >= PROBE_PATIENCE => Some(Sign::Silence),
+        Err(RequestError::Connect(_) | RequestError::SessionLost(_)) => Some(Sign::Failure),
     }
 }

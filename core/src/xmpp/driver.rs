@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque, hash_map::Entry},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -59,6 +62,16 @@ struct Pending {
     reply: Reply,
 }
 
+/// How many elements have come: whoever waits sees by it whether the server still says anything. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Heard(Arc<AtomicU64>);
+
+impl Heard {
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// Runs until the stream ends, the last [`super::Session`] is dropped, or it is aborted. Reading and
 /// writing never wait for each other: a server that stops reading until we read cannot stall us.
 pub(super) struct Driver {
@@ -66,6 +79,7 @@ pub(super) struct Driver {
     requests: mpsc::UnboundedReceiver<Outgoing>,
     pending: HashMap<u64, Pending>,
     last_id: u64,
+    heard: Heard,
     /// Answers to what the server asks of us, our pings, and what stands between the first message ahead of
     /// a request and that request.
     queued: VecDeque<Stanza>,
@@ -75,8 +89,8 @@ pub(super) struct Driver {
 struct Ended(Arc<str>);
 
 impl Driver {
-    pub(super) fn new(stream: XmppStream<WsIo>, requests: mpsc::UnboundedReceiver<Outgoing>) -> Self {
-        Self { stream, requests, pending: HashMap::new(), last_id: 0, queued: VecDeque::new() }
+    pub(super) fn new(stream: XmppStream<WsIo>, requests: mpsc::UnboundedReceiver<Outgoing>, heard: Heard) -> Self {
+        Self { stream, requests, pending: HashMap::new(), last_id: 0, heard, queued: VecDeque::new() }
     }
 
     /// Reads what is there; true if there may be more.
@@ -85,6 +99,7 @@ impl Driver {
             let Poll::Ready(item) = Pin::new(&mut self.stream).poll_next(cx) else {
                 return Ok(false);
             };
+            self.heard.0.fetch_add(1, Ordering::Relaxed);
             match item {
                 None | Some(Err(ReadError::StreamFooterReceived)) => {
                     return Err(Ended("the server closed the stream".into()));

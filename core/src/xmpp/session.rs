@@ -1,20 +1,26 @@
 //! A session: one logged-in stream, shared by any number of concurrent requests.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
 use secrecy::SecretString;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{
+        mpsc,
+        oneshot::{self, error::RecvError as Canceled},
+    },
     task::AbortHandle,
-    time::Instant,
+    time::{Instant, error::Elapsed},
 };
 use tokio_xmpp::minidom::Element;
 
 use super::{
-    driver::{Driver, Outgoing, TIMEOUTS},
+    driver::{Driver, Heard, Outgoing, TIMEOUTS},
     error::{ConnectError, RequestError},
     login::{Account, LoginMode, log_in},
     request::{Answer, Exchange, Request},
@@ -29,6 +35,11 @@ pub struct Session {
     driver: AbortHandle,
     /// When the last request was sent that has been answered: then at the latest the server was there.
     alive: Arc<Mutex<FreezeSafeInstant>>,
+    heard: Heard,
+    /// How long the server may say nothing while somebody waits for it, if less than their deadline.
+    silence: Option<Duration>,
+    /// Whether it was closed because the server said nothing.
+    hangs: Arc<AtomicBool>,
 }
 
 impl Session {
@@ -53,8 +64,14 @@ impl Session {
         let begun = FreezeSafeInstant::now();
         let (_, stream) = log_in(connector, jid, password, TIMEOUTS, mode).await?;
         let (requests, queue) = mpsc::unbounded_channel();
-        let driver = tokio::spawn(Driver::new(stream, queue)).abort_handle();
-        Ok(Self { requests, driver, alive: Arc::new(Mutex::new(begun)) })
+        let heard = Heard::default();
+        let driver = tokio::spawn(Driver::new(stream, queue, heard.clone())).abort_handle();
+        Ok(Self { requests, driver, alive: Arc::new(Mutex::new(begun)), heard, silence: None, hangs: Arc::default() })
+    }
+
+    /// The same, given up by whoever waits when the server has said nothing for so long.
+    pub(super) fn with_silence(self, silence: Option<Duration>) -> Self {
+        Self { silence, ..self }
     }
 
     /// False once the stream has ended.
@@ -137,19 +154,38 @@ impl Session {
         receiver
     }
 
+    /// What comes of `reply` before the deadline, and before the server has been silent for too long.
+    async fn answer<T>(
+        &self,
+        mut reply: oneshot::Receiver<T>,
+        deadline: Instant,
+    ) -> Result<Result<T, Canceled>, Elapsed> {
+        let Some(silence) = self.silence else { return tokio::time::timeout_at(deadline, reply).await };
+        loop {
+            let (heard, until) = (self.heard.count(), deadline.min(Instant::now() + silence));
+            match tokio::time::timeout_at(until, &mut reply).await {
+                Err(_) if until < deadline && self.heard.count() != heard => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
     async fn wait(
         &self,
         reply: oneshot::Receiver<Result<Answer, RequestError>>,
         sent: FreezeSafeInstant,
         deadline: Instant,
     ) -> Result<Answer, RequestError> {
-        match tokio::time::timeout_at(deadline, reply).await {
+        match self.answer(reply, deadline).await {
             Ok(Ok(result)) => {
                 self.heard_of(sent);
                 result
             }
+            // Another session would be waited for in vain.
+            Ok(Err(_)) if self.hangs.load(Ordering::Relaxed) => Err(RequestError::TimedOut),
             Ok(Err(_)) => Err(ended()),
             Err(_) => {
+                self.hangs.store(Instant::now() < deadline, Ordering::Relaxed);
                 self.close().await;
                 Err(RequestError::TimedOut)
             }

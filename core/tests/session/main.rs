@@ -2,6 +2,7 @@
 //! surfaces as its own error, soon, and what can be mended by a reconnect is.
 
 mod fake;
+mod hanging;
 
 use std::{sync::Arc, time::Duration};
 
