@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
+# Fields: one for each thing that was measured, so that each stands in one place beside its command.
 @dataclass(frozen=True)
 class Measured:
     """On two cores, Prosody 0.12 on SQLite; seconds of the XMPP server's processor time unless it says otherwise."""
