@@ -108,3 +108,20 @@ def test_an_invitation_of_an_earlier_spell_is_not_enough():
     assert wrong("a", 0.0, 2.0) == []
     assert wrong("b") == wrong("b", 3.0) == [], "who has left may have been invited, or not"
     assert wrong("c", 1.0) == ["invitation superfluous"]
+
+
+def test_with_several_cells_each_steady_tenant_has_rooms_and_guests_of_its_own_cell():
+    guests_of = {"one.test": "friends.test", "two.test": "partner.test", "tenant.test": "friends.test"}
+    domains = Domains("one.test", "tenant.test", "friends.test", ("two.test",), guests_of)
+    model = Model()
+    traffic = Traffic(random.Random(1), model, domains, 40, 3)
+    for message in traffic.opening():
+        model.apply(message.event, 0)
+    for _ in range(2_000):
+        model.apply(traffic.next().event, 0)
+    homes = {jid.partition("@conference.")[2] for jid in model.rooms}
+    assert homes == {"one.test", "two.test", "tenant.test"}
+    for jid, room in model.rooms.items():
+        others = {user.rpartition("@")[2] for user in room.spells} - {jid.partition("@conference.")[2]}
+        assert others <= {guests_of[jid.partition("@conference.")[2]]}, jid
+    assert {f"nochat@{domain}" for domain in homes} == domains.bystanders()

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulation import plan, tenants
+from simulation import check, plan, tenants
 from simulation.engine import Simulation, Station, quantile
 from simulation.world import Setup, World
 
@@ -111,3 +111,11 @@ def test_sizes_are_uneven_and_sum_up_and_placing_knows_only_their_number():
     placed = tenants.place(sizes, 7)
     counts = [placed.count(cell) for cell in range(7)]
     assert max(counts) - min(counts) <= 1
+
+
+def test_cells_that_share_a_machine_take_as_much_as_it_has():
+    costs = check.Costs(alone=0.1, invocation=0.01, event=0.02, processors=2.0)
+    assert check.predicted_rate(costs, 500) == pytest.approx(2.0 / (0.02 + 0.01 / 10), rel=0.1), "in batches of ten"
+    assert quantile(check.predicted_lags(costs, 5.0, 20.0), 0.5) == pytest.approx(0.1, rel=0.05)
+    busy = check.predicted_lags(replace(costs, processors=1.0), 60.0, 20.0)
+    assert quantile(busy, 0.99) > 1.0, "more comes than it can do"

@@ -8,7 +8,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from simulation import tenants
-from simulation.engine import Simulation, Station
+from simulation.engine import Simulation, Station, Then
 from simulation.measured import Assumed, Habits, Measured
 
 BATCH = 10
@@ -92,7 +92,7 @@ class World:
         self._poisson(peak * setup.rest_rate, seconds, self._call)
         self._poisson(peak * setup.event_rate, seconds, self.publish)
 
-    def _poisson(self, rate: float, seconds: float, what) -> None:
+    def _poisson(self, rate: float, seconds: float, what: Then) -> None:
         end = self.simulation.now + seconds
 
         def next_one() -> None:
@@ -167,10 +167,16 @@ class World:
                 self.busy.remove(index)
                 self.slot_seconds += self.simulation.now - begun
                 self._invoke()
-        for event in batch:
-            self._apply(self.copies[index], event, done)
+        def apply() -> None:
+            for event in batch:
+                self._apply(self.copies[index], event, done)
+        self._start(apply)
 
-    def _apply(self, copy: Copy, event: Event, done) -> None:
+    def _start(self, then: Then) -> None:
+        """What an invocation costs, however many events it has: nothing that anybody would wait for."""
+        then()
+
+    def _apply(self, copy: Copy, event: Event, done: Then) -> None:
         assumed, now = self.setup.assumed, self.simulation.now
         cell = self.cells[event.cell]
         ledger = assumed.ledger * assumed.ledger_trips / 2

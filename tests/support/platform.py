@@ -133,12 +133,13 @@ class Platform:
         client.sync()
         return client
 
-    def admin(self) -> Client:
-        """A session of the server admin's."""
-        return self._client(self.stack.prosody.admin_jid, self.stack.admin_token, f"test-{uuid.uuid4().hex[:8]}")
+    def admin(self, cell: str = "prosody") -> Client:
+        """A session of the server admin's, of several servers on this one."""
+        return self._client(self.stack.prosody.admin_jid, self.stack.admin_token, f"test-{uuid.uuid4().hex[:8]}", cell)
 
-    def _client(self, jid: str, password: str, resource: str | None) -> Client:
-        return self.keep(Client(self.stack.prosody.ws_url, jid, password, resource, timeout=30)).connect()
+    def _client(self, jid: str, password: str, resource: str | None, cell: str | None = None) -> Client:
+        cell = cell or self.cell_of(jid.partition("@")[2])
+        return self.keep(Client(self.stack.prosodies[cell].ws_url, jid, password, resource, timeout=30)).connect()
 
     def keep(self, client: Client) -> Client:
         """Has a client end with the platform at the latest."""
@@ -148,10 +149,21 @@ class Platform:
     # Hosts
 
     def hosts(self) -> list[str]:
-        """The virtual hosts."""
-        answer = httpx.get(self.stack.prosody.hosts_url, trust_env=False, timeout=10,
-                           headers={"Authorization": f"Bearer {self.stack.admin_token}"})
-        return [entry["domain"] for entry in answer.raise_for_status().json()]
+        """The virtual hosts, of all cells."""
+        return [domain for hosts in self.hosts_by_cell().values() for domain in hosts]
+
+    def hosts_by_cell(self) -> dict[str, list[str]]:
+        """The virtual hosts of each XMPP server, by its process."""
+        def hosts(url: str) -> list[str]:
+            answer = httpx.get(url, trust_env=False, timeout=10, headers={"Authorization": f"Bearer {self.stack.admin_token}"})
+            return [entry["domain"] for entry in answer.raise_for_status().json()]
+        return {cell: hosts(server.hosts_url) for cell, server in self.stack.prosodies.items()}
+
+    def cell_of(self, domain: str) -> str:
+        """The XMPP server that has the domain; the first one if none has, or there is no other."""
+        if self.stack.cells == 1:
+            return "prosody"
+        return next((cell for cell, hosts in self.hosts_by_cell().items() if domain in hosts), "prosody")
 
     # Processes and logs
 

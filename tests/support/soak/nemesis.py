@@ -19,6 +19,14 @@ KILLED = ("functions", "function", "poller", "prosody", "rabbitmq", "bridge")
 """`functions` are all of them at once, `function` is a single copy that is at work, perhaps."""
 PAUSED = ("bridge paused", "prosody paused")
 ALL = KILLED + PAUSED
+
+
+def kinds(platform: Platform) -> tuple[str, ...]:
+    """All that can be struck on this stack: of several XMPP servers each."""
+    further = [name for name in platform.stack.prosodies if name != "prosody"]
+    return (*ALL, *further, *(f"{name} paused" for name in further))
+
+
 PAUSE = (1.0, 8.0)
 """Seconds that a process is stopped for."""
 RESTART = 60.0
@@ -44,7 +52,7 @@ class Nemesis:
     def any(self) -> Iterable[str]:
         """All kinds in random order, again and again."""
         while True:
-            yield from self._random.sample(ALL, len(ALL))
+            yield from self._random.sample(kinds(self._platform), len(kinds(self._platform)))
 
     @property
     def busy(self) -> bool:

@@ -7,8 +7,8 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from support.soak.model import Event, Model
@@ -50,10 +50,14 @@ class Domains:
     """Is deleted and created by events."""
     guests: str
     """Always there; a user of it is a guest in others' rooms."""
+    further: tuple[str, ...] = ()
+    """Others that are always there."""
+    guests_of: Mapping[str, str] = field(default_factory=dict)
+    """Whose users are the guests in the rooms of a domain, if others."""
 
     def bystanders(self) -> set[str]:
         """Who is named in events but lacks the `chat` capability."""
-        return {f"{BYSTANDER}@{domain}" for domain in (self.steady, self.fickle)}
+        return {f"{BYSTANDER}@{domain}" for domain in (self.steady, self.fickle, *self.further)}
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,14 @@ class Traffic:
     def _room(self, number: int) -> _Room:
         family = ("usersGroup", "conference")[number % 2]
         chat = f"chat-{number}" if number % 4 == 0 else None
-        domain = self._domains.fickle if number % 5 == 0 else self._domains.steady
+        steady = (self._domains.steady, *self._domains.further)
+        domain = self._domains.fickle if number % 5 == 0 else steady[number % len(steady)]
         return _Room(f"{family.lower()}-{number}", family, domain, chat)
 
     def _people(self, room: _Room) -> list[tuple[str, str]]:
         """Who may belong to a room; those at the front may own it."""
         people = [(f"user{number}", room.domain) for number in range(self._users)]
-        return [*people, ("guest", self._domains.guests), ("at\\40home", room.domain)]
+        return [*people, ("guest", self._domains.guests_of.get(room.domain, self._domains.guests)), ("at\\40home", room.domain)]
 
     def opening(self) -> list[Message]:
         """To begin with: the fickle tenant, and half of the rooms. The others are joined and left before they are created."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import time
@@ -20,6 +21,7 @@ from support.soak.nemesis import Nemesis
 from support.soak.publisher import Publisher
 from support.soak.traffic import Domains, Traffic
 from support.soak.verdict import Verdict, compare, compare_invitations, dead_letters, settle
+from support.wait import until
 
 DOMAINS = Domains(steady=DOMAIN, fickle="tenant.test", guests="partner.test")
 SETTLE = 300.0
@@ -87,7 +89,11 @@ class Report:
 
 def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: None, line: StatusLine | None = None) -> Report:
     """Publishes and strikes as planned, waits until all is handled, and compares."""
-    platform.stack.create_domain(DOMAINS.guests)
+    if platform.stack.cells == 1:
+        platform.stack.create_domain(DOMAINS.guests)
+        domains = DOMAINS
+    else:
+        domains = spread(platform)
     report = Report()
     model = report.model
     journal = platform.paths.state / "journal.jsonl"
@@ -96,7 +102,7 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     say(f"journal of events and strikes: {journal}")
     try:
         with waiting(lambda: f"{publisher.published:,} events, {nemesis.strikes.total()} strikes of {plan.seconds / 60:g} min", line):
-            _flow(plan, model, publisher, nemesis, say)
+            _flow(plan, model, domains, publisher, nemesis, say)
         nemesis.stop()
         ended = time.monotonic()
         say(f"{publisher.published} events published; waiting until all is handled")
@@ -109,16 +115,35 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
     report.handled = _handled(platform.paths.logs / "functions.log")
     report.dead = dead_letters(platform)
     with waiting(lambda: "comparing rooms and invitations", line):
-        report.verdict = compare(platform, model, DOMAINS.bystanders())
-        compare_invitations(platform, model, DOMAINS.bystanders(), report.verdict)
+        report.verdict = compare(platform, model, domains.bystanders())
+        compare_invitations(platform, model, domains.bystanders(), report.verdict)
     if not report.is_clean:
         _keep_evidence(platform, report, platform.paths.state / "divergences.json")
     return report
 
 
-def _flow(plan: Plan, model: Model, publisher: Publisher, nemesis: Nemesis, say: Callable[[str], None]) -> None:
+def spread(platform: Platform) -> Domains:
+    """Tenants on each cell: one with rooms, and one whose users are guests in these, for guests are of the same cell."""
+    names = itertools.count(1)
+    platform.publish("domain.created", {"domain": DOMAINS.fickle})
+
+    def found() -> dict[str, list[str]]:
+        return {cell: [one for one in hosts if one.startswith("soak")] for cell, hosts in platform.hosts_by_cell().items()}
+    while min(map(len, found().values())) < 2:
+        domain = f"soak{next(names)}.test"
+        platform.publish("domain.created", {"domain": domain})
+        until(lambda domain=domain: domain in platform.hosts(), f"{domain} on a cell")  # type: ignore[misc]
+    until(lambda: DOMAINS.fickle in platform.hosts(), f"{DOMAINS.fickle} on a cell")
+    pairs = [tenants[:2] for tenants in found().values()]
+    of_fickle = next(number for number, hosts in enumerate(platform.hosts_by_cell().values()) if DOMAINS.fickle in hosts)
+    guests_of = dict(pairs) | {DOMAINS.fickle: pairs[of_fickle][1]}  # type: ignore[arg-type]
+    steady, *further = sorted(guests_of.keys() - {DOMAINS.fickle})
+    return Domains(steady, DOMAINS.fickle, guests_of[steady], tuple(further), guests_of)
+
+
+def _flow(plan: Plan, model: Model, domains: Domains, publisher: Publisher, nemesis: Nemesis, say: Callable[[str], None]) -> None:
     chance = random.Random(plan.seed)
-    traffic = Traffic(chance, model, DOMAINS, plan.rooms, plan.users)
+    traffic = Traffic(chance, model, domains, plan.rooms, plan.users)
     for message in traffic.opening():
         publisher.publish(message)
     nemesis.start(nemesis.any() if plan.strikes is None else plan.strikes, plan.gap)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections import Counter
 from dataclasses import dataclass, field
@@ -112,18 +113,25 @@ def dead_letters(platform: Platform) -> dict[str, int]:
 def compare(platform: Platform, model: Model, bystanders: set[str] = frozenset()) -> Verdict:
     """Rooms, affiliations and bookmarks, as the server admin sees them. `bystanders` must not have any. Changes nothing."""
     verdict = Verdict(rooms=len(model.rooms))
-    hosts = platform.hosts()
+    cells, hosts = platform.hosts_by_cell(), platform.hosts()
+    verdict.divergences += [Divergence("host", domain, detail=f"is on several cells: {', '.join(on)}")
+                            for domain in model.domains if len(on := [cell for cell in cells if domain in cells[cell]]) > 1]
     verdict.divergences += [Divergence("host", domain, detail=f"should be there: {should_be}")
                             for domain, should_be in model.domains.items() if (domain in hosts) != should_be]
-    with platform.admin() as admin:
+    with contextlib.ExitStack() as sessions:
+        admins = {cell: sessions.enter_context(platform.admin(cell)) for cell in cells}
+
+        def admin_of(jid: str) -> Client:
+            domain = jid.rpartition("@")[2].removeprefix("conference.")
+            return admins[next((cell for cell in cells if domain in cells[cell]), "prosody")]
         for jid, room in model.rooms.items():
             verdict.existing += room.exists
             verdict.members += len(room.affiliations())
-            verdict.divergences += _compare_room(admin, platform.stack.prosody.admin_jid, jid, room)
-        names = {jid: _name(admin, jid) for jid, room in model.rooms.items() if room.exists}
+            verdict.divergences += _compare_room(admin_of(jid), platform.stack.prosody.admin_jid, jid, room)
+        names = {jid: _name(admin_of(jid), jid) for jid, room in model.rooms.items() if room.exists}
         for user in sorted(model.users() | bystanders):
             if user.rpartition("@")[2] in hosts:
-                found = rooms_of(admin, user)
+                found = rooms_of(admin_of(user), user)
                 verdict.bookmarks += len(found)
                 verdict.divergences += compare_bookmarks(model, user, found, names)
     return verdict
