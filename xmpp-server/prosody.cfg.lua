@@ -289,6 +289,7 @@ local tenant_options = {
 		"sippo_push_services", "sippo_smacks_limits", "sippo_mam_limits", "sippo_upload_writes",
 		"sippo_http_file_share_limits", "sippo_http_file_share_download",
 		"sippo_smacks_counts", "sippo_account_owner", "sippo_chat_list", "sippo_invitations", "sippo_stanza_id",
+		"sippo_delays",
 		"sippo_blocklist", "sippo_pep_payloads", "sippo_bookmarks",
 		"sippo_c2s_limits", "sippo_fair_share", "sippo_storage_quotas", "sippo_presence_limits", "sippo_groupchat",
 	},
