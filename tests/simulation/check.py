@@ -23,7 +23,7 @@ from stack.paths import ROOT
 
 from simulation.engine import Station, Then, quantile
 from simulation.measured import Assumed, Measured
-from simulation.world import Setup, World
+from simulation.world import BATCH, Setup, World
 
 sys.path.append(str(ROOT / "tests" / "bench"))
 CELLS, RATES, SECONDS, ALONE = 3, (5.0, 10.0, 20.0), 15.0, 25
@@ -102,24 +102,20 @@ def calibrate(trial) -> Costs:
     def lags(count: int, pause: float = 0.0) -> list[float]:
         return trial.lags(trial.publish(count, pause))
 
-    def invocations() -> int:
-        return sum("BatchSize" in line for line in trial.platform.metrics())
     lags(CALIBRATION)  # what is used for the first time costs more
     alone = statistics.median(lag for _ in range(ALONE) for lag in lags(1))
     with cost() as idle:
         time.sleep(5)
     with cost() as single:
         lags(int(RATES[0] * SECONDS), 1 / RATES[0])
-    before = invocations()
     with cost() as burst:
         lags(CALIBRATION)
-    batch = CALIBRATION / max(1, invocations() - before)
     of_one = (single.processor - idle.processor / idle.wall * single.wall) / int(RATES[0] * SECONDS)
     of_many = burst.processor / CALIBRATION
-    invocation = max(0.0, of_one - of_many) / (1 - 1 / batch) if batch > 1 else 0.0
+    invocation = max(0.0, of_one - of_many) / (1 - 1 / BATCH)  # those of a burst come in full batches, about
     found = Costs(alone, invocation, max(of_one - invocation, of_many / 2), burst.processor / burst.wall)
     print(f"  measured: an event that comes alone {found.alone * 1e3:.0f} ms; processor time of an invocation {found.invocation * 1e3:.1f} ms and of an "
-          f"event {found.event * 1e3:.1f} ms (bursts come in batches of {batch:.1f}); the stack gets {found.processors:.2f} processors", flush=True)
+          f"event {found.event * 1e3:.1f} ms; the stack gets {found.processors:.2f} processors", flush=True)
     return found
 
 

@@ -20,10 +20,6 @@ class Simulation:
         self._order = itertools.count()
         self._plan: list[tuple[float, int, Then]] = []
 
-    def __len__(self) -> int:
-        """How much is planned."""
-        return len(self._plan)
-
     def after(self, seconds: float, then: Then) -> None:
         """Plans something."""
         heapq.heappush(self._plan, (self.now + seconds, next(self._order), then))

@@ -58,9 +58,12 @@ def rest_at_a_time(setup: Setup) -> float:
 
 
 PARTITION_WRITES, PARTITION_READS = 1_000, 3_000
-"""Units a second of one partition of DynamoDB, documented by AWS: what one room can have, and less than a table."""
+"""Units a second of one partition of DynamoDB, as AWS documents them: what one room can have. A table has as many partitions as it
+takes."""
 ACCOUNT_CONCURRENCY = 1_000
-"""Lambda's default quota of an account."""
+"""Lambda's quota of an account, unless AWS raised it."""
+THROTTLING_RATE = 100
+"""Calls of the REST API a second: ThrottlingRateLimit in template.yaml."""
 CELL_MEMORY_GIB = 8.0
 """What a cell's machine is reckoned to have."""
 
@@ -76,6 +79,7 @@ def headroom(setup: Setup, spread: list[int]) -> dict[str, float]:
         f"the fullest cell's memory, of {CELL_MEMORY_GIB:.0f} GiB": CELL_MEMORY_GIB / memory,
         "the bridge": 1 / (setup.event_rate * peak * setup.measured.bridge),
         f"event functions of one type, {setup.concurrency} at a time, events alone": setup.concurrency / (setup.event_rate * peak * event_seconds),
+        f"the REST API's ThrottlingRateLimit, {THROTTLING_RATE} a second unless it is set": THROTTLING_RATE / ((setup.rest_rate + setup.login_rate) * peak),
         f"Lambda's quota of {ACCOUNT_CONCURRENCY}, by REST": ACCOUNT_CONCURRENCY / (rest_at_a_time(setup) * peak),
         f"writes of one partition ({PARTITION_WRITES}), if all were on one": PARTITION_WRITES / (writes * peak),
         f"reads of one partition ({PARTITION_READS}), if all were on one": PARTITION_READS / (reads * peak),

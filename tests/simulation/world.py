@@ -125,8 +125,10 @@ class World:
             own = self.setup.assumed.invocation + self.setup.assumed.rest
             self.cells[cell].submit(self.setup.measured.list_call, lambda: self.rest.append((cell, self.simulation.now - begun + own)))
 
-    def storm(self, cell: int, down: float) -> None:
-        """The cell has been away for so long; all its sessions' clients log in again, as docs/CLIENTS.md has them wait."""
+    def storm(self, cell: int, down: float) -> list[float]:
+        """The cell has been away for so long; all its sessions' clients log in again, as docs/CLIENTS.md has them wait. When: each
+        needs a new login token then, which is a REST call."""
+        waits = []
         sessions = round(self.users[cell] * self.setup.habits.sessions)
         tenants_of_cell = self.setup.tenants // self.setup.cells
         for number in range(sessions):
@@ -136,7 +138,9 @@ class World:
                 attempts += 1
             # The first of each tenant loads it.
             cost = self.setup.measured.login + (self.setup.measured.load_tenant if number < tenants_of_cell else 0)
+            waits.append(wait)
             self.simulation.after(wait, lambda cost=cost: self._login(cell, cost))  # type: ignore[misc]
+        return waits
 
     # An event's way
 
