@@ -141,7 +141,7 @@ end
 sippo_log_debug = log_level == "debug";
 log = { { to = "stdout", levels = { min = log_level }, timestamps = "%Y-%m-%dT%H:%M:%S" } };
 
--- Network: HTTP and WebSocket, nothing else
+-- Network: HTTP and WebSocket, and other cells if there are any
 
 local interface = env("INTERFACE", "127.0.0.1");
 local http_port = number("HTTP_PORT", 5280, 1, 65535);
@@ -169,7 +169,36 @@ if https_port then
 	https_ssl = certificates_of_https[1];
 end
 sippo_https_certificates = certificates_of_https;
-c2s_ports, c2s_direct_tls_ports, s2s_ports, s2s_direct_tls_ports, component_ports = {}, {}, {}, {}, {};
+c2s_ports, c2s_direct_tls_ports, s2s_ports, component_ports = {}, {}, {}, {};
+
+-- Other cells: server-to-server with them alone, from a port of its own (mod_sippo_cells)
+
+local cell = env("CELL");
+local cell_port, cell_interface = number("CELL_PORT", 5270, 1, 65535), env("CELL_INTERFACE", interface);
+s2s_direct_tls_ports = cell and { cell_port } or {};
+local of_cell = {};
+for _, name in ipairs { "CELLS", "CELL_CERTIFICATE", "CELL_KEY", "CELL_AUTHORITY" } do
+	of_cell[name] = env(name);
+	if cell and not of_cell[name] then mend("SIPPO_XMPP_CELL needs SIPPO_XMPP_%s: set it, see README.md", name); end
+end
+if cell then
+	local found, problem = environment.cells(of_cell.CELLS, cell);
+	check(problem);
+	local certificate, key = absolute(of_cell.CELL_CERTIFICATE), absolute(of_cell.CELL_KEY);
+	local authority = absolute(of_cell.CELL_AUTHORITY);
+	sippo_cell, sippo_cells = cell, found;
+	check(starting and environment.port("CELL_PORT", cell_interface, cell_port));
+	check(environment.certificate(certificate, key, "CELL_", authority));
+	s2s_direct_tls_interfaces = { cell_interface };
+	s2s_direct_tls_ssl = {
+		certificate = certificate, key = key, cafile = authority,
+		capath = false, -- no other authority counts
+		verify = { "peer", "fail_if_no_peer_cert" },
+		verifyext = { lsec_continue = false, lsec_ignore_purpose = false },
+	};
+	s2s_secure_auth, s2s_require_encryption = true, true;
+	smacks_s2s_resend = true; -- what the other one has not acknowledged goes over the next stream
+end
 trusted_proxies = list("TRUSTED_PROXIES", "127.0.0.1,::1");
 
 -- TLS ends at the proxy in front of the plain port, so the server takes that port for secure: login tokens pass it.
@@ -272,14 +301,18 @@ http_max_content_size, http_max_buffer_size = 8 * 1024, 256 * 1024;
 
 -- Modules
 
-modules_enabled = {
+local enabled, disabled = {
 	"sippo_shared_code",
 	"saslauth", "websocket", "http", "disco", "ping", "limits", "cron", "sippo_sqlite", "sippo_postgresql",
 	"sippo_websocket_errors", "sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",
 	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts", "sippo_websocket_text", "sippo_group_commit",
-};
-modules_disabled = { "s2s", "s2s_auth_certs" };
+}, { "s2s_auth_certs" };
+local function append(items, ...)
+	for _, item in ipairs { ... } do items[#items + 1] = item; end
+end
+if cell then append(enabled, "s2s", "sippo_cells"); else append(disabled, "s2s"); end
+modules_enabled, modules_disabled = enabled, disabled;
 
 local tenant_options = {
 	disco_hidden = true, -- or else a.example lists b.a.example to its users
@@ -311,6 +344,7 @@ local room_options = {
 	max_history_messages = 100, -- or else an owner has all of the archive sent to each who enters
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),
 };
+if cell then append(room_options.modules_enabled, "sippo_cells", "smacks"); end -- for server-to-server
 quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_options, room_options;
 
 -- Hosts: the admin's, and what the operator wants to be here for good; all others come at run time
@@ -323,6 +357,10 @@ VirtualHost(admin_host) {
 for _, name in ipairs(list("STATIC_HOSTS", "")) do
 	VirtualHost(domain("STATIC_HOSTS", name))(tenant_options);
 	Component("conference."..name)("muc")(room_options);
+end
+
+if cell then
+	Component(cell..".sippo-cells.internal")("sippo_cell_link") { modules_enabled = { "sippo_cells", "smacks" } };
 end
 
 check(starting and environment.names(names)); -- behind all that asks for one

@@ -4,16 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from stack import aws, ledger_view
+from stack.authority import Authority
 from stack.ledger_view import DOMAIN, PLACE
 from stack.paths import ROOT, write_private
+from stack.ports import free_port
 from stack.prosody import Settings
 from stack.stack_env import port_of
 
 VARIABLE = "CELLS"
 """Of stack.env, where there are several: by the cell's name, its URLs."""
+
+
+def host_of(cell: str) -> str:
+    """The host by which a cell speaks for itself, which its certificate names."""
+    return f"{cell}.sippo-cells.internal"
+
+
+def linked(servers: dict[str, Settings], authority: Authority) -> dict[str, Settings]:
+    """The same servers, by their cells' names, which can speak with each other."""
+    ports = {name: free_port() for name in servers}
+    addresses = ",".join(f"{name}=127.0.0.1:{port}" for name, port in ports.items())
+
+    def with_cell(name: str, server: Settings) -> Settings:
+        certificate, key = authority.issue(host_of(name))
+        own = {"CELL": name, "CELLS": addresses, "CELL_PORT": str(ports[name]), "CELL_CERTIFICATE": str(certificate),
+               "CELL_KEY": str(key), "CELL_AUTHORITY": str(authority.root)}
+        return replace(server, extra=server.extra | own)
+    return {name: with_cell(name, server) for name, server in servers.items()}
 
 
 def configuration(folder: Path, servers: dict[str, Settings]) -> dict[str, str]:

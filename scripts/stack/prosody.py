@@ -50,6 +50,11 @@ class Settings:
         return f"wss://{self.interface}:{self.https_port}{WEBSOCKET_PATH}"
 
     @property
+    def cell_port(self) -> int | None:
+        """Where other cells connect; None where there are none."""
+        return int(self.extra["CELL_PORT"]) if "CELL_PORT" in self.extra else None
+
+    @property
     def hosts_url(self) -> str:
         """The virtual hosts API."""
         return f"http://{self.interface}:{self.http_port}{HOSTS_PATH}"
@@ -86,6 +91,6 @@ def process(settings: Settings, name: str = "prosody") -> Process:
         name=name,
         argv=[str(prosody_program.program(settings.series).executable), "-F", "--config", str(settings.config or CONFIG)],
         ready=lambda: serves(settings),
-        ports=tuple(port for port in (settings.http_port, settings.https_port) if port is not None),
+        ports=tuple(port for port in (settings.http_port, settings.https_port, settings.cell_port) if port is not None),
         env=settings.environment(),
     )

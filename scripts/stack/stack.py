@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stack import bridge, cells, console, fake_aws, functions, http_probe, ledger_view, prosody, rabbitmq
+from stack.authority import Authority
 from stack.broker import Broker
 from stack.command_line import in_words
 from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
@@ -68,6 +69,9 @@ class Stack:
                    for number in range(2, self.cells + 1)}
         self.prosodies = {"prosody": self.prosody, **further}
         """By the name of the process, which is the cell's too."""
+        if self.cells > 1:
+            self.prosodies = cells.linked(self.prosodies, Authority(self.paths.state / "authority"))
+            self.prosody = self.prosodies["prosody"]
         self.rabbitmq = rabbitmq.Settings(
             data=self.paths.rabbitmq_data, port=ports.rabbitmq, epmd_port=ports.epmd,
             distribution_port=ports.distribution,

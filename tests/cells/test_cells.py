@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import uuid
+from typing import Any
 
 import httpx
 import pytest
@@ -90,15 +91,45 @@ def test_a_cell_that_does_not_answer_holds_up_its_own_tenants_alone(platform: Pl
     assert httpx.get(platform.stack.bridge.health_url, trust_env=False).status_code == 200
 
 
-def test_a_guest_of_another_cell_costs_the_others_nothing(platform: Platform, tenants: dict[str, Tenant]):
-    """Cells do not speak with each other yet: they are not invited, which is told, and the event is done."""
+def test_a_guest_of_another_cell_has_the_room_as_its_own_members_do(platform: Platform, tenants: dict[str, Tenant]):
     one, other = tenants.values()
-    bob, mark = one.online("bob"), platform.mark()
-    room = one.create_group(["bob", {"username": "guest", "domain": other.domain}])
-    until(lambda: f"bob@{one.domain}" in one.members(room), f"the member of {room}")
-    until(lambda: [line for line in platform.log(since=mark) if line["message"] == f"Failed to send invite to MUC {room} to user guest@{other.domain}"
-                   and "on another cell" in line["error"]], "the line about the guest")
-    platform.wait_handled("users-group-created")
-    assert not platform.dead_letters("users-group-created")
-    assert not [line for line in platform.log(since=mark) if line["message"] == "Event is not handled yet and comes again"]
-    bob.wait(lambda stanza: stanza.find("{jabber:x:conference}x") is not None)
+    bobs, guests = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("bob", "guest"))
+    bob, guest = one.online(bobs), other.online(guests)
+    room = one.create_group([bobs, {"username": guests, "domain": other.domain}])
+    for client in (bob, guest):
+        client.wait(lambda stanza: is_invitation(stanza, room), 60)
+    assert [entry["jid"] for entry in other.call("GET", "rooms", guests).json()] == [room]
+    for client in (bob, guest):
+        client.join_room(room)
+    guest.message(room, "from another cell", type="groupchat")
+    bob.wait_message("from another cell")
+    id = room.partition("@")[0]
+    leaving = {"id": id, "domain": one.domain, "participants": [{"username": guests, "domain": other.domain}]}
+    platform.publish("usersGroup.participants.left", leaving)
+    guest.wait(lambda stanza: stanza.get("type") == "unavailable" and stanza.get("from", "").startswith(f"{room}/{guests}"), 60)
+    until(lambda: other.call("GET", "rooms", guests).json() == [], "the end of the bookmark")
+
+
+def is_invitation(stanza: Any, room: str) -> bool:
+    """Whether it invites to the room."""
+    x = stanza.find("{jabber:x:conference}x")
+    return x is not None and x.get("jid") == room
+
+
+def test_guests_whose_cell_is_away_hold_up_nobody_and_miss_nothing(platform: Platform, tenants: dict[str, Tenant]):
+    one, sick = tenants["prosody"], tenants["prosody-2"]
+    bobs, guests = (f"{name}-{uuid.uuid4().hex[:8]}" for name in ("bob", "guest"))
+    bob = one.online(bobs)
+    os.kill(platform.supervisor.pid(sick.cell), signal.SIGSTOP)
+    try:
+        rooms = [one.create_group([bobs, {"username": guests, "domain": sick.domain}]) for _ in range(3)]
+        for room in rooms:
+            bob.wait(lambda stanza, room=room: is_invitation(stanza, room), 60)
+            bob.join_room(room)
+    finally:
+        os.kill(platform.supervisor.pid(sick.cell), signal.SIGCONT)
+    until(lambda: sick.call("GET", "login", guests).status_code == 200, "the cell")
+    guest = sick.online(guests)
+    for room in rooms:
+        guest.wait(lambda stanza, room=room: is_invitation(stanza, room), 90)
+    until(lambda: {entry["jid"] for entry in sick.call("GET", "rooms", guests).json()} == set(rooms), "the bookmarks of all")

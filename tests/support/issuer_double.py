@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from support import certificates
+from stack import authority as certificates
 
 CLIENT_ID, CLIENT_SECRET = "sippo xmpp", "geheim:+%/ ü-0123456789"
 """With every character that Basic credentials have to be form-encoded for (RFC 6749, section 2.3.1)."""

@@ -166,6 +166,27 @@ module:hook("sippo-bookmark-set", function (event)
 	tell_afterwards(event, wanted);
 end);
 
+-- Rooms on other cells ---------------------------------------------------------------------
+
+-- Who belongs to one is known by their bookmark: the room's cell has told what they are to it (mod_sippo_cell_link).
+local elsewhere = new_cache(10000); -- { [user and room] = whether they belong to it }
+
+module:hook("sippo-bookmark-set", function (event)
+	local key = event.username.." "..event.room;
+	table.insert(event.changes.after, function () elsewhere:set(key, nil); end);
+end, 1);
+
+--- Whether `username` belongs to `room`, as its cell has told.
+module:hook("sippo-belongs-elsewhere", function (event)
+	local key = event.username.." "..event.room;
+	local found = elsewhere:get(key);
+	if found == nil then
+		found = bookmarks.mark_of(stored(event.username, event.room)) ~= nil;
+		elsewhere:set(key, found);
+	end
+	return found;
+end);
+
 -- What clients do about it ---------------------------------------------------------------
 
 --- An item that a client publishes: with the mark of what it takes the place of, and with no other.

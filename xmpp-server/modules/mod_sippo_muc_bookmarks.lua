@@ -43,7 +43,7 @@ local function agree(room_jid, users, done)
 			module:log("error", "Could not store bookmarks of %s: %s; see that the store works", room_jid, err);
 			return done(false);
 		elseif not users[following] then
-			return done(true);
+			return bookmarks.when_told(room_jid, users, function () done(true); end);
 		end
 		index = following;
 		module:add_timer(pause, go_on);

@@ -10,7 +10,9 @@
 local jid = require "util.jid";
 
 local muc = module:depends "muc";
+local cells = module:require "sippo_routes";
 local invitations = module:require "sippo_invitations";
+local link = module:shared "/*/sippo_cell_link/link";
 local rooms = module:require "sippo_rooms";
 local transaction = module:require "sippo_transaction";
 
@@ -25,7 +27,10 @@ local pending = {};
 local function withdraw(room_jid, user, ended)
 	local node, host = jid.split(user);
 	local tenant = node and prosody.hosts[host];
-	if not tenant then return; end
+	if not tenant then
+		if node and cells.tenant_of(host) then link.note(room_jid, user, ended); end
+		return;
+	end
 	tenant.events.fire_event("sippo-invitation-withdrawn", {
 		username = node, room = room_jid, ended = ended ~= true and ended or nil;
 	});

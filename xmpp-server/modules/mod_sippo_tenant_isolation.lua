@@ -5,6 +5,9 @@
 -- only the platform grants across tenants, see mod_sippo_muc_policy) and whatever the server admin sends.
 -- To the admin's host nothing gets through but what rooms send to the admin.
 --
+-- Where there are several cells, that is so at both ends (mod_sippo_cells): the room's cell knows the members, and the
+-- user's knows the rooms that they belong to, as the room's cell has told (mod_sippo_bookmarks).
+--
 -- Load it on every virtual host and every component. There are two guards, since neither sees everything:
 --   * `pre-stanza` on the sender's host judges what clients send, before any module has acted on it (subscriptions
 --     written to the roster, archive copies, carbons);
@@ -29,9 +32,12 @@ local member_ranks = { member = true, admin = true, owner = true };
 -- [host that is not loaded yet] = its tenant (see sippo_dormant_hosts): to ask whose it is does not load it.
 local dormant = module:shared "/*/sippo_dormant_hosts/names";
 
+local cells = module:require "sippo_routes";
+
 --- The virtual host that `host` belongs to: itself, or the parent of a component.
 local function tenant_of_host(host)
 	if dormant[host] then return dormant[host]; end
+	if not hosts[host] then return cells.tenant_of(host) or host; end
 	local parent = hosts[host] and hosts[host].type == "component" and host:match("^[^.]+%.(.+)$");
 	return parent and hosts[parent] and parent or host;
 end
@@ -67,11 +73,32 @@ local function refuse(event)
 	local kind = stanza.attr.type;
 	module:log("debug", "Dropped %s from %s to %s: tenants are islands", stanza.name, stanza.attr.from, stanza.attr.to);
 	if silent_types[kind] then return true; end
-	if stanza.name == "presence" and (kind == "unavailable" or origin.type ~= "c2s") then return true; end
+	local is_told = origin.type == "c2s" or is_component and origin.type == "s2sin";
+	if stanza.name == "presence" and (kind == "unavailable" or not is_told) then return true; end
 	if stanza.name == "message" and kind == "headline" and origin.type ~= "c2s" then return true; end
 	origin.send(st.error_reply(stanza, "auth", "forbidden",
 		"This address belongs to another tenant; ask the service for membership of a room to talk there"));
 	return true;
+end
+
+-- Rooms on other cells ------------------------------------------------------------
+
+--- Whether `host` is where a tenant on another cell has its rooms.
+local function is_of_rooms_elsewhere(host)
+	if dormant[host] or hosts[host] then return false; end
+	local _, is_of_rooms = cells.tenant_of(host);
+	return is_of_rooms or false;
+end
+
+--- Whether a user of this host belongs to a room on another cell.
+local function belongs_elsewhere(username, room_jid)
+	if not username or not jid_split(room_jid) then return false; end
+	return module:fire_event("sippo-belongs-elsewhere", { username = username, room = room_jid }) or false;
+end
+
+--- Whether this may be said although one belongs to the room no longer: farewells and answers.
+local function is_farewell(stanza)
+	return silent_types[stanza.attr.type] or stanza.name == "presence" and stanza.attr.type == "unavailable";
 end
 
 -- What clients send ---------------------------------------------------------------
@@ -93,6 +120,10 @@ if not is_component then
 		-- Rooms know no subscriptions, and mod_presence would note the request in the roster before the room refuses.
 		local subscribes = stanza.name == "presence" and subscription_types[stanza.attr.type];
 		if is_guarded_muc(host) and not subscribes then return; end
+		if is_of_rooms_elsewhere(host) and not subscribes and jid_split(to)
+			and (is_farewell(stanza) or belongs_elsewhere(origin.username, jid_bare(to))) then
+			return;
+		end
 		return refuse(event);
 	end, 1000);
 
@@ -127,10 +158,13 @@ end
 
 --- Whether a room of another tenant may send this to `to`.
 local function room_may_send(stanza)
-	local from, to, kind = stanza.attr.from, stanza.attr.to, stanza.attr.type;
+	local from, to = stanza.attr.from, stanza.attr.to;
+	local host = jid_host(from);
 	-- Farewells and answers go to people who are members no longer.
-	if silent_types[kind] or (stanza.name == "presence" and kind == "unavailable") then
-		local muc = hosts[jid_host(from)];
+	if is_of_rooms_elsewhere(host) then
+		return is_farewell(stanza) or belongs_elsewhere(jid_split(to), jid_bare(from));
+	elseif is_farewell(stanza) then
+		local muc = hosts[host];
 		return muc and muc.modules.muc and true or false;
 	end
 	return is_member(room_of(from), to);

@@ -12,6 +12,7 @@
 
 local jid_split = require "util.jid".split;
 
+local cells = module:require "sippo_routes";
 local rooms = module:require "sippo_rooms";
 local transaction = module:require "sippo_transaction";
 
@@ -24,6 +25,8 @@ _M.xmlns = "urn:quobis:sippo:bookmark:0";
 _M.options = {
 	persist_items = true, max_items = "max", send_last_published_item = "never", access_model = "whitelist",
 };
+
+local link = module:shared "/*/sippo_cell_link/link";
 
 local unreadable = math.huge; -- what mod_muc has as `locked` in its stand-in for a room that it could not read
 
@@ -48,15 +51,23 @@ function _M.membership(room_jid, user)
 	};
 end
 
---- Has a user's bookmark of a room agree with the room. Whose domain is not served has none.
+--- Has a user's bookmark of a room agree with the room. Whose domain is not served has none; on another cell it does
+-- as soon as that has been told (mod_sippo_cell_link).
 -- @param changes  what `transact` gives
 function _M.look(changes, room_jid, user)
 	local username, domain = jid_split(user);
 	local tenant = username and prosody.hosts[domain];
+	if username and not tenant and cells.tenant_of(domain) then link.note(room_jid, user); end
 	if not tenant or not tenant.modules or not tenant.modules.sippo_bookmarks then return; end
 	tenant.events.fire_event("sippo-bookmark-set", {
 		username = username, room = room_jid, membership = _M.membership(room_jid, user), changes = changes;
 	});
+end
+
+--- Calls `go_on` when the users who are on other cells have bookmarks that agree with a room, as far as these answer.
+function _M.when_told(room_jid, users, go_on)
+	if not cells.has_cells then return go_on(); end
+	return link.when_told(room_jid, users, 3, go_on);
 end
 
 --- Calls `f(changes)` in one transaction. True when all is on disk, and then it calls what is in `changes.after`; nil

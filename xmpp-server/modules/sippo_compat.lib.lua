@@ -18,4 +18,7 @@ function _M.sni_contexts(server)
 	return type(server.tls_ctx) == "table" and server.tls_ctx._sni_contexts or server.hosts;
 end
 
+--- Whether mod_s2s lets others choose where it connects to. 0.12 does not.
+_M.has_pre_connect = not prosody.version:match("^0%.12");
+
 return _M;

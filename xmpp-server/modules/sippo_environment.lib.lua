@@ -43,8 +43,10 @@ function lib.port(name, interface, port)
 		.."something else"):format(prefix, name, interface, port, err, prefix);
 end
 
-function lib.certificate(certificate, key)
-	for name, path in pairs { CERTIFICATE = certificate, KEY = key } do
+--- `kind` is what the names of the variables begin with, if anything; `authority` may be nil.
+function lib.certificate(certificate, key, kind, authority)
+	local prefix = prefix..(kind or ""); -- luacheck: ignore 431/prefix
+	for name, path in pairs { CERTIFICATE = certificate, KEY = key, AUTHORITY = authority } do
 		local file, err = io.open(path);
 		if not file then
 			return ("%s%s cannot be read (%s): make it readable for Prosody's user, or name another file")
@@ -52,11 +54,30 @@ function lib.certificate(certificate, key)
 		end
 		file:close();
 	end
-	local context, err = ssl.newcontext { mode = "server", protocol = "any", certificate = certificate, key = key };
+	local context, err = ssl.newcontext {
+		mode = "server", protocol = "any", certificate = certificate, key = key, cafile = authority;
+	};
 	if not context then
 		return ("%sCERTIFICATE %s, %sKEY %s: %s; give a certificate and its own key as PEM files")
 			:format(prefix, certificate, prefix, key, err);
 	end
+end
+
+--- Reads `eu-1=10.0.0.1:5270,eu-2=cell2.internal:5270`.
+-- @param own  the name of this one, which has to be among them
+-- @return { [name] = { host, port }, … }, or nil and what is wrong with it
+function lib.cells(text, own)
+	local found = {};
+	local hint = prefix.."CELLS: %s: write each cell's name and address, like eu-1=10.0.0.1:5270,eu-2=10.0.0.2:5270";
+	for item in text:gmatch("[^,%s]+") do
+		local name, host, port = item:match("^([a-z0-9-]+)=(.+):(%d+)$");
+		port = math.tointeger(tonumber(port));
+		if not name or #name > 32 or port < 1 or port > 65535 then return nil, hint:format(item.." is no cell"); end
+		if found[name] then return nil, hint:format(name.." is there twice"); end
+		found[name] = { host = host, port = port };
+	end
+	if not found[own] then return nil, hint:format("SIPPO_XMPP_CELL names "..own..", which is not there"); end
+	return found;
 end
 
 --- How many letters are between two names (Levenshtein).

@@ -5,7 +5,9 @@
 
 local jid_split = require "util.jid".split;
 
+local cells = module:require "sippo_routes";
 local is_known = module:require "sippo_dormant_hosts".is_known;
+local link = module:shared "/*/sippo_cell_link/link";
 local slices = module:require "sippo_slices";
 local bookmarks = module:require "sippo_bookmarks";
 
@@ -25,7 +27,7 @@ local function read_rooms(engine, component, after)
 	for row in engine:select(affiliations, component, after, last) do
 		local username, host = jid_split(row[3]);
 		local counts = row[2] ~= "config" or ranks[row[4]];
-		if username and counts and is_known(host) then
+		if username and counts and (is_known(host) or cells.tenant_of(host)) then
 			guests[#guests + 1] = { host = host, username = username, room = row[1].."@"..component };
 		end
 	end
@@ -37,10 +39,15 @@ local function withdraw(guests, ended)
 	return bookmarks.transact(function (changes)
 		for _ = 1, math.min(guests_at_a_time, #guests) do
 			local guest = table.remove(guests);
-			prosody.hosts[guest.host].events.fire_event("sippo-invitation-withdrawn", {
-				username = guest.username, room = guest.room, ended = ended;
-			});
-			bookmarks.look(changes, guest.room, guest.username.."@"..guest.host);
+			local user = guest.username.."@"..guest.host;
+			if is_known(guest.host) then
+				prosody.hosts[guest.host].events.fire_event("sippo-invitation-withdrawn", {
+					username = guest.username, room = guest.room, ended = ended;
+				});
+				bookmarks.look(changes, guest.room, user);
+			else
+				link.note(guest.room, user, ended or true);
+			end
 		end
 	end);
 end

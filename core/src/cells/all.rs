@@ -7,6 +7,7 @@ use futures::future::{BoxFuture, join_all};
 use super::{
     cell::Cell,
     place::{PlaceError, Places},
+    routes::Routes,
 };
 use crate::{hosts::HostsError, ledger::PlaceRegister};
 
@@ -19,6 +20,7 @@ pub(super) struct All<P> {
     pub(super) cells: Vec<Cell>,
     /// Without, all tenants are on the only cell.
     pub(super) places: Option<Places<P>>,
+    pub(super) routes: Routes,
 }
 
 /// A cell that was not told something, and why.
@@ -40,13 +42,13 @@ impl<P: PlaceRegister> Cells<P> {
     /// All tenants on one.
     #[must_use]
     pub fn only(cell: Cell) -> Self {
-        Self(Arc::new(All { cells: vec![cell], places: None }))
+        Self(Arc::new(All { cells: vec![cell], places: None, routes: Routes::default() }))
     }
 
     /// Each tenant on the one that `register` says.
     #[must_use]
     pub fn several(cells: Vec<Cell>, register: P) -> Self {
-        Self(Arc::new(All { cells, places: Some(Places::new(register)) }))
+        Self(Arc::new(All { cells, places: Some(Places::new(register)), routes: Routes::default() }))
     }
 
     /// The cell that `domain` is on.

@@ -9,7 +9,9 @@
 
 mod all;
 mod cell;
+mod guests;
 mod place;
+mod routes;
 mod server;
 #[cfg(test)]
 mod tests;

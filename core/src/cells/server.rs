@@ -1,11 +1,16 @@
 //! The cells as one server of rooms and hosts, for use cases that need not know that there are several.
 
-use std::{borrow::Cow, collections::BTreeSet};
-
-use futures::FutureExt;
+use futures::{
+    FutureExt,
+    future::{join, join_all},
+};
 use tokio::time::Instant;
 
-use super::{all::Cells, place::PlaceError};
+use super::{
+    all::Cells,
+    guests::{Divided, refuse_all},
+    place::PlaceError,
+};
 use crate::{
     address::{RoomJid, UserJid},
     domains::HostServer,
@@ -23,32 +28,6 @@ impl From<PlaceError> for ServerError {
 impl From<PlaceError> for HostsError {
     fn from(error: PlaceError) -> Self {
         Self::Place(error.to_string())
-    }
-}
-
-impl<P: PlaceRegister + Sync + Send> Cells<P> {
-    /// The users of `invitations` who are on another cell than `room`: none of its own tenant's, and none where there is one cell.
-    async fn out_of_reach_of(
-        &self,
-        room: &RoomJid,
-        invitations: &[Invitation],
-    ) -> Result<BTreeSet<UserJid>, PlaceError> {
-        let mut found = BTreeSet::new();
-        for Invitation { to, .. } in invitations {
-            let domain = to.domain().as_str();
-            if domain != room.tenant() && !self.are_together(domain, room.tenant()).await? {
-                found.insert(to.clone());
-            }
-        }
-        Ok(found)
-    }
-
-    /// Whether a guest's domain is on the cell of `tenant`. One that is on none may come to be.
-    async fn are_together(&self, guests: &str, tenant: &str) -> Result<bool, PlaceError> {
-        match self.of(guests).await {
-            Err(PlaceError::None(_)) => Ok(true),
-            place => Ok(place?.name == self.of(tenant).await?.name),
-        }
     }
 }
 
@@ -85,8 +64,29 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
         ended: Option<&Ordinal>,
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        self.on_cell_of(room.tenant(), |cell| cell.rooms.grant(room, grants, ended, deadline).boxed(), is_elsewhere)
-            .await?
+        let on_its_cell = async |grants: &[(UserJid, Grant)]| {
+            self.on_cell_of(room.tenant(), |cell| cell.rooms.grant(room, grants, ended, deadline).boxed(), is_elsewhere)
+                .await?
+        };
+        let Some(Divided { own, elsewhere }) = self.divide(room, grants, |(user, _)| user).await? else {
+            return on_its_cell(grants).await;
+        };
+        let guests = elsewhere.iter().map(async |(domain, grants)| {
+            // Their cell may be away, which the room's does not mind: it tells them as soon as it can.
+            let (guests, room) =
+                join(self.introduce_guests(room, domain, deadline), self.introduce_room(room, domain, deadline)).await;
+            if let Err(error) = room {
+                tracing::warn!(error = %error, domain, "Guests learn of their membership later");
+            }
+            let granted = match guests {
+                Ok(()) => on_its_cell(grants).await,
+                Err(error) => Err(error),
+            };
+            granted.unwrap_or_else(|error| refuse_all(grants.iter().map(|(user, _)| user), &error).collect())
+        });
+        let of_own = async { if own.is_empty() { Ok(Vec::new()) } else { on_its_cell(&own).await } };
+        let (refusals, of_guests) = join(of_own, join_all(guests)).await;
+        Ok(refusals?.into_iter().chain(of_guests.into_iter().flatten()).collect())
     }
 
     async fn revoke(
@@ -106,22 +106,29 @@ impl<P: PlaceRegister + Sync + Send> RoomServer for Cells<P> {
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        let elsewhere = self.out_of_reach_of(room, invitations).await?;
-        let reached: Cow<'_, [Invitation]> = if elsewhere.is_empty() {
-            invitations.into()
-        } else {
-            invitations.iter().filter(|one| !elsewhere.contains(&one.to)).cloned().collect()
+        let on_its_cell = async |invitations: &[Invitation]| {
+            self.on_cell_of(
+                room.tenant(),
+                |cell| cell.rooms.invite(room, spec, invitations, deadline).boxed(),
+                is_elsewhere,
+            )
+            .await?
         };
-        let mut refusals = self
-            .on_cell_of(room.tenant(), |cell| cell.rooms.invite(room, spec, &reached, deadline).boxed(), is_elsewhere)
-            .await??;
-        refusals.extend(elsewhere.into_iter().map(|user| Refusal {
-            user,
-            error: ServerError::Refused(
-                "their tenant is on another cell, and cells do not speak with each other".to_owned(),
-            ),
-        }));
-        Ok(refusals)
+        let Some(Divided { own, elsewhere }) = self.divide(room, invitations, |one| &one.to).await? else {
+            return on_its_cell(invitations).await;
+        };
+        let guests = elsewhere.iter().map(async |(domain, invitations)| {
+            let invited = async {
+                self.introduce_room(room, domain, deadline).await?;
+                let cell = self.of(domain).await?;
+                cell.rooms.invite_guests(domain, room, spec, invitations, deadline).await
+            };
+            let invited = invited.await;
+            invited.unwrap_or_else(|error| refuse_all(invitations.iter().map(|one| &one.to), &error).collect())
+        });
+        let of_own = async { if own.is_empty() { Ok(Vec::new()) } else { on_its_cell(&own).await } };
+        let (refusals, of_guests) = join(of_own, join_all(guests)).await;
+        Ok(refusals?.into_iter().chain(of_guests.into_iter().flatten()).collect())
     }
 }
 

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 
 from stack import prosody
+from stack.authority import Authority
 from stack.ports import free_port
-from support.certificates import Authority
 
 
 def stopped(server, **environment: str | None) -> str:

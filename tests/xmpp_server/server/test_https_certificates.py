@@ -9,8 +9,8 @@ import ssl
 import httpx
 import pytest
 
+from stack.authority import Authority
 from stack.ports import free_port
-from support.certificates import Authority
 from support.wait import until
 
 FIRST = ("127.0.0.1", "localhost", "chat.first.example", "*.wild.example")

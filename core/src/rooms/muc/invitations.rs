@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jid::Jid;
+use jid::{BareJid, Jid};
 use ring::digest::{SHA256, digest};
 use tokio::time::Instant;
 use tokio_xmpp::minidom::Element;
@@ -30,14 +30,15 @@ use crate::{
 /// It must be free for others now and then, or they take it for dead.
 const CHUNK: usize = 25;
 
-/// Sends `invitations` and returns those that bounced, when the server has handled them all.
+/// Sends `invitations` by way of `through`, the room itself or a component of the server, and returns those that bounced, when
+/// the server has handled them all.
 ///
 /// What there was no time for comes back as [`ServerError::Unavailable`], for each its own: so what is sent counts,
 /// and the next attempt goes on from there.
 pub(super) async fn send(
     client: &XmppClient,
-    room: &RoomJid,
-    spec: &RoomSpec,
+    through: &BareJid,
+    (room, spec): (&RoomJid, &RoomSpec),
     invitations: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
@@ -51,7 +52,7 @@ pub(super) async fn send(
             refusals.extend(not_sent(rest, "there was no time left"));
             break;
         }
-        match send_chunk(client, room, spec, chunk, deadline).await {
+        match send_chunk(client, through, (room, spec), chunk, deadline).await {
             Ok(bounced) => refusals.extend(bounced),
             Err(error) if done > 0 => {
                 refusals.extend(not_sent(rest, &error.to_string()));
@@ -67,8 +68,8 @@ pub(super) async fn send(
 /// In one request, which the server answers when all are on its disk.
 async fn send_chunk(
     client: &XmppClient,
-    room: &RoomJid,
-    spec: &RoomSpec,
+    through: &BareJid,
+    (room, spec): (&RoomJid, &RoomSpec),
     chunk: &[Invitation],
     deadline: Instant,
 ) -> Result<Vec<Refusal>, ServerError> {
@@ -77,7 +78,7 @@ async fn send_chunk(
         Element::from(message(room, spec, one).with_payload(membership))
     };
     let payload = Messages { expires: expires(deadline), messages: chunk.iter().map(with_since).collect() };
-    match client.request(&Request::set(room.as_bare().clone(), payload), deadline).await {
+    match client.request(&Request::set(through.clone(), payload), deadline).await {
         Err(error) if error.condition() == Some(DefinedCondition::ServiceUnavailable) => {
             let messages = chunk.iter().map(|invitation| message(room, spec, invitation)).collect();
             one_by_one(client, messages, chunk, deadline).await

@@ -10,6 +10,7 @@ mod errors;
 mod invitations;
 mod stanzas;
 
+use jid::BareJid;
 use tokio::time::Instant;
 
 use self::{
@@ -39,6 +40,23 @@ impl MucRooms {
     #[must_use]
     pub fn new(client: XmppClient) -> Self {
         Self { client }
+    }
+
+    /// Invites users of `domain`, which is here, to a room that may be on another XMPP server.
+    ///
+    /// # Errors
+    /// As [`RoomServer::invite`].
+    pub(crate) async fn invite_guests(
+        &self,
+        domain: &str,
+        room: &RoomJid,
+        spec: &RoomSpec,
+        invitations: &[Invitation],
+        deadline: Instant,
+    ) -> Result<Vec<Refusal>, ServerError> {
+        let component = BareJid::new(&format!("conference.{domain}"))
+            .map_err(|error| ServerError::Refused(format!("{domain} can have no rooms: {error}")))?;
+        invitations::send(&self.client, &component, (room, spec), invitations, deadline).await
     }
 }
 
@@ -103,6 +121,6 @@ impl RoomServer for MucRooms {
         invitations: &[Invitation],
         deadline: Instant,
     ) -> Result<Vec<Refusal>, ServerError> {
-        invitations::send(&self.client, room, spec, invitations, deadline).await
+        invitations::send(&self.client, room.as_bare(), (room, spec), invitations, deadline).await
     }
 }

@@ -1,4 +1,4 @@
-"""Certificates of the tests' own authority."""
+"""Certificates of a private authority: the cells' of a local stack, and the tests'."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from stack.paths import write_private
+
+VALID = datetime.timedelta(days=365)
+"""How long certificates are valid, and, for clocks that differ, for how long they have been a 365th of that."""
 
 _numbers = itertools.count(1)
 
@@ -26,10 +31,11 @@ class Authority:
     """Signs certificates; `root` is what a client has to trust."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "the tests' authority")])
-        self.root = folder / "root.pem"
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "an authority of sippo-xmpp's local stacks")])
+        self.root = self.folder / "root.pem"
         # With what RFC 5280 asks for of an authority (sections 4.2.1.1 to 4.2.1.3): Python 3.13 insists on it.
         usage = dict.fromkeys(("digital_signature", "content_commitment", "key_encipherment", "data_encipherment",
                                "key_agreement", "encipher_only", "decipher_only"), False)
@@ -42,7 +48,7 @@ class Authority:
         now = datetime.datetime.now(datetime.timezone.utc)
         return (x509.CertificateBuilder().subject_name(name).issuer_name(self._name).public_key(key.public_key())
                 .serial_number(x509.random_serial_number())
-                .not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(now + datetime.timedelta(days=1)))
+                .not_valid_before(now - VALID / 365).not_valid_after(now + VALID))
 
     def issue(self, *names: str) -> tuple[Path, Path]:
         """Files with a certificate for these names and addresses, and with its key."""
@@ -56,6 +62,6 @@ class Authority:
         number = next(_numbers)
         certificate_file, key_file = self.folder / f"certificate{number}.pem", self.folder / f"key{number}.pem"
         certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        write_private(key_file, key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode())
         return certificate_file, key_file

@@ -1,0 +1,272 @@
+--- What cells tell each other of rooms' members (a component by which this server speaks for itself).
+--
+-- A user has the rooms that they belong to among their bookmarks, and loses an invitation with the membership. Where
+-- user and room are on one server, modules see to it (mod_sippo_muc_bookmarks, mod_sippo_muc_invitations). Where they
+-- are not, the room's cell tells the user's:
+--
+--   <iq type='set' from='eu-1.sippo-cells.internal' to='eu-2.sippo-cells.internal' id='…'>
+--     <memberships xmlns='urn:quobis:sippo:cells:0'>
+--       <membership room='…' user='…' kind='usersGroup' affiliation='member' name='Team 7'/>
+--       <membership room='…' user='…' ended='E'/> …
+--     </memberships></iq>
+--
+-- The first belongs to the room, the second does not. `ended` is what ended an earlier membership (see
+-- sippo_invitations; `all` where that is unknown): invitations that are not newer are taken back. It is answered when
+-- all is on the disk; the result names in the same way, as `later`, those who have to be told once more, as nobody has
+-- said yet where the room is, or where the user has gone.
+--
+-- Who is to be told is in the store before it counts as done, and is told until there is an answer, so a cell that is
+-- away learns it when it is back. What somebody is to a room is looked up when it is told, so the last word is right.
+
+local jid_host = require "util.jid".host;
+local jid_prep = require "util.jid".prep;
+local jid_split = require "util.jid".split;
+local new_id = require "util.id".short;
+local st = require "util.stanza";
+
+local bookmarks = module:require "sippo_bookmarks";
+local cells = module:require "sippo_routes";
+local invitations = module:require "sippo_invitations";
+
+local xmlns = "urn:quobis:sippo:cells:0";
+local at_a_time = 50;
+local again = 5; -- seconds until one that is away, or has refused, is asked again
+local answer_within = 60; -- seconds
+
+local store = module:open_store("sippo_cell_due", "map"); -- user: the guest's domain; key: room and user
+local whole = module:open_store("sippo_cell_due");
+
+local hosts = prosody.hosts;
+local due = {}; -- { [domain] = { [key] = { room, user, ended }, … }, … }
+local busy = {}; -- cells that are being told
+local away = {}; -- cells that did not answer the last time
+local waiters = {};
+
+-- Telling ----------------------------------------------------------------------------
+
+local function key_of(room, user)
+	return room.." "..user;
+end
+
+local function done_with(domain, key, item)
+	local of_domain = due[domain];
+	if not of_domain or of_domain[key] ~= item then return; end -- there is something newer to tell
+	of_domain[key] = nil;
+	if next(of_domain) == nil then due[domain] = nil; end
+	store:set(domain, key, nil); -- if that fails, it is told once more after a restart
+end
+
+local function is_due(room, users)
+	for _, user in ipairs(users) do
+		local of_domain = due[jid_host(user)];
+		local cell = of_domain and of_domain[key_of(room, user)] and cells.cell_of(jid_host(user));
+		if cell and not away[cell] then return true; end
+	end
+	return false;
+end
+
+local function release_waiters()
+	for waiter in pairs(waiters) do
+		if not is_due(waiter.room, waiter.users) then
+			waiters[waiter] = nil;
+			waiter.go_on();
+		end
+	end
+end
+
+--- Some of those who are on `cell`, in a request; and a list of what is in it.
+local function collect(cell)
+	local iq = st.iq({ type = "set", from = module.host, to = cells.host_of(cell), id = new_id() })
+		:tag("memberships", { xmlns = xmlns });
+	local told = {};
+	for domain, items in pairs(due) do
+		for key, item in pairs(cells.cell_of(domain) == cell and items or {}) do
+			if #told == at_a_time then return iq, told; end
+			local membership = bookmarks.membership(item.room, item.user);
+			local ended = item.ended == true and "all" or item.ended;
+			if membership and ended == "all" then ended = nil; end -- of an earlier spell, by whatever it ended
+			local attr = membership or {};
+			iq:tag("membership", { room = item.room, user = item.user, kind = attr.kind, affiliation = attr.affiliation,
+				name = attr.name, ended = ended }):up();
+			told[#told + 1] = { domain, key, item };
+		end
+	end
+	return iq, told;
+end
+
+local tell;
+
+local function after(delay, cell)
+	module:add_timer(delay, function () tell(cell); end);
+end
+
+function tell(cell)
+	if busy[cell] then return; end
+	local ok, iq, told = pcall(collect, cell);
+	if not ok then
+		module:log("error", "Could not look up what to tell the cell %s: %s; it is tried again", cell, iq);
+		return after(again, cell);
+	elseif not told[1] then
+		return;
+	end
+	busy[cell] = true;
+	module:send_iq(iq, nil, answer_within):next(function (event)
+		local later = {};
+		for item in event.stanza:get_child("memberships", xmlns):childtags("later") do
+			later[key_of(item.attr.room, item.attr.user)] = true;
+		end
+		for _, one in ipairs(told) do
+			if not later[one[2]] then done_with(one[1], one[2], one[3]); end
+		end
+		if away[cell] then module:log("info", "The cell %s answers again", cell); end
+		away[cell] = nil;
+		return next(later) ~= nil;
+	end):catch(function (err)
+		if not away[cell] then
+			module:log("warn", "The cell %s was not told of its users in rooms here: %s; it is tried again every %d s", cell,
+				err and err.condition or err, again);
+		end
+		away[cell] = true;
+		return true;
+	end):next(function (waits)
+		busy[cell] = nil;
+		release_waiters();
+		after(waits and again or 0, cell);
+	end);
+end
+
+local scheduled = {};
+
+local function schedule(cell)
+	if not cell or scheduled[cell] then return; end
+	scheduled[cell] = true;
+	module:add_timer(0, function () -- behind the transaction that this may be in
+		scheduled[cell] = nil;
+		tell(cell);
+	end);
+end
+
+local link = module:shared "/*/sippo_cell_link/link";
+
+--- Has a user's cell told what the user is to a room of this server. It is in the store then; throws if it cannot be.
+-- @param ended  what ended an earlier membership, true if that is unknown, or nil if none ended
+function link.note(room, user, ended)
+	local domain, key = jid_host(user), key_of(room, user);
+	local of_domain = due[domain] or {};
+	due[domain] = of_domain;
+	local before = of_domain[key];
+	local item = { room = room, user = user, ended = invitations.later(before and before.ended, ended) };
+	of_domain[key] = item;
+	local ok, err = store:set(domain, key, item);
+	if not ok then error(err or "the store failed"); end
+	schedule(cells.cell_of(domain));
+end
+
+--- Calls `go_on` when others' cells know what `users` are to a room, or are away.
+-- @param within  seconds after which it is called in any case
+function link.when_told(room, users, within, go_on)
+	local waiter = { room = room, users = users, go_on = go_on };
+	if not is_due(room, users) then return go_on(); end
+	waiters[waiter] = true;
+	module:add_timer(within, function ()
+		if not waiters[waiter] then return; end
+		waiters[waiter] = nil;
+		go_on();
+	end);
+end
+
+--- Whoever has come to be on this server themselves.
+local function settle_here(domain)
+	for key, item in pairs(due[domain] or {}) do
+		local ok = bookmarks.transact(function (changes)
+			if item.ended then
+				hosts[domain].events.fire_event("sippo-invitation-withdrawn", {
+					username = jid_split(item.user), room = item.room, ended = item.ended ~= true and item.ended or nil;
+				});
+			end
+			bookmarks.look(changes, item.room, item.user);
+		end);
+		if ok then done_with(domain, key, item); end
+	end
+end
+
+module:hook_global("sippo-routes-changed", function (event)
+	for _, domain in ipairs(event.domains) do
+		if due[domain] and hosts[domain] then settle_here(domain); end
+		schedule(due[domain] and cells.cell_of(domain));
+	end
+end);
+
+-- After a restart
+module:add_timer(0, function ()
+	for domain in whole:users() do
+		for key, item in pairs(whole:get(domain) or {}) do
+			due[domain] = due[domain] or {};
+			due[domain][key] = due[domain][key] or item;
+		end
+		schedule(cells.cell_of(domain));
+	end
+end);
+
+-- Being told -----------------------------------------------------------------------------
+
+--- Whether `cell` may say who belongs to a room: it is the one that the room is on.
+local function may_tell(cell, room)
+	local host = jid_host(room);
+	local tenant, is_rooms = cells.tenant_of(host);
+	return tenant and is_rooms and cells.cell_of(host) == cell;
+end
+
+--- Takes in one; false if it has to be told again.
+local function take_in(cell, told, changes)
+	local room, user = jid_prep(told.attr.room), jid_prep(told.attr.user);
+	if not room or not user then return true; end -- no retry helps
+	local username, domain = jid_split(user);
+	if not may_tell(cell, room) or cells.cell_of(domain) then return false; end
+	local tenant = username and hosts[domain];
+	if not tenant or not tenant.modules or not tenant.modules.sippo_bookmarks then return true; end
+	local attr = told.attr;
+	if attr.ended then
+		tenant.events.fire_event("sippo-invitation-withdrawn", {
+			username = username, room = room, ended = attr.ended ~= "all" and attr.ended or nil;
+		});
+	end
+	tenant.events.fire_event("sippo-bookmark-set", {
+		username = username, room = room, changes = changes,
+		membership = attr.affiliation and { name = attr.name, kind = attr.kind, affiliation = attr.affiliation };
+	});
+	return true;
+end
+
+module:hook("iq-set/host/"..xmlns..":memberships", function (event)
+	local origin, stanza = event.origin, event.stanza;
+	local cell = cells.speaker(stanza.attr.from);
+	local reply = st.reply(stanza):tag("memberships", { xmlns = xmlns });
+	local ok, err = bookmarks.transact(function (changes)
+		for told in stanza.tags[1]:childtags("membership") do
+			if not take_in(cell, told, changes) then
+				reply:tag("later", { room = told.attr.room, user = told.attr.user }):up();
+			end
+		end
+	end);
+	if not ok then
+		module:log("error", "Could not store what the cell %s tells: %s; see that the store works", cell, err);
+		reply = st.error_reply(stanza, "wait", "internal-server-error", "It could not be stored; try again later");
+	end
+	origin.send(reply);
+	return true;
+end);
+
+-- Nobody else has to do with this host.
+local function guard(event)
+	local stanza = event.stanza;
+	if cells.speaker(stanza.attr.from) then return nil; end
+	if stanza.attr.type ~= "error" and stanza.attr.type ~= "result" then
+		event.origin.send(st.error_reply(stanza, "auth", "forbidden", "Only cells have to do with this address"));
+	end
+	return true;
+end
+
+for _, name in ipairs { "message", "presence", "iq" } do
+	for _, address in ipairs { "bare", "full", "host" } do module:hook(name.."/"..address, guard, 1000); end
+end
