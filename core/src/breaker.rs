@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::clock::FreezeSafeInstant;
+use crate::{clock::FreezeSafeInstant, telemetry::Metric};
 
 /// Failures in a row after which requests are refused.
 const FAILURES: u32 = 3;
@@ -82,7 +82,10 @@ impl Breaker {
             State::Closed(_) => return Admission::Yes,
             State::Open(since, pause) if since.elapsed() >= pause => pause,
             State::Probing(since, pause) if since.elapsed() >= PROBE => pause,
-            State::Open(..) | State::Probing(..) => return Admission::No,
+            State::Open(..) | State::Probing(..) => {
+                Metric::CellRefusals.add_of_cell(&self.name, 1);
+                return Admission::No;
+            }
         };
         *state = State::Probing(FreezeSafeInstant::now(), pause);
         Admission::Probe
@@ -90,6 +93,8 @@ impl Breaker {
 
     /// Notes what a request has told.
     pub(crate) fn note(&self, sign: Sign) {
+        Metric::CellRequests.add_of_cell(&self.name, 1);
+        Metric::CellFailures.add_of_cell(&self.name, usize::from(sign != Sign::Answer));
         let mut state = self.state();
         *state = match (*state, sign) {
             (State::Closed(failures), Sign::Failure) if failures + 1 < FAILURES => State::Closed(failures + 1),
@@ -107,6 +112,7 @@ impl Breaker {
     }
 
     fn open(&self, pause: Duration) -> State {
+        Metric::CellAway.add_of_cell(&self.name, 1);
         tracing::warn!(
             cell = self.name,
             pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from cells.conftest import Tenant, create_tenant, hosts_of
+from support.metrics import total
 from support.platform import Platform
 from support.wait import until
 from support.xmpp import Client, XmppError
@@ -89,6 +90,12 @@ def test_a_cell_that_does_not_answer_holds_up_its_own_tenants_alone(platform: Pl
         until(lambda room=room: sick.members(room), f"the member of {room}", 60)
     until(lambda: sick.call("GET", "individualChatList", "alice").status_code == 200, "an answer of the cell", 30)
     assert httpx.get(platform.stack.bridge.health_url, trust_env=False).status_code == 200
+    if trouble == signal.SIGSTOP:
+        lines = platform.metrics(since=mark)
+        assert total(lines, "cell_failures", sick.cell) >= 3 and total(lines, "cell_away", sick.cell) >= 1
+        assert total(lines, "cell_refusals", sick.cell) >= 1 and total(lines, "cell_requests", sound.cell) >= 20
+        assert total(lines, "cell_away", sound.cell) == total(lines, "cell_refusals", sound.cell) == 0
+        assert {line["cell"] for line in lines if "cell" in line} == set(platform.stack.prosodies), "never a tenant"
 
 
 def test_a_guest_of_another_cell_has_the_room_as_its_own_members_do(platform: Platform, tenants: dict[str, Tenant]):

@@ -42,6 +42,7 @@ def test_an_xmpp_server_that_is_away_is_counted(platform: Platform, room: Room, 
         platform.kill("functions")
         room.create("alice", ["bob"])
         until(lambda: total(platform.metrics(since=since), "xmpp_connect_failures") >= 1, "a failure to connect that is counted")
+        assert not any("cell" in line for line in platform.metrics(since=since)), "there is one"
         until(lambda: total(platform.metrics(since=since), "events_failed") >= 1, "an event that comes again to be counted")
     finally:
         os.kill(pid, signal.SIGCONT)

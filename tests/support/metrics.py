@@ -18,7 +18,8 @@ def values(line: dict[str, Any]) -> dict[str, list[float]]:
     assert abs(time.time() * 1000 - head["Timestamp"]) < 3_600_000, "milliseconds since 1970, and not long ago"
     [directive] = head["CloudWatchMetrics"]
     assert directive["Namespace"] == "SippoXmpp"
-    assert directive["Dimensions"] == [["service"]] and isinstance(line["service"], str), "one dimension: each costs"
+    of_cell = ["cell"] if "cell" in line else []
+    assert directive["Dimensions"] == [["service", *of_cell]] and isinstance(line["service"], str), "no others: each costs"
     found = {}
     for metric in directive["Metrics"]:
         assert metric["Unit"] == UNITS[metric["Name"]]
@@ -28,6 +29,6 @@ def values(line: dict[str, Any]) -> dict[str, list[float]]:
     return found
 
 
-def total(lines: list[dict[str, Any]], name: str) -> float:
-    """The sum of a metric."""
-    return sum(sum(values(line).get(name, [])) for line in lines)
+def total(lines: list[dict[str, Any]], name: str, cell: str | None = None) -> float:
+    """The sum of a metric, of all XMPP servers together or of one of several."""
+    return sum(sum(values(line).get(name, [])) for line in lines if line.get("cell") == cell)

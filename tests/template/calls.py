@@ -96,17 +96,25 @@ def rights(roots: dict[str, list[str]], folders: tuple[str, ...]) -> set[str]:
     return needed
 
 
-def by_function() -> dict[str, set[str]]:
-    """The rights of each binary."""
+SERVER = ["has_place", "place", "create", "delete", "ensure", "destroy", "grant", "revoke", "invite"]
+"""What use cases have the cells do, as one server of rooms and hosts."""
+
+
+def by_function(has_cells: bool = False) -> dict[str, set[str]]:
+    """The rights of each binary, with one XMPP server or several."""
     ledger, secrets = ("ledger", "table"), rights({"config": ["resolve"]}, ("config",))
     batch = rights({"lambda": ["handle"]}, ("lambda",)) | secrets
+    # What finds a tenant's cell; calls of REST do nothing else there.
+    place = rights({"cells": ["of", "on_cell_of"]}, ("cells", *ledger)) if has_cells else set()
+    cells = rights({"cells": SERVER}, ("cells", *ledger)) if has_cells else set()
     room = batch | rights({"rooms": ["apply"]}, ("rooms", *ledger))
     domain = batch | rights({"domains": ["apply"]}, ("domains", "rooms", *ledger))
     resync = secrets | rights({"resync": ["run"]}, ("resync", "domains", "rooms", *ledger))
     # Of the ledger it knows the register of epochs only: `of_the_ledger_in_the_bridge`.
     bridge = secrets | rights({"bridge": ["send"]}, ("bridge",)) | rights({"ledger": ["current", "advance"]}, ledger)
     events = {function: domain if function.startswith("domain-") else room for function in EVENT_FUNCTIONS}
-    return dict.fromkeys(REST_FUNCTIONS, secrets) | events | {RESYNC: resync, "bridge-amazon-mq": bridge}
+    events = {function: needed | cells for function, needed in events.items()}
+    return dict.fromkeys(REST_FUNCTIONS, secrets | place) | events | {RESYNC: resync | cells, "bridge-amazon-mq": bridge}
 
 
 def of_the_ledger_in_the_bridge() -> set[str]:

@@ -40,7 +40,19 @@ EVERYTHING = {
     "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
 }
 
+CELLS = {name: value for name, value in EVERYTHING.items() if name != "AdminTokenSecretArn"} | {
+    "CellNames": "eu-1,eu-2",
+    "CellTokenSecretArns": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:eu-1-token-AbCdEf,"
+                           "arn:aws:secretsmanager:eu-west-1:123456789012:secret:eu-2-token-AbCdEf"}
+"""The same with several XMPP servers."""
+
 SERVICES = "cloudformation,s3,sqs,dynamodb,lambda,iam,logs,cloudwatch,apigateway,events,sts,secretsmanager,kms,acm,ec2,mq,ecs,ecr,elbv2,elasticloadbalancing,elasticfilesystem,rds,servicediscovery"
+
+OBSERVED = {
+    "BrokerName": "platform", "NamePrefix": "sippo-xmpp-", "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
+    "OldestMessageSeconds": "900", "ServiceName": "sippo-xmpp", "ApiId": "api", "LedgerTable": "sippo-xmpp-ledger",
+    "BrokerVirtualHost": "/", "BrokerQueue": "sippo-xmpp", "BridgeFunction": "bridge"}
+"""Parameters of template-observe.yaml."""
 
 PARTS = ["template-all", "template-network", "template-balancer", "template-database", "template-xmpp", "template-bridge",
          "template-rotation"]
@@ -119,12 +131,21 @@ def full(folder: Path) -> dict:
 
 
 @pytest.fixture(scope="session")
+def cells(folder: Path) -> dict:
+    """template.yaml with everything that is optional, for several XMPP servers."""
+    return expand(folder / "cells", "template", CELLS)
+
+
+@pytest.fixture(scope="session")
 def observe(folder: Path) -> dict:
     """template-observe.yaml, with a broker of Amazon MQ."""
-    return expand(folder / "plain", "template-observe", {
-        "BrokerName": "platform", "NamePrefix": "sippo-xmpp-", "AlarmTopicArn": "arn:aws:sns:eu-west-1:123456789012:alarms",
-        "OldestMessageSeconds": "900", "ServiceName": "sippo-xmpp", "ApiId": "api", "LedgerTable": "sippo-xmpp-ledger",
-        "BrokerVirtualHost": "/", "BrokerQueue": "sippo-xmpp", "BridgeFunction": "bridge"})
+    return expand(folder / "plain", "template-observe", OBSERVED)
+
+
+@pytest.fixture(scope="session")
+def observe_cells(folder: Path) -> dict:
+    """The same for several XMPP servers."""
+    return expand(folder / "cells", "template-observe", OBSERVED | {"CellNames": CELLS["CellNames"]})
 
 
 @pytest.fixture(scope="session")

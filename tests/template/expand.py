@@ -22,8 +22,9 @@ NOTHING = {"Ref": "AWS::NoValue"}
 class Loops:
     """Fn::ForEach, and within the resources what depends on its variable: Fn::FindInMap, and names that are made."""
 
-    def __init__(self, mappings: dict[str, Any]) -> None:
-        self._mappings = mappings
+    def __init__(self, template: dict[str, Any], parameters: dict[str, str]) -> None:
+        self._mappings = template.get("Mappings", {})
+        self._lists = {name: value for name, value in known(template, parameters).items() if isinstance(value, list)}
 
     def expand(self, value: Any, loop: dict[str, str]) -> Any:
         """`value` for these loop variables."""
@@ -41,7 +42,7 @@ class Loops:
         for key, one in value.items():
             if key.startswith("Fn::ForEach::"):
                 variable, items, body = one
-                for item in items:
+                for item in self._lists[items["Ref"]] if isinstance(items, dict) else items:
                     found |= self.expand(body, loop | {variable: item})
             else:
                 found[self.expand(key, loop)] = self.expand(one, loop)
@@ -56,14 +57,19 @@ class Loops:
         return value
 
 
+def known(template: dict[str, Any], parameters: dict[str, str]) -> dict[str, Any]:
+    """The values of the template's parameters, as they are given or by default; lists as lists."""
+    kinds = {name: one["Type"] for name, one in template["Parameters"].items()}
+    given = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one} | parameters
+    return {name: str(value).split(",") if kinds[name].startswith(("CommaDelimitedList", "List<")) else value
+            for name, value in given.items()}
+
+
 class Values:
     """What is known once the parameters are: references to them, conditions, and text made of both."""
 
     def __init__(self, template: dict[str, Any], parameters: dict[str, str]) -> None:
-        kinds = {name: one["Type"] for name, one in template["Parameters"].items()}
-        given = {name: one["Default"] for name, one in template["Parameters"].items() if "Default" in one} | parameters
-        self._known = {name: str(value).split(",") if kinds[name].startswith(("CommaDelimitedList", "List<")) else value
-                       for name, value in given.items()}
+        self._known = known(template, parameters)
         self._conditions = template.get("Conditions", {})
 
     def resolve(self, value: Any) -> Any:
@@ -130,11 +136,12 @@ def main() -> None:
     arguments = [one for one in sys.argv[1:] if one != "--loops-only"]
     source, target = map(Path, arguments[:2])
     template = json.loads(json.dumps(yaml_parse(source.read_text())))
-    expanded = Loops(template.get("Mappings", {})).expand(template, {})
+    given = dict(argument.split("=", 1) for argument in arguments[2:])
+    expanded = Loops(template, given).expand(template, {})
     if "--loops-only" in sys.argv:
         expanded["Transform"] = [one for one in expanded["Transform"] if one != "AWS::LanguageExtensions"]
     else:
-        values = Values(template, dict(argument.split("=", 1) for argument in arguments[2:]))
+        values = Values(template, given)
         expanded |= {part: values.resolve(expanded[part]) for part in ("Globals", "Resources", "Outputs") if part in expanded}
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(expanded, indent=1))

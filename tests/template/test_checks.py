@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from template.conftest import CHECKOV, EVERYTHING, PARTS, ROOT, SAM, expand, run
+from template.conftest import CHECKOV, CELLS, EVERYTHING, PARTS, ROOT, SAM, expand, run
 from template.names import event_types
 
 OUR = ["template", "template-observe"]
@@ -75,15 +75,36 @@ def test_checkov_finds_what_is_wrong(tmp_path: Path):
     assert [check["check_id"] for check in failed] == ["CKV_AWS_28"]
 
 
-def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
+def dashboard(observe: dict) -> dict:
+    """What is on it."""
+    body = observe["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
+    return json.loads(body if isinstance(body, str) else body["Fn::Sub"])
+
+
+def test_each_of_several_xmpp_servers_has_its_alarm_and_all_have_a_row_of_the_dashboard(observe: dict, observe_cells: dict):
+    alarms = {name: one["Properties"]["Dimensions"] for name, one in observe_cells["Resources"].items() if name.startswith("Cell")}
+    assert alarms == {f"Cell{cell.replace('-', '')}AwayAlarm": [
+        {"Name": "service", "Value": "sippo-xmpp"}, {"Name": "cell", "Value": cell}] for cell in CELLS["CellNames"].split(",")}
+    one, several = dashboard(observe)["widgets"], dashboard(observe_cells)["widgets"]
+    assert several[:len(one)] == one and len(several) == len(one) + 3
+    assert {widget["y"] for widget in several[len(one):]} == {max(widget["y"] + widget["height"] for widget in one)}
+    assert "SEARCH(" not in json.dumps(one) and json.dumps(several).count("SEARCH('{SippoXmpp,cell,service}") == 5
+    # With one there is no such alarm: a resource with a condition that does not hold.
+    assert [one.get("Condition") for name, one in observe["Resources"].items() if name.startswith("Cell")] == ["HasCells"]
+
+
+@pytest.mark.parametrize("observed", ["observe", "observe_cells"])
+def test_alarms_and_dashboard_know_the_documented_metrics_only(observed: str, request: pytest.FixtureRequest):
+    observe = request.getfixturevalue(observed)
     documented = set(re.findall(r"^\| `(\w+)` \|", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE))
     alarms = [one["Properties"] for one in observe["Resources"].values() if one["Type"] == "AWS::CloudWatch::Alarm"]
     used = {alarm["MetricName"] for alarm in alarms if alarm.get("Namespace") == "SippoXmpp"}
-    body = observe["Resources"]["Dashboard"]["Properties"]["DashboardBody"]
-    body = body if isinstance(body, str) else body["Fn::Sub"]
     own = None
-    for widget in json.loads(body)["widgets"]:
+    for widget in dashboard(observe)["widgets"]:
         for metric in widget["properties"]["metrics"]:
+            if isinstance(metric[0], dict):
+                used |= set(re.findall(r'MetricName="(\w+)"', metric[0]["expression"]))
+                continue
             if isinstance(metric[0], str) and metric[0] not in (".", "..."):
                 own = metric[0] == "SippoXmpp"
             if own and isinstance(metric[0], str) and metric[0] != "...":
@@ -93,10 +114,10 @@ def test_alarms_and_dashboard_know_the_documented_metrics_only(observe: dict):
 
 
 @pytest.mark.parametrize("document", ["OPERATIONS", "METRICS"])
-def test_the_documents_know_every_alarm(template: dict, observe: dict, parts: dict, document: str):
+def test_the_documents_know_every_alarm(template: dict, observe_cells: dict, parts: dict, document: str):
     text = (ROOT / "docs" / f"{document}.md").read_text()
-    documented = [re.compile(name.replace("<Type>", r"\w+?")) for name in re.findall(r"`([\w<>]+Alarm)`", text)]
-    every = template, observe, *(plain for plain, _ in parts.values())
+    documented = [re.compile(re.sub(r"<\w+>", r"\\w+?", name)) for name in re.findall(r"`([\w<>]+Alarm)`", text)]
+    every = template, observe_cells, *(plain for plain, _ in parts.values())
     alarms = {name for one in every for name, resource in one["Resources"].items()
               if resource["Type"] == "AWS::CloudWatch::Alarm"}
     assert {name for name in alarms if not any(pattern.fullmatch(name) for pattern in documented)} == set()
@@ -123,9 +144,14 @@ def test_the_costs_count_what_there_is(template: dict, full: dict, observe: dict
     def alarms(*conditions: str | None) -> int:
         every = [one for part in (template, observe) for one in part["Resources"].values()]
         return sum(one["Type"] == "AWS::CloudWatch::Alarm" and one.get("Condition") in conditions for one in every)
+    # What several XMPP servers cost is another row.
+    document = (ROOT / "docs" / "METRICS.md").read_text().partition("## Of several XMPP servers")
     daemon, function = alarms(None, "IsRabbitMQ"), alarms(None, "IsAmazonMQ", "HasBridgeFunction")
     assert daemon == function, "or the page says both"
-    metrics = len(re.findall(r"^\| `\w+` \| \w+ \|", (ROOT / "docs" / "METRICS.md").read_text(), re.MULTILINE))
+    row = re.compile(r"^\| `\w+` \| \w+ \|", re.MULTILINE)
+    metrics = len(row.findall(document[0]))
+    of_a_cell = len(row.findall(document[2])) + 2  # sessions, and attempts at one
+    assert f"| metrics of each XMPP server of several | 0.30 each while they are written, {of_a_cell} | 0–{0.3 * of_a_cell:.2f} |" in text
     assert f"| alarms | 0.10 each, {daemon} | {daemon / 10:.2f} |" in text
     assert f"| metrics | 0.30 each while they are written, {metrics} | 0–{0.3 * metrics:.2f} |" in text
 

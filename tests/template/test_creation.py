@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from template.conftest import ALL, EVERYTHING, PARTS, ROOT, SAM, run
+from template.conftest import ALL, CELLS, EVERYTHING, PARTS, ROOT, SAM, run
 from template.expand import Values
 
 TOOLS = Path(__file__).parent
 PATHS = {"": "template-all", "Network": "template-network", "Balancer": "template-balancer", "Database": "template-database",
          "Xmpp": "template-xmpp", "Bridge": "template-bridge", "Rotation": "template-rotation"}
 """Templates by their place in the stack of all."""
-NAMES = {"plain": {"NamePrefix": "plain-"}, "full": EVERYTHING | {"NamePrefix": "full-"}}
+NAMES = {"plain": {"NamePrefix": "plain-"}, "full": EVERYTHING | {"NamePrefix": "full-"},
+         "cells": {"NamePrefix": "cells-"} | {name: CELLS[name] for name in ("CellNames", "CellTokenSecretArns")}}
 
 
 def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict[str, dict]:
@@ -23,7 +24,7 @@ def transformed(folder: Path, endpoint: str, parameters: dict[str, str]) -> dict
     given = [f"{key}={value}" for key, value in parameters.items()]
     for name in ("template", "template-observe"):
         run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", folder / f"{name}.json",
-            f"{endpoint}/artifacts", *(given if name == "template" else []))
+            f"{endpoint}/artifacts", *(one for one in given if name == "template" or one.startswith("CellNames=")))
     templates = {name: json.loads((folder / f"{name}.json").read_text()) for name in ("template", "template-observe")}
     without_codedeploy(templates["template"])
     (folder / "template.json").write_text(json.dumps(templates["template"]))
@@ -59,7 +60,7 @@ def test_a_stack_is_created(name: str, endpoint: str, tmp_path: Path):
         logical_id: one["Type"] for logical_id, one in templates["template"]["Resources"].items()
         if "Condition" not in one or values.holds(one["Condition"])}
     conditional = {"BridgeFailingAlarm", "BridgeBehindAlarm"}, {"BridgeStoppedAlarm", "BrokerBlockedAlarm"}
-    absent = conditional[name == "full"]
+    absent = {*conditional[name == "full"], *([] if name == "cells" else ["CellAwayAlarm"])}
     assert made["resources"]["Observe"].keys() == templates["template-observe"]["Resources"].keys() - absent
     # What the API calls the emulator does not say: test_releases.py.
     released = made["called"].keys() - {"BridgeFunction"}
@@ -138,7 +139,7 @@ def test_all_of_it_is_created_in_an_empty_account(endpoint: str, tmp_path: Path)
     assert made["resources"].keys() == {"", "Network", "Balancer", "Database", "Xmpp", "Service", "Service/Observe", "Bridge", "Rotation"}
     for path, name in PATHS.items():
         template = json.loads((tmp_path / f"{name}.json").read_text())
-        expected = {key for key, one in template["Resources"].items() if one.get("Condition") != "HasNat"}
+        expected = {key for key, one in template["Resources"].items() if one.get("Condition") not in ("HasNat", "HasCells")}
         assert made["resources"][path].keys() == expected, path
     assert made["environment"]["SIPPO_XMPP__XMPP_URL"] == "ws://xmpp.all-chat.internal:5280/xmpp-websocket"
     assert made["environment"]["SIPPO_XMPP__ADMIN_TOKEN_SECRET_ARN"].startswith("arn:aws:secretsmanager:")

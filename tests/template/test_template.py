@@ -10,7 +10,7 @@ import pytest
 
 from stack.functions import REST_FUNCTIONS
 from template import calls
-from template.conftest import EVERYTHING
+from template.conftest import CELLS, EVERYTHING
 from template.names import ROOT, binaries, event_types, variables
 
 MARGIN = 30
@@ -155,6 +155,36 @@ def test_the_rest_functions_read_the_secrets_only(full):
         assert setting(full, functions(full)[function], "Timeout") == 10
 
 
+def test_of_several_xmpp_servers_each_ones_token_can_be_read(cells):
+    tokens = CELLS["CellTokenSecretArns"].split(",")
+    for function in {*event_types().values(), *REST, "resync"}:
+        assert tokens == allowed(cells, functions(cells)[function])["secretsmanager:GetSecretValue"][:2], function
+    assert not set(tokens) & set(map(str, allowed(cells, functions(cells)["bridge-amazon-mq"])["secretsmanager:GetSecretValue"]))
+    # Beside [[cells]] these keys stop a function's start.
+    variables = cells["Globals"]["Function"]["Environment"]["Variables"]
+    assert {name for name in variables if name.startswith("SIPPO_XMPP__")} == set()
+
+
+def test_rest_functions_read_places_only_and_only_where_there_are_several_xmpp_servers(full, cells):
+    for function in REST:
+        assert "dynamodb:GetItem" not in allowed(full, functions(full)[function])
+        [found] = [one for one in statements(cells, functions(cells)[function]) if one["Action"] == "dynamodb:GetItem"]
+        assert found["Resource"] == {"Fn::GetAtt": ["LedgerTable", "Arn"]}
+        assert found["Condition"] == {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["domain#*"]}}
+    assert 'format!("domain#{domain}"), "place"' in (ROOT / "core/src/ledger/places.rs").read_text()
+
+
+def test_several_xmpp_servers_have_names_and_tokens_and_nothing_of_the_only_ones(template):
+    rule = template["Rules"]["Cells"]
+    text = json.dumps(rule)
+    assert {name for name in ("CellNames", "CellTokenSecretArns", "AdminTokenSecretArn", "XmppUrl", "PublicXmppUrl", "HostsAdminUrl")
+            if f'{{"Ref": "{name}"}}' in text} >= {"CellNames", "CellTokenSecretArns", "AdminTokenSecretArn", "XmppUrl",
+                                                   "PublicXmppUrl", "HostsAdminUrl"}
+    # The configuration's rule.
+    assert template["Parameters"]["CellNames"]["AllowedPattern"] == "^([a-z0-9-]{1,32})?$"
+    assert "MAX_NAME: usize = 32" in (ROOT / "core/src/config/cells.rs").read_text()
+
+
 def test_no_right_goes_beyond_a_resource_but_where_aws_knows_none(full):
     for logical_id in functions(full).values():
         for action, resources in allowed(full, logical_id).items():
@@ -230,12 +260,13 @@ def test_api_gateway_answers_pages_as_the_functions_do(full, template):
     assert "CorsConfiguration" not in template["Resources"]["Api"]["Properties"]
 
 
-@pytest.mark.parametrize("name", ["AdminTokenSecretArn", "IntrospectionSecretArn", "BrokerSecretArn", "BrokerUrlSecretArn"])
+@pytest.mark.parametrize("name", ["AdminTokenSecretArn", "CellTokenSecretArns", "IntrospectionSecretArn", "BrokerSecretArn", "BrokerUrlSecretArn"])
 def test_a_secrets_arn_has_its_suffix(template, name):
     """A policy that names it without the six characters allows nothing."""
     pattern = template["Parameters"][name]["AllowedPattern"]
-    assert re.fullmatch(pattern, EVERYTHING[name]) and re.fullmatch(pattern, "")
-    assert not re.fullmatch(pattern, EVERYTHING[name].rpartition("-")[0])
+    arns = (EVERYTHING | CELLS)[name].split(",")
+    assert all(re.fullmatch(pattern, one) for one in arns) and re.fullmatch(pattern, "")
+    assert not any(re.fullmatch(pattern, one.rpartition("-")[0]) for one in arns)
 
 
 def test_with_subnets_every_function_is_in_the_vpc(full, template):
@@ -323,11 +354,12 @@ OF_THE_RUNTIME = {
 
 
 @pytest.mark.parametrize("function", sorted({*event_types().values(), *REST, "resync", "bridge-amazon-mq"}))
-def test_a_function_has_the_rights_that_its_code_uses_and_no_others(full, function):
+def test_a_function_has_the_rights_that_its_code_uses_and_no_others(full, cells, function):
     kind = "event" if function in event_types().values() else "bridge" if function.startswith("bridge") else ""
     # The key that the secrets may be encrypted with.
-    own = set(allowed(full, functions(full)[function])) - OF_THE_RUNTIME.get(kind, set()) - {"kms:Decrypt"}
-    assert own == calls.by_function()[function]
+    for template, has_cells in ((full, False), (cells, True)):
+        own = set(allowed(template, functions(template)[function])) - OF_THE_RUNTIME.get(kind, set()) - {"kms:Decrypt"}
+        assert own == calls.by_function(has_cells)[function], f"with cells: {has_cells}"
 
 
 def test_every_call_in_the_sources_is_some_functions():

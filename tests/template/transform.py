@@ -34,7 +34,8 @@ def main() -> None:
     """Command line."""
     source, target, nested = sys.argv[1:4]
     template = json.loads(json.dumps(yaml_parse(Path(source).read_text())))
-    expanded = Loops(template.get("Mappings", {})).expand(template, {})
+    values = dict(argument.split("=", 1) for argument in sys.argv[4:])
+    expanded = Loops(template, values).expand(template, {})
     expanded["Transform"] = "AWS::Serverless-2016-10-31"
     for resource in expanded["Resources"].values():
         match resource["Type"]:
@@ -44,7 +45,6 @@ def main() -> None:
                 resource["Properties"]["Location"] = f"{nested}/{Path(resource['Properties']['Location']).stem}.json"
     if "Globals" in expanded:
         expanded["Globals"]["Function"]["CodeUri"] = CODE
-    values = dict(argument.split("=", 1) for argument in sys.argv[4:])
     boto3.setup_default_session(region_name="eu-west-1")
     done = transform(expanded, values, Policies())
     done.pop("Transform", None)

@@ -84,7 +84,7 @@ impl<P: PlaceRegister> Cells<P> {
         let Some(places) = self.0.places.as_ref().filter(|_| outcome.as_ref().is_err_and(is_elsewhere)) else {
             return Ok(outcome);
         };
-        places.forget(domain);
+        places.look_up_anew(domain);
         let now = self.of(domain).await?;
         if now.name == cell.name { Ok(outcome) } else { Ok(work(now).await) }
     }
@@ -101,7 +101,7 @@ impl<P: PlaceRegister> Cells<P> {
     /// [`PlaceError`].
     pub async fn announce(&self, domain: &str) -> Result<Vec<Untold>, PlaceError> {
         let Some(places) = &self.0.places else { return Ok(Vec::new()) };
-        places.forget(domain);
+        places.look_up_anew(domain);
         let now = self.of(domain).await?;
         let told = self.0.cells.iter().map(async |cell| {
             let told = cell.hosts.set_routes(&now.name, &[domain]).await;

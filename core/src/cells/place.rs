@@ -93,7 +93,7 @@ impl<P: PlaceRegister> Places<P> {
     }
 
     /// Has the place of `domain` looked up anew.
-    pub(super) fn forget(&self, domain: &str) {
+    pub(super) fn look_up_anew(&self, domain: &str) {
         self.known().remove(domain);
     }
 

@@ -1,7 +1,7 @@
 //! Metrics, as lines of CloudWatch's embedded metric format: no call to CloudWatch, no agent.
 //!
-//! Each metric has the dimension `service` and no other, for a metric costs by the number of its dimensions' values. What they
-//! are and which alarms look at them: docs/METRICS.md.
+//! Each metric has the dimension `service`, and those about one of several XMPP servers `cell` besides, its name; no other, for
+//! a metric costs by the number of its dimensions' values. What they are and which alarms look at them: docs/METRICS.md.
 
 use std::sync::OnceLock;
 
@@ -10,6 +10,9 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 
 /// The namespace of all metrics.
 const NAMESPACE: &str = "SippoXmpp";
+
+/// The dimension of what is about one of several XMPP servers.
+const CELL: &str = "cell";
 
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 
@@ -55,6 +58,14 @@ metrics! {
     XmppConnects: "xmpp_connects", Count;
     /// Attempts to open one that failed.
     XmppConnectFailures: "xmpp_connect_failures", Count;
+    /// Requests made to one of several XMPP servers.
+    CellRequests: "cell_requests", Count;
+    /// Those that it did not answer.
+    CellFailures: "cell_failures", Count;
+    /// Requests that were refused because it did not answer others.
+    CellRefusals: "cell_refusals", Count;
+    /// How often it was left alone from then on for a while.
+    CellAway: "cell_away", Count;
     /// Events that are done.
     EventsHandled: "events_handled", Count;
     /// Of those, the ones that a newer event had overtaken.
@@ -97,6 +108,11 @@ impl Metric {
         metrics::counter!(self.name()).increment(many as u64);
     }
 
+    /// Counts `many` more of what is about one of several XMPP servers.
+    pub fn add_of_cell(self, cell: &str, many: usize) {
+        metrics::counter!(self.name(), CELL => cell.to_owned()).increment(many as u64);
+    }
+
     /// Notes a measured value, one of several that an invocation may have; at most 100 between two flushes ([`super::flush`]).
     pub fn observe(self, value: f64) {
         metrics::histogram!(self.name()).record(value);
@@ -127,16 +143,15 @@ pub(super) fn init(service: String) {
     let _ = COLLECTOR.set(collector);
 }
 
-/// Writes what was collected since the last time as one line; no line if that is nothing.
+/// Writes what was collected since the last time as a line for all, and one for each cell; no line if that is nothing.
 pub(super) fn flush(write: impl Fn(&str)) {
     let Some(collector) = COLLECTOR.get() else { return };
     collector.set_property("timestamp", super::log_layer::now());
     let mut line = Vec::new();
     if collector.flush(&mut line).is_ok()
         && let Ok(line) = std::str::from_utf8(&line)
-        && !line.is_empty()
     {
-        write(line);
+        line.split_inclusive('\n').for_each(write);
     }
 }
 
@@ -147,16 +162,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flush_writes_one_line_of_the_embedded_metric_format() {
+    fn a_flush_writes_a_line_of_the_embedded_metric_format_for_all_and_one_for_each_cell() {
         init("chat".to_owned());
         Metric::Requests.add(2);
         Metric::RequestLatency.observe(12.5);
+        Metric::CellRequests.add_of_cell("eu-1", 3);
         let written = RefCell::new(Vec::new());
         let write = |line: &str| written.borrow_mut().push(line.to_owned());
         flush(write);
         flush(write);
         let lines = written.into_inner();
-        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let of_cell: serde_json::Value = serde_json::from_str(&lines[1]).unwrap();
+        assert_eq!((&of_cell["service"], &of_cell["cell"]), (&"chat".into(), &"eu-1".into()));
+        assert_eq!(of_cell["cell_requests"], 3);
+        let dimensions = &of_cell["_aws"]["CloudWatchMetrics"][0]["Dimensions"];
+        assert_eq!(*dimensions, serde_json::json!([["service", "cell"]]));
         let line: serde_json::Value = serde_json::from_str(&lines[0]).unwrap();
         assert!(lines[0].ends_with("}\n"));
         assert_eq!(line["service"], "chat");

@@ -273,7 +273,7 @@ impl Inner {
         let limit = self.timeouts.connect;
         let outcome = tokio::time::timeout(limit, self.log_in()).await.unwrap_or(Err(ConnectError::TimedOut(limit)));
         match &outcome {
-            Ok(_) => Metric::XmppConnects.add(1),
+            Ok(_) => self.count(Metric::XmppConnects),
             Err(error) if began.elapsed() > limit * 2 => {
                 tracing::debug!(error = %error, "Connecting was interrupted: the process was frozen meanwhile");
             }
@@ -282,10 +282,18 @@ impl Inner {
         outcome
     }
 
+    /// For all XMPP servers, and for this one where there are several.
+    fn count(&self, metric: Metric) {
+        metric.add(1);
+        if let Some(breaker) = &self.breaker {
+            metric.add_of_cell(breaker.name(), 1);
+        }
+    }
+
     /// Logs the failure of an attempt: once, however many wait for it.
     fn report(&self, error: &ConnectError, reported: &AtomicBool) {
         if !reported.swap(true, Ordering::Relaxed) {
-            Metric::XmppConnectFailures.add(1);
+            self.count(Metric::XmppConnectFailures);
             tracing::error!(
                 error = %error,
                 admin = %self.account.jid,
