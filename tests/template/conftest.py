@@ -55,7 +55,7 @@ OBSERVED = {
 """Parameters of template-observe.yaml."""
 
 PARTS = ["template-all", "template-network", "template-balancer", "template-database", "template-xmpp", "template-bridge",
-         "template-rotation"]
+         "template-rotation", "template-cell"]
 """What is deployed beside template.yaml in an empty account, and around it."""
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:{}-AbCdEf"
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/00000000-0000-0000-0000-000000000000"
@@ -82,6 +82,10 @@ _DATABASE = _COMMON | {key: _NETWORK[key] for key in ("VpcId", "SubnetIds")} | {
 _ROTATION = {
     "AdminTokenSecretArn": ARN.format("admin-token"), "OtherTokenSecretArn": ARN.format("other"), "SubnetIds": _NETWORK["SubnetIds"],
     "HostsAdminUrl": "http://xmpp.chat.internal:5280/quobis_virtualhosts/virtualhost", "SecurityGroupId": "sg-00000000"}
+_CELL = {
+    "NamePrefix": "sippo-xmpp-eu-2-", "XmppImage": ALL["XmppImage"], "ChatDomainName": "chat-2.example.com",
+    "ChatCertificateArn": CERTIFICATE, "VpcId": _NETWORK["VpcId"], "VpcCidr": _NETWORK["VpcCidr"],
+    "PublicSubnetIds": _NETWORK["SubnetIds"], "PrivateSubnetIds": _NETWORK["SubnetIds"], "ClientSecurityGroupId": "sg-00000000"}
 OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "template-all": (ALL, ALL | _ALARMS | {"HasRotation": "true", "ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
     "template-network": (_COMMON, _COMMON | {"HasNatGateway": "true"}),
@@ -91,6 +95,7 @@ OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
         "PreviousTokenSecretArn": ARN.format("other"),
         "TargetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/x/0000000000000000"}),
     "template-bridge": (_BRIDGE, _BRIDGE | _ALARMS),
+    "template-cell": (_CELL, _CELL | _ALARMS | {"HasRotation": "true"}),
     "template-rotation": (_ROTATION, _ROTATION | _ALARMS | {
         "ServiceArn": "arn:aws:ecs:eu-west-1:123456789012:service/chat/xmpp"}),
 }
@@ -145,7 +150,7 @@ def observe(folder: Path) -> dict:
 @pytest.fixture(scope="session")
 def observe_cells(folder: Path) -> dict:
     """The same for several XMPP servers."""
-    return expand(folder / "cells", "template-observe", OBSERVED | {"CellNames": CELLS["CellNames"]})
+    return expand(folder / "cells", "template-observe", OBSERVED | {"CellNames": CELLS["CellNames"], "HasCells": "true"})
 
 
 @pytest.fixture(scope="session")

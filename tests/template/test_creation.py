@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from template.conftest import ALL, CELLS, EVERYTHING, PARTS, ROOT, SAM, run
+from template.conftest import ALL, CELLS, EVERYTHING, OF_PARTS, ROOT, SAM, run
 from template.expand import Values
 
 TOOLS = Path(__file__).parent
@@ -118,21 +118,46 @@ UNKNOWN = {"AWS::EC2::FlowLog", "AWS::EC2::EIP", "AWS::EC2::NatGateway", "AWS::S
 """Types that the emulator's CloudFormation does not know."""
 
 
+def write(name: str, folder: Path, endpoint: str) -> dict:
+    """One of the other templates without what the emulator does not know; what was left out of it."""
+    file = folder / f"{name}.json"
+    run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", file, f"{endpoint}/artifacts")
+    template = json.loads(file.read_text())
+    left_out = {key for key, one in template["Resources"].items() if one["Type"] in UNKNOWN}
+    assert left_out == {"template-network": {"FlowLog", "NatAddress", "NatGateway"}, "template-rotation": {"Rotation"}}.get(name, set())
+    template["Resources"] = {key: one for key, one in template["Resources"].items() if key not in left_out | {"PrivateRoute"}}
+    file.write_text(json.dumps(template))
+    return template
+
+
+def test_a_further_xmpp_server_is_created(endpoint: str, tmp_path: Path):
+    names = ["template-cell", "template-balancer", "template-database", "template-xmpp", "template-rotation"]
+    templates = {name: write(name, tmp_path, endpoint) for name in [*names, "template-network"]}
+
+    def create(name: str, stack: str, parameters: dict[str, str]) -> dict:
+        return json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, name, stack,
+                              *(f"{key}={value}" for key, value in parameters.items())))
+    network = create("template-network", "further-network", {"NamePrefix": "further-", "HasNatGateway": "false"})["outputs"]
+    made = create("template-cell", "further", OF_PARTS["template-cell"][1] | network)
+    assert made["status"] == "CREATE_COMPLETE" and made["failures"] == [], made
+    paths = {path: name for path, name in PATHS.items() if name in names} | {"": "template-cell"}
+    assert made["resources"].keys() == paths.keys()
+    for path, name in paths.items():
+        assert made["resources"][path].keys() == templates[name]["Resources"].keys(), path
+    assert made["outputs"]["XmppUrl"] == "ws://xmpp.sippo-xmpp-eu-2-chat.internal:5280/xmpp-websocket"
+    assert made["outputs"]["AdminTokenSecretArn"].startswith("arn:aws:secretsmanager:")
+
+
 def test_all_of_it_is_created_in_an_empty_account(endpoint: str, tmp_path: Path):
     transformed(tmp_path, endpoint, {"NamePrefix": "all-"})
     parameters = ALL | {"NamePrefix": "all-", "HasNatGateway": "false", "HasRotation": "true"}
-    for name in PARTS:
-        file = tmp_path / f"{name}.json"
-        run(SAM / "python", TOOLS / "transform.py", ROOT / f"{name}.yaml", file, f"{endpoint}/artifacts")
-        template = json.loads(file.read_text())
-        left_out = {key for key, one in template["Resources"].items() if one["Type"] in UNKNOWN}
-        assert left_out == {"template-network": {"FlowLog", "NatAddress", "NatGateway"}, "template-rotation": {"Rotation"}}.get(name, set())
-        template["Resources"] = {key: one for key, one in template["Resources"].items() if key not in left_out | {"PrivateRoute"}}
+    for name in PATHS.values():
+        template = write(name, tmp_path, endpoint)
         if name == "template-bridge":  # the emulator makes no number of a parameter's text there
             count = template["Resources"]["Service"]["Properties"]
             assert count["DesiredCount"] == {"Ref": "DesiredCount"}
             count["DesiredCount"] = template["Parameters"]["DesiredCount"]["Default"]
-        file.write_text(json.dumps(template))
+            (tmp_path / f"{name}.json").write_text(json.dumps(template))
     made = json.loads(run(SAM / "python", TOOLS / "create.py", endpoint, tmp_path, "template-all", "all",
                           *(f"{key}={value}" for key, value in parameters.items())))
     assert made["status"] == "CREATE_COMPLETE" and made["failures"] == [], made

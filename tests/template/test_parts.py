@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack import image, prosody
-from template.conftest import OF_PARTS, PARTS, ROOT
+from template.conftest import ALL, CELLS, OF_PARTS, PARTS, ROOT, expand
 from template.names import variables
 from template.test_template import of_type
 
@@ -122,6 +122,22 @@ def test_the_database_is_as_it_has_to_be(parts):
     assert known and one["EngineVersion"].split(".")[0] in known[1].strip().split(", ")
 
 
+def test_with_further_xmpp_servers_the_first_is_said_by_the_configuration_alone(folder):
+    """Beside [[cells]] the keys of the only XMPP server stop a start."""
+    several = expand(folder / "all-cells", "template-all", ALL | {name: CELLS[name] for name in ("CellNames", "CellTokenSecretArns")})
+    of_one = {"XmppUrl", "PublicXmppUrl", "HostsAdminUrl", "AdminTokenSecretArn"}
+    service = several["Resources"]["Service"]["Properties"]["Parameters"]
+    assert {service[name] for name in of_one} == {""} and service["CellNames"] == CELLS["CellNames"]
+    assert several["Resources"]["Bridge"]["Properties"]["Parameters"]["AdminTokenSecretArn"] == ""
+    bridge = expand(folder / "bridge-cells", "template-bridge", OF_PARTS["template-bridge"][0] | {"AdminTokenSecretArn": ""})
+    assert not [name for name in environment(bridge) if name.startswith("SIPPO_XMPP__")]
+    outputs = {"VpcId", "VpcCidr", "PublicSubnetIds", "PrivateSubnetIds", "ClientSecurityGroupId"}
+    assert outputs <= several["Outputs"].keys()
+    cell = templates()["template-cell.yaml"]
+    assert outputs <= set(re.findall(r"^  (\w+):", section(cell, "Parameters"), re.MULTILINE))
+    assert of_one <= set(re.findall(r"^  (\w+):", section(cell, "Outputs"), re.MULTILINE)) and of_one <= several["Outputs"].keys()
+
+
 def templates() -> dict[str, dict]:
     """Parameters, outputs of every template, by its file's name."""
     return {path.name: path.read_text() for path in ROOT.glob("template*.yaml")}
@@ -133,17 +149,20 @@ def section(text: str, name: str) -> str:
     return found[1] if found else ""
 
 
-def test_what_nests_gives_each_what_it_takes_and_takes_what_it_gives(parts):
+@pytest.mark.parametrize(("name", "left_out"), [
+    ("template-all", {"observe", "cell"}), ("template-cell", {"observe", "all", "network", "bridge"})])
+def test_what_nests_gives_each_what_it_takes_and_takes_what_it_gives(parts, name, left_out):
     every = templates()
-    nested = of_type(parts["template-all"][1], "AWS::Serverless::Application")
-    assert {one["Location"] for one in nested.values()} == every.keys() - {"template-all.yaml", "template-observe.yaml"}
+    nested = of_type(parts[name][1], "AWS::Serverless::Application")
+    missing = {f"{name}.yaml", *(f"template-{one}.yaml" for one in left_out), *(["template.yaml"] if name == "template-cell" else [])}
+    assert {one["Location"] for one in nested.values()} == every.keys() - missing
     for one in nested.values():
         declared = section(every[one["Location"]], "Parameters")
         names = set(re.findall(r"^  (\w+):", declared, re.MULTILINE))
         required = {name for name, body in re.findall(r"^  (\w+):(.*?)(?=^  \w|\Z)", declared, re.MULTILINE | re.DOTALL)
                     if "Default:" not in body}
         assert required <= one["Parameters"].keys() <= names, one["Location"]
-    text = every["template-all.yaml"]
+    text = every[f"{name}.yaml"]
     for logical_id, output in re.findall(r"(\w+)\.Outputs\.(\w+)", text):
         outputs = section(every[nested[logical_id]["Location"]], "Outputs")
         assert re.search(rf"^  {output}:", outputs, re.MULTILINE), f"{logical_id}.{output}"
