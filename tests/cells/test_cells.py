@@ -92,7 +92,7 @@ def test_a_cell_that_does_not_answer_holds_up_its_own_tenants_alone(platform: Pl
     assert httpx.get(platform.stack.bridge.health_url, trust_env=False).status_code == 200
     if trouble == signal.SIGSTOP:
         lines = platform.metrics(since=mark)
-        assert total(lines, "cell_failures", sick.cell) >= 3 and total(lines, "cell_away", sick.cell) >= 1
+        assert total(lines, "cell_failures", sick.cell) >= 1 and total(lines, "cell_away", sick.cell) >= 1
         assert total(lines, "cell_refusals", sick.cell) >= 1 and total(lines, "cell_requests", sound.cell) >= 20
         assert total(lines, "cell_away", sound.cell) == total(lines, "cell_refusals", sound.cell) == 0
         assert {line["cell"] for line in lines if "cell" in line} == set(platform.stack.prosodies), "never a tenant"
