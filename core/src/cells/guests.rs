@@ -82,7 +82,7 @@ impl<P: PlaceRegister + Sync + Send> Cells<P> {
             return Ok(());
         }
         if let Some(places) = &self.0.places {
-            places.forget(domain);
+            places.look_up_anew(domain);
         }
         let now = self.of(domain).await?;
         let telling = timeout_at(by, self.0.routes.tell(told, domain, now));
