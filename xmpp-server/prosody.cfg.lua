@@ -346,6 +346,7 @@ local room_options = {
 };
 if cell then append(room_options.modules_enabled, "sippo_cells", "smacks"); end -- for server-to-server
 quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_options, room_options;
+quobis_virtualhosts_idle_time = number("TENANT_IDLE_TIME", 2 * 60 * 60, 1, 365 * 24 * 60 * 60);
 
 -- Hosts: the admin's, and what the operator wants to be here for good; all others come at run time
 

@@ -279,5 +279,5 @@ hook_global("server-started", hosts.replay); -- after the configuration's own ho
 hook_global("config-reloaded", hosts.replay, 1000); -- the reload took the options of run-time hosts away
 if prosody.start_time then hosts.replay(); end
 
-hook_global("server-stopping", hosts.rest, 1000); -- before hosts look for each other for the last time
-module.unload = hosts.rest;
+hook_global("server-stopping", hosts.stop_waking, 1000); -- before hosts look for each other for the last time
+module.unload = hosts.stop_waking;

@@ -75,13 +75,18 @@ module:hook("authentication-success", function (event)
 	if count >= session_limit then
 		delay, condition, text = 0, "policy-violation", "Too many connections of yours have no resource yet";
 	end
-	module:add_timer(delay, function () -- not before the answer
+	session.sippo_unbound_timer = module:add_timer(delay, function () -- not before the answer
 		forget_unbound(session);
 		end_unbound(session, condition, text);
 	end);
 end);
 
-module:hook("resource-bind", function (event) forget_unbound(event.session); end);
+module:hook("resource-bind", function (event)
+	local session = event.session;
+	forget_unbound(session);
+	if session.sippo_unbound_timer then session.sippo_unbound_timer:stop(); end
+	session.sippo_unbound_timer = nil;
+end);
 
 -- What was not sent or acknowledged ---------------------------------------------------
 

@@ -37,6 +37,18 @@ local function end_temporary(room)
 	return true;
 end
 
+--- Its tenant is about to be unloaded, and no room is in use; true when all are stored.
+module:hook("sippo-save-rooms", function ()
+	local changed = {};
+	for room in muc.live_rooms() do
+		if not is_stored(room) then changed[#changed + 1] = room; end
+	end
+	if not changed[1] then return true; end
+	return transaction(function ()
+		for _, room in ipairs(changed) do room:save(nil, true); end
+	end) or false;
+end);
+
 -- Just before mod_muc (-300): all sessions have ended.
 hook_global("server-stopping", function ()
 	local rooms = {};

@@ -31,3 +31,9 @@ module:hook_object_event(server, "PUT "..base.."*", function (event)
 	end
 	writing[slot] = event.response;
 end, 10);
+
+module:hook("sippo-in-use", function ()
+	for _, response in pairs(writing) do -- when the body has come, there is another
+		if response.conn and response.conn._http_open_response == response then return true; end
+	end
+end);

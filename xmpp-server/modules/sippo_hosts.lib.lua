@@ -13,6 +13,8 @@
 -- nothing of a tenant that has come back. A host without a life is older than any deletion.
 
 local configmanager = require "core.configmanager";
+local hmac = require "util.hashes".hmac_sha256;
+local long_id = require "util.id".long;
 local hostmanager = require "core.hostmanager";
 local jid_host = require "util.jid".host;
 
@@ -110,18 +112,25 @@ local function configure(name, options)
 	for option, value in pairs(options) do configmanager.set(name, option, value); end
 end
 
---- Gives a tenant's hosts their options; a reload takes them away.
+local upload_secret = module:shared "upload-secret"; -- of this run of Prosody
+upload_secret.value = upload_secret.value or long_id();
+
+--- Gives a tenant's hosts their options; a reload takes them away. Upload slots outlive that the tenant sleeps.
 local function configure_tenant(domain)
 	local component = lib.component_of(domain);
 	configure(domain, host_options);
+	configmanager.set(domain, "http_file_share_secret", hmac(upload_secret.value, domain, true));
 	configure(component, room_options);
 	configmanager.set(component, "component_module", "muc");
 end
+
+local idle; -- sippo_idle_hosts
 
 --- Loads a tenant's hosts.
 local function start(domain)
 	local component = lib.component_of(domain);
 	dormant.remove(domain, component);
+	if idle then idle.note(domain); end
 	if loaded(domain) and not started[domain] then return true; end -- the configuration file has it by now
 	started[domain] = true;
 	configure_tenant(domain);
@@ -207,6 +216,24 @@ local function stop(domain, reason, end_rooms)
 	forget_options(domain);
 	forget_options(component);
 	started[domain] = nil;
+end
+
+--- Unloads a tenant of which nothing is in use, and whose rooms are saved, until something addresses it.
+function lib.rest(domain)
+	stop(domain, elsewhere, function (component)
+		local muc, rooms = loaded(component).modules.muc, {};
+		for room in muc.live_rooms() do rooms[#rooms + 1] = room; end
+		for _, room in ipairs(rooms) do muc.forget_room(room); end
+	end);
+	dormant.add(domain, lib.component_of(domain));
+end
+
+--- The domains that were loaded here, sorted.
+function lib.started_domains()
+	local domains = {};
+	for domain in pairs(started) do domains[#domains + 1] = domain; end
+	table.sort(domains);
+	return domains;
 end
 
 --- Stops a tenant that is to be served elsewhere, with all that its sessions and rooms have to store.
@@ -343,6 +370,19 @@ end
 local unfinished = [[SELECT DISTINCT "host" FROM "prosody"
 	WHERE "store" IN ('sippo_ended_memberships','sippo_bookmarks_due','sippo_archive_purge')]];
 
+--- Whether something is stored that a tenant has to finish; true also when the store cannot tell.
+function lib.has_unfinished(domain)
+	for _, engine in pairs(module:shared "/*/sql/connections") do
+		local found = false;
+		local ok = engine:transaction(function ()
+			local query = unfinished..[[ AND ("host"=? OR "host"=?) LIMIT 1]];
+			for _ in engine:select(query, domain, lib.component_of(domain)) do found = true; end
+		end);
+		if not ok or found then return true; end
+	end
+	return false;
+end
+
 local too_old = [[SELECT "host" FROM "prosodyarchive" WHERE "host"=? AND "store"=? AND "when"<? LIMIT 1]];
 
 --- Wakes tenants of which a SQL query names a host.
@@ -409,7 +449,10 @@ function lib.wake_for_expiry()
 		for store_name, age in pairs(ages()) do
 			for _, name in ipairs { domain, lib.component_of(domain) } do
 				local before = math.floor(os.time() - age + seconds.d);
-				if not loaded(name) then wake_hosts_of(too_old, name, store_name, before); end
+				if not loaded(name) then
+					wake_hosts_of(too_old, name, store_name, before);
+					if loaded(name) and idle then idle.note(domain, true); end
+				end
 			end
 		end
 		return true;
@@ -422,6 +465,8 @@ function lib.wake(domain)
 end
 
 --- Lets all sleep that is not loaded: nothing wakes it any more.
-lib.rest = dormant.disable;
+lib.stop_waking = dormant.disable;
+
+if not loads_at_once then idle = module:require "sippo_idle_hosts"(lib); end
 
 return lib;
