@@ -207,8 +207,9 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         }
     }
 
-    /// Claims what `wanted` needs and is not held: of members with a claim each [`ROUND`] at most, those first for whom
-    /// no claim has failed.
+    /// Claims what `wanted` needs and is not held: of members with a claim each [`ROUND`] at most, those last for whom a
+    /// claim has failed or, by `state`, somebody else holds one. A handler that died between two rounds may have left as
+    /// many, and nobody waits for these behind them.
     async fn cover(
         &mut self,
         state: &RoomState,
@@ -216,9 +217,12 @@ impl<L: Ledger + Sync> Claims<'_, L> {
         scope: &Scope,
     ) -> Result<(), ReconcileError> {
         let (mut to_claim, mut alone) = (BTreeMap::new(), 0);
-        let (tried, untried): (Vec<_>, Vec<_>) =
-            wanted.iter().partition(|(user, _)| self.targets.contains_key(user) && !self.covers(state, user));
-        for (user, _) in untried.into_iter().chain(tried) {
+        let mut by_turn: Vec<&UserJid> = wanted.iter().map(|(user, _)| user).collect();
+        by_turn.sort_by_cached_key(|user| {
+            let has_failed = self.targets.contains_key(*user) && !self.covers(state, user);
+            (has_failed, self.rivalled(state, user))
+        });
+        for user in by_turn {
             if self.covers(state, user) {
                 continue;
             }
