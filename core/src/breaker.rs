@@ -75,6 +75,14 @@ impl Breaker {
         &self.name
     }
 
+    /// Whether it has not answered, and was not seen to answer since, for no longer than this.
+    pub(crate) fn is_open(&self, recently: Duration) -> bool {
+        match *self.state() {
+            State::Closed(_) => false,
+            State::Open(since, _) | State::Probing(since, _) => since.elapsed() < recently,
+        }
+    }
+
     /// Whether a request may be made now. What becomes of one that may is to be told by [`Breaker::note`].
     pub(crate) fn admits(&self) -> Admission {
         let mut state = self.state();
@@ -193,5 +201,17 @@ mod tests {
             assert_eq!(breaker.admits(), Admission::Probe);
             breaker.note(Sign::Failure);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_open_until_an_answer_and_not_for_longer_than_is_asked_for() {
+        let recently = Duration::from_mins(15);
+        assert!(!failing(FAILURES - 1).is_open(recently));
+        let breaker = failing(FAILURES);
+        assert!(breaker.is_open(recently));
+        tokio::time::advance(recently).await;
+        assert!(!breaker.is_open(recently));
+        breaker.note(Sign::Answer);
+        assert!(!breaker.is_open(recently));
     }
 }

@@ -1,6 +1,6 @@
 //! One cell, and what it is reached by.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use url::Url;
 
@@ -11,6 +11,9 @@ use crate::{
     rooms::MucRooms,
     xmpp::XmppClient,
 };
+
+/// About as long as the longest work that takes note of it goes on (resync): the next one tries anew.
+const LATELY: Duration = Duration::from_mins(15);
 
 /// One XMPP server, by all that the service has to do with it. Connects when first used.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub struct Cell {
     /// Its virtual hosts.
     pub hosts: Hosts,
     pub(super) rooms: MucRooms,
+    breaker: Option<Arc<Breaker>>,
 }
 
 /// What a [`Cell`] is reached by.
@@ -57,8 +61,9 @@ impl Cell {
     pub fn one_of_several(name: String, weight: u32, is_open: bool, reach: Reach) -> Self {
         let breaker = Arc::new(Breaker::new(name.clone()));
         let Reach { public_url, login_tokens, client, hosts } = reach;
-        let (client, hosts) = (client.with_breaker(breaker.clone()), hosts.with_breaker(breaker));
-        Self::new(name, (weight, is_open), Reach { public_url, login_tokens, client, hosts })
+        let (client, hosts) = (client.with_breaker(breaker.clone()), hosts.with_breaker(breaker.clone()));
+        let cell = Self::new(name, (weight, is_open), Reach { public_url, login_tokens, client, hosts });
+        Self { breaker: Some(breaker), ..cell }
     }
 
     /// Does `work` on its hosts, of which nothing is heard before all is done; not for longer than it gives signs of life.
@@ -75,6 +80,11 @@ impl Cell {
     fn new(name: String, (weight, is_open): (u32, bool), reach: Reach) -> Self {
         let Reach { public_url, login_tokens, client, hosts } = reach;
         let rooms = MucRooms::new(client.clone());
-        Self { name, weight, is_open, public_url, login_tokens, client, hosts, rooms }
+        Self { name, weight, is_open, public_url, login_tokens, client, hosts, rooms, breaker: None }
+    }
+
+    /// Whether it is left alone, or was lately and nothing has been heard of it since.
+    pub(super) fn is_away(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|breaker| breaker.is_open(LATELY))
     }
 }

@@ -13,6 +13,7 @@ mod guests;
 mod place;
 mod routes;
 mod server;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -20,4 +21,5 @@ pub use self::{
     all::{Cells, Untold},
     cell::{Cell, Reach},
     place::{KEPT, KEPT_BRIEFLY, PlaceError},
+    survey::Survey,
 };

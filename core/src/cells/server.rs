@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     all::Cells,
+    cell::Cell,
     guests::{Divided, refuse_all},
     place::PlaceError,
 };
@@ -138,6 +139,14 @@ impl<P: PlaceRegister + Sync + Send> HostServer for Cells<P> {
             Some(places) => Ok(places.find(domain).await?.is_some()),
             None => Ok(true),
         }
+    }
+
+    async fn away(&self, domain: &str) -> Option<String> {
+        // Nothing is looked up as long as all of them answer.
+        if !self.all().iter().any(Cell::is_away) {
+            return None;
+        }
+        self.of(domain).await.ok().filter(|cell| cell.is_away()).map(|cell| cell.name.clone())
     }
 
     async fn place(&self, domain: &str) -> Result<(), HostsError> {

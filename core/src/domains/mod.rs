@@ -94,6 +94,11 @@ pub trait HostServer {
         future::ready(Ok(true))
     }
 
+    /// The name of the XMPP server that `domain` is on, if it is one of several and did not answer others.
+    fn away(&self, _domain: &str) -> impl Future<Output = Option<String>> + Send {
+        future::ready(None)
+    }
+
     /// Chooses an XMPP server for `domain`, of which nothing is on any.
     fn place(&self, _domain: &str) -> impl Future<Output = Result<(), HostsError>> + Send {
         future::ready(Ok(()))
@@ -134,6 +139,11 @@ impl<'a, L: Ledger + LedgerMaintenance + Sync, S: RoomServer + Sync, H: HostServ
     /// Rooms are restored by `reconciler`, whose ledger has the domains too.
     pub fn new(reconciler: &'a Reconciler<L, S>, hosts: &'a H) -> Self {
         Self { reconciler, hosts }
+    }
+
+    /// [`HostServer::away`].
+    pub(crate) async fn away(&self, domain: &str) -> Option<String> {
+        self.hosts.away(domain).await
     }
 
     /// Handles `events` of `domain`. Idempotent; safe to run concurrently with itself.

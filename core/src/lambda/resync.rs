@@ -12,8 +12,9 @@ use super::{
     start::{self, Dependencies},
 };
 use crate::{
+    cells::Cells,
     domains::HostServer,
-    ledger::{Ledger, LedgerError, LedgerMaintenance},
+    ledger::{Ledger, LedgerError, LedgerMaintenance, PlaceRegister},
     resync::{Report, Resync},
     rooms::RoomServer,
     telemetry::{self, Metric},
@@ -42,6 +43,9 @@ pub async fn run() -> ExitCode {
             let resync = Box::pin(async {
                 let resync = Resync::new(&adapters.0, &adapters.1);
                 let report = Box::pin(walk(&resync, deadline(&context, RESERVE), only_unfinished)).await;
+                if let Ok(Some(Report { complete: true, .. })) = &report {
+                    survey(&adapters.1).await;
+                }
                 log(report)
             });
             invocation(&context, &context.request_id, None, resync).await
@@ -66,6 +70,17 @@ where
         return Ok(None);
     }
     resync.run(deadline).await.map(Some)
+}
+
+/// Looks whether tenants are where they should be; what is not is logged and counted.
+async fn survey<P: PlaceRegister + Sync + Send>(cells: &Cells<P>) {
+    match cells.survey().await {
+        Ok(survey) => Metric::ResyncFailed.add(survey.misplaced + survey.unanswered),
+        Err(error) => {
+            Metric::ResyncFailed.add(1);
+            tracing::warn!(%error, "Tenants and their places could not be compared; the next resync tries again");
+        }
+    }
 }
 
 /// Logs and counts what came of it. What is an error is one of the invocation, too, so that the alarm on those goes off.

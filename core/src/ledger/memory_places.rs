@@ -22,6 +22,8 @@ struct Kept {
     places: BTreeMap<String, Place>,
     moves: BTreeSet<String>,
     states: BTreeMap<String, CellState>,
+    /// Cells' numbers of tenants that were corrected, instead of what is counted.
+    corrected: BTreeMap<String, u64>,
     looked_up: u32,
 }
 
@@ -97,8 +99,19 @@ impl PlaceRegister for &MemoryPlaces {
             for (cell, state) in &kept.states {
                 records.entry(cell.clone()).or_default().state = Some(*state);
             }
+            for (cell, tenants) in &kept.corrected {
+                records.entry(cell.clone()).or_default().tenants = *tenants;
+            }
             records
         }))
+    }
+
+    async fn recount(&self, cell: &str, was: u64, now: u64) -> Result<bool, LedgerError> {
+        let is_so = self.cells().await?.get(cell).map_or(0, |record| record.tenants) == was;
+        if is_so {
+            self.with(|kept| kept.corrected.insert(cell.to_owned(), now));
+        }
+        Ok(is_so)
     }
 
     async fn set_state(&self, cell: &str, state: CellState) -> Result<(), LedgerError> {

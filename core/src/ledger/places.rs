@@ -156,6 +156,12 @@ pub trait PlaceRegister {
     /// [`LedgerError`]; retry helps.
     fn cells(&self) -> impl Future<Output = Result<BTreeMap<String, CellRecord>, LedgerError>> + Send;
 
+    /// Corrects the number of a cell's tenants from `was`, unless that has changed; whether it has not.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it may have been corrected.
+    fn recount(&self, cell: &str, was: u64, now: u64) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
     /// Notes what an operator says of a cell.
     ///
     /// # Errors
@@ -289,6 +295,14 @@ impl PlaceRegister for DynamoPlaces {
             Ok((item.key()?.sk, CellRecord { tenants: item.number("tenants")?.unwrap_or_default(), state }))
         };
         self.0.query(CELLS, None).await?.iter().map(record).collect()
+    }
+
+    async fn recount(&self, cell: &str, was: u64, now: u64) -> Result<bool, LedgerError> {
+        let unchanged = if was == 0 { "attribute_not_exists(tenants) OR tenants = :was" } else { "tenants = :was" };
+        let values = vec![(":was", number(was)), (":now", number(now))];
+        let key = Key::new(CELLS, cell);
+        let update = Update { key, change: "SET tenants = :now", condition: unchanged.into(), values };
+        Ok(self.0.update(&update).await?)
     }
 
     async fn set_state(&self, cell: &str, state: CellState) -> Result<(), LedgerError> {

@@ -78,6 +78,9 @@ struct Limits {
 /// Which domains were seen, each with whether a room of it was.
 type Seen = BTreeMap<String, bool>;
 
+/// XMPP servers of several of which it was told that they do not answer.
+type Told = BTreeSet<String>;
+
 impl<'a, L, S, H> Resync<'a, L, S, H>
 where
     L: Ledger + LedgerMaintenance + Sync,
@@ -100,7 +103,7 @@ where
         let begun = SystemTime::now();
         let start = ledger.cursor().await?;
         let (mut after, from_the_beginning) = (start.clone(), start.is_none());
-        let (mut report, mut seen) = (Report::default(), Seen::new());
+        let (mut report, mut seen, mut told) = (Report::default(), Seen::new(), Told::new());
         let has_time = deadline.saturating_duration_since(Instant::now()) > 2 * SECOND_LOOK;
         let limits = Limits { first: if has_time { deadline - SECOND_LOOK } else { deadline }, last: deadline };
         while Instant::now() + RESERVE < limits.first {
@@ -110,7 +113,7 @@ where
                 break;
             };
             let last = last.clone();
-            self.repair(page, &mut report, &mut seen, limits).await;
+            self.repair(page, &mut report, (&mut seen, &mut told), limits).await;
             if Instant::now() >= limits.first {
                 // What was not done in time is taken up again.
                 break;
@@ -138,7 +141,13 @@ where
     }
 
     /// Domains first: a room can only be where its host is.
-    async fn repair(&self, page: Vec<LedgerKey>, report: &mut Report, seen: &mut Seen, limits: Limits) {
+    async fn repair(
+        &self,
+        page: Vec<LedgerKey>,
+        report: &mut Report,
+        (seen, told): (&mut Seen, &mut Told),
+        limits: Limits,
+    ) {
         let (mut domains, mut rooms) = (BTreeSet::new(), Vec::new());
         for record in page {
             match record {
@@ -147,20 +156,45 @@ where
             }
         }
         domains.extend(rooms.iter().map(|room| room.tenant().to_owned()));
+        let left_out = self.left_out(&domains, told).await;
+        report.failed += left_out.len() + rooms.iter().filter(|room| left_out.contains(room.tenant())).count();
+        domains.retain(|domain| !left_out.contains(domain));
         domains.retain(|domain| !seen.contains_key(domain));
         let repairs = domains.iter().map(|domain| self.repair_domain(domain, limits.first));
         let outcomes: Vec<bool> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
         report.domains += outcomes.len();
         report.failed += outcomes.iter().filter(|is_done| !**is_done).count();
         seen.extend(domains.into_iter().map(|domain| (domain, false)));
+        // Its server may have stopped to answer just now.
+        let tenants = rooms.iter().map(|room| room.tenant().to_owned()).filter(|domain| !left_out.contains(domain));
+        let silent = self.left_out(&tenants.collect(), told).await;
         for room in &rooms {
             seen.insert(room.tenant().to_owned(), true);
         }
+        report.failed += rooms.iter().filter(|room| silent.contains(room.tenant())).count();
+        rooms.retain(|room| !left_out.contains(room.tenant()) && !silent.contains(room.tenant()));
         let repairs = rooms.iter().map(|room| self.repair_room(room, limits));
         let outcomes: Vec<Option<usize>> = stream::iter(repairs).buffer_unordered(AT_A_TIME).collect().await;
         report.rooms += outcomes.len();
         report.failed += outcomes.iter().filter(|outcome| outcome.is_none()).count();
         report.forgotten += outcomes.into_iter().flatten().sum::<usize>();
+    }
+
+    /// Those of `domains` whose XMPP server is one of several and does not answer: what is asked of it would hold up the others'
+    /// tenants.
+    async fn left_out(&self, domains: &BTreeSet<String>, told: &mut Told) -> BTreeSet<String> {
+        let mut left_out = BTreeSet::new();
+        for domain in domains {
+            let Some(cell) = self.domains.away(domain).await else { continue };
+            left_out.insert(domain.clone());
+            if told.insert(cell.clone()) {
+                tracing::warn!(
+                    cell,
+                    "Cell does not answer, and resync leaves its tenants out; once it does, invoke resync again"
+                );
+            }
+        }
+        left_out
     }
 
     /// Whether it was done.

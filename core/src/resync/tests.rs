@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use sippo_xmpp_doubles::LogLines;
+use tracing::Level;
+
 use super::*;
 use crate::{
     address::UserJid,
@@ -128,4 +131,36 @@ async fn a_walk_that_does_not_get_on_says_so() {
     reconciler.ledger().record(&room("stuck"), &[created(1, &["alice"])]).await.unwrap();
     let report = Resync::new(&reconciler, &&FakeHosts::default()).run(Instant::now() + RESERVE * 2).await.unwrap();
     assert_eq!((report.rooms, report.failed, report.complete, report.advanced), (1, 1, false, false));
+}
+
+#[tokio::test]
+async fn tenants_of_a_cell_that_is_away_are_left_out_and_told_once() {
+    let (rooms, hosts) = (FakeRooms::default(), FakeHosts::default());
+    let reconciler = Reconciler::new(MemoryLedger::default(), &rooms);
+    for tenant in ["example.test", "near.test", "away.test", "also-away.test"] {
+        let domain = jid::DomainPart::new(tenant).unwrap().into_owned();
+        let events = [DomainEvent { at: at(1), created: true }];
+        Domains::new(&reconciler, &&hosts).apply(&domain, &events, soon()).await.unwrap();
+        for id in ["one", "two"] {
+            let room = RoomJid::of_id(id, tenant).unwrap();
+            let change = RoomChange::Created { name: None, owner: None, participants: [].into() };
+            let event = RoomEvent { at: at(2), kind: RoomKind::UsersGroup, change };
+            assert!(reconciler.apply(&room, &[event], soon()).await[0].is_ok());
+        }
+    }
+    rooms.wipe();
+    hosts.wipe();
+    hosts.leave("away.test");
+    hosts.leave("also-away.test");
+    let asked = rooms.requests().len();
+    let told = LogLines::of_level(Level::WARN);
+    let report = Resync::new(&reconciler, &&hosts).run(soon()).await.unwrap();
+    // Two domains and their four rooms.
+    assert_eq!(report, Report { domains: 2, rooms: 4, failed: 6, complete: true, advanced: true, ..Report::default() });
+    assert_eq!(
+        told.messages(),
+        ["Cell does not answer, and resync leaves its tenants out; once it does, invoke resync again"]
+    );
+    assert!(hosts.has("near.test") && !hosts.has("away.test") && !hosts.has("also-away.test"));
+    assert!(rooms.requests().len() > asked);
 }
