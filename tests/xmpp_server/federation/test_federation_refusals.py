@@ -15,8 +15,10 @@ from federation.conftest import Federation, set_routes
 from stack import cells
 from stack.authority import Authority
 from support.prosody import Server
+from support.bookmarks import bookmarks
 from support.stanzas import error_shape, go_online, has_body, join
 from support.wait import until
+from support.xmpp import E
 
 CELLS = "urn:quobis:sippo:cells:0"
 
@@ -150,7 +152,6 @@ def test_a_cell_says_nothing_of_others_rooms(federation: Federation, of_two):
         # The answer goes to the real cell. What comes behind it on the stream is handled when it is done.
         link.send("<iq type='get' id='y' from='nobody.example' to='nobody.example'/>")
         link.hear("</stream:stream>")
-    from support.bookmarks import bookmarks
     assert bookmarks(federation.online(federation.alice)) == {}
 
 
@@ -186,6 +187,7 @@ def test_who_does_not_belong_to_a_room_cannot_tell_it_from_none(federation: Fede
     answers = [error_shape(join(stranger, to, "stranger")).replace(to, "ROOM")
                for to in (room, f"never-{federation.tail}@conference.{federation.home}")]
     assert answers[0] == answers[1] and "forbidden" in answers[0]
+    assert stranger.user not in federation.one.log_text(), "their own cell refuses, and asks nobody"
 
 
 def test_a_cell_that_forges_its_users_reaches_members_rooms_alone(federation: Federation, of_two):
@@ -212,5 +214,4 @@ def test_a_cell_that_forges_its_users_reaches_members_rooms_alone(federation: Fe
 
 
 def _query(xmlns: str):
-    from support.xmpp import E
     return E("vCard" if xmlns == "vcard-temp" else "query", xmlns)
