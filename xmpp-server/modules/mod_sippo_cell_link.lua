@@ -40,6 +40,7 @@ local hosts = prosody.hosts;
 local due = {}; -- { [domain] = { [key] = { room, user, ended }, … }, … }
 local busy = {}; -- cells that are being told
 local away = {}; -- cells that did not answer the last time
+local slow = {}; -- cells that let others wait, and have not answered since
 local waiters = {};
 
 -- Telling ----------------------------------------------------------------------------
@@ -60,7 +61,7 @@ local function is_due(room, users)
 	for _, user in ipairs(users) do
 		local of_domain = due[jid_host(user)];
 		local cell = of_domain and of_domain[key_of(room, user)] and cells.cell_of(jid_host(user));
-		if cell and not away[cell] then return true; end
+		if cell and not away[cell] and not slow[cell] then return true; end
 	end
 	return false;
 end
@@ -119,7 +120,7 @@ function tell(cell)
 			if not later[one[2]] then done_with(one[1], one[2], one[3]); end
 		end
 		if away[cell] then module:log("info", "The cell %s answers again", cell); end
-		away[cell] = nil;
+		away[cell], slow[cell] = nil, nil;
 		return next(later) ~= nil;
 	end):catch(function (err)
 		if not away[cell] then
@@ -162,8 +163,8 @@ function link.note(room, user, ended)
 	schedule(cells.cell_of(domain));
 end
 
---- Calls `go_on` when others' cells know what `users` are to a room, or are away.
--- @param within  seconds after which it is called in any case
+--- Calls `go_on` when others' cells know what `users` are to a room, or are away. One that takes longer than `within`
+-- seconds has nobody else wait until it has answered.
 function link.when_told(room, users, within, go_on)
 	local waiter = { room = room, users = users, go_on = go_on };
 	if not is_due(room, users) then return go_on(); end
@@ -172,6 +173,8 @@ function link.when_told(room, users, within, go_on)
 		if not waiters[waiter] then return; end
 		waiters[waiter] = nil;
 		go_on();
+		for cell in pairs(busy) do slow[cell] = true; end
+		release_waiters();
 	end);
 end
 

@@ -67,7 +67,7 @@ end
 --- Calls `go_on` when the users who are on other cells have bookmarks that agree with a room, as far as these answer.
 function _M.when_told(room_jid, users, go_on)
 	if not cells.has_cells then return go_on(); end
-	return link.when_told(room_jid, users, 3, go_on);
+	return link.when_told(room_jid, users, 0.5, go_on); -- the service takes 1.5 s of silence for the end
 end
 
 --- Calls `f(changes)` in one transaction. True when all is on disk, and then it calls what is in `changes.after`; nil

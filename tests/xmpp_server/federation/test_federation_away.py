@@ -102,3 +102,18 @@ def test_both_cells_restart_and_know_each_other(federation: Federation):
     assert join(guest, room, "guest", 30).get("type") is None
     guest.message(room, "after both", type="groupchat")
     alice.wait(has_body("after both"))
+
+
+def test_a_cell_that_hangs_does_not_hold_up_who_is_granted_membership_elsewhere(federation: Federation):
+    """The answer comes without that cell's, though what it is told takes as long as it hangs."""
+    room = federation.create_room(federation.alice)
+    federation.two.signal(signal.SIGSTOP)
+    try:
+        for number in range(5):
+            federation.affiliate((f"g{number}-{federation.tail}@{federation.away}", "member"))
+        assert join(federation.online(federation.alice), room, "alice").get("type") is None
+    finally:
+        federation.two.signal(signal.SIGCONT)
+    with federation.two.admin() as admin:
+        for number in range(5):
+            until(lambda number=number: room in rooms_of(admin, f"g{number}-{federation.tail}@{federation.away}"), "the bookmark")

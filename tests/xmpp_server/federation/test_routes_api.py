@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
+from pathlib import Path
+
 import pytest
 
 from federation.conftest import Federation, set_routes
@@ -73,3 +77,26 @@ def test_what_is_wrong_with_a_cells_environment_stops_its_start(new_server, tmp_
     process = server.launch()
     assert process.wait(20) != 0
     assert said in server.log_text() and "raceback" not in server.log_text()
+
+
+def test_renewed_certificates_count_from_a_reload_on(federation: Federation):
+    """A cell whose certificate is renewed, at both ends of its connections."""
+    two = federation.two
+    certificate, key = (Path(two.settings.extra[name]) for name in ("CELL_CERTIFICATE", "CELL_KEY"))
+    before = presented(federation)
+    for old, new in zip((certificate, key), federation.authority.issue(cells.host_of("two")), strict=True):
+        new.replace(old)
+    two.reload()
+    until(lambda: presented(federation) != before, "the new certificate")
+    room = federation.create_room(federation.guest)
+    assert join(federation.online(federation.guest), room, "guest", 30).get("type") is None
+
+
+def presented(federation: Federation) -> bytes | None:
+    """The certificate that `two` shows."""
+    context = ssl.create_default_context(cafile=str(federation.authority.root))
+    context.check_hostname = False
+    context.load_cert_chain(*federation.authority.issue(cells.host_of("one")))
+    with socket.create_connection(("127.0.0.1", federation.two.settings.cell_port), timeout=10) as plain, \
+            context.wrap_socket(plain) as connection:
+        return connection.getpeercert(binary_form=True)
