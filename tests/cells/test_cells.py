@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import uuid
 from typing import Any
 
@@ -11,6 +12,9 @@ import httpx
 import pytest
 
 from cells.conftest import Tenant, create_tenant, hosts_of
+from stack import aws, ledger_view
+from stack.paths import ROOT
+from stack.stack_env import port_of, settings
 from support.metrics import total
 from support.platform import Platform
 from support.wait import until
@@ -140,3 +144,57 @@ def test_guests_whose_cell_is_away_hold_up_nobody_and_miss_nothing(platform: Pla
     for room in rooms:
         guest.wait(lambda stanza, room=room: is_invitation(stanza, room), 90)
     until(lambda: {entry["jid"] for entry in sick.call("GET", "rooms", guests).json()} == set(rooms), "the bookmarks of all")
+
+
+def resync(platform: Platform) -> None:
+    """Walks the ledger once, and compares tenants with their places."""
+    done = subprocess.run([str(ROOT / "scripts/invoke"), "resync", "--state", str(platform.paths.state)], capture_output=True,
+                          text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_resync_tells_who_is_where_they_should_not_be_and_corrects_the_numbers(platform: Platform, tenants: dict[str, Tenant]):
+    one, other = tenants.values()
+    env, stray = settings(platform.paths.state, "test"), f"stray{uuid.uuid4().hex[:8]}.test"
+    for cell, domain in ((other, one.domain), (one, stray)):
+        httpx.post(cell.server.hosts_url, json={"domain": domain}, trust_env=False, timeout=30,
+                   headers={"Authorization": f"Bearer {cell.server.admin_token}"}).raise_for_status()
+    aws.call(port_of(env["AWS_ENDPOINT_URL"]), "dynamodb", "PutItem", TableName=env["LEDGER_TABLE"],
+             Item={"pk": {"S": "cells"}, "sk": {"S": one.cell}, "tenants": {"N": "1000"}})
+    mark = platform.mark()
+    try:
+        resync(platform)
+        told = {line["domain"]: line for line in platform.log(since=mark) if line["message"].startswith("Tenant is served ")}
+        assert told.keys() == {one.domain, stray}, told
+        assert (told[one.domain]["cell"], told[one.domain]["place"]) == (other.cell, one.cell)
+        assert told[stray]["cell"] == one.cell and "scripts/cells place" in told[stray]["message"]
+        items = ledger_view.read(port_of(env["AWS_ENDPOINT_URL"]), env["LEDGER_TABLE"], "cells")
+        assert {item["sk"]: int(item["tenants"]) for item in items} == {cell.cell: len(hosts_of(platform, cell.cell)) for cell in (one, other)}
+    finally:
+        for cell, domain in ((other, one.domain), (one, stray)):
+            httpx.delete(f"{cell.server.hosts_url}/{domain}", trust_env=False, timeout=30,
+                         headers={"Authorization": f"Bearer {cell.server.admin_token}"}).raise_for_status()
+    mark = platform.mark()
+    resync(platform)
+    assert not [line for line in platform.log(since=mark) if line["message"].startswith("Tenant is served ")]
+
+
+def test_resync_leaves_out_the_tenants_of_a_cell_that_is_away_and_repairs_the_others(platform: Platform, tenants: dict[str, Tenant]):
+    sound, sick = tenants["prosody"], tenants["prosody-2"]
+    room = sound.create_group(["alice"])
+    until(lambda: sound.members(room), f"the member of {room}")
+    for _ in range(4):
+        create_tenant(platform)  # some of them on the one that will be away
+    httpx.delete(f"{sound.server.hosts_url}/{sound.domain}", trust_env=False, timeout=30,
+                 headers={"Authorization": f"Bearer {sound.server.admin_token}"}).raise_for_status()
+    mark = platform.mark()
+    os.kill(platform.supervisor.pid(sick.cell), signal.SIGSTOP)
+    try:
+        resync(platform)
+        assert sound.members(room), "made anew"
+        lines = [line for line in platform.log(since=mark) if line.get("cell") == sick.cell]
+        assert [line["message"] for line in lines if line["message"].startswith("Cell does not say whom")] == [
+            "Cell does not say whom it serves; once it does, invoke resync again"]
+    finally:
+        os.kill(platform.supervisor.pid(sick.cell), signal.SIGCONT)
+    until(lambda: sick.call("GET", "individualChatList", "alice").status_code == 200, "an answer of the cell", 30)
