@@ -1,11 +1,13 @@
 //! One tenant's place among two cells, and its moves from one to the other, as a state machine.
 //!
-//! The ledger has the place: a cell, and while the tenant moves where to, and the move's number; after the flip, what is to be
-//! purged. A move closes the old copy, reads it in slices, fills the new one, opens that, flips the place and purges the old
-//! copy. Movers die at any step, a second one takes over while the first may still be at it, requests come late or twice, and
-//! handlers keep the place that they once looked up.
+//! The ledger has the place: a cell, and while the tenant moves the move's number and what is to be done next (core's
+//! `ledger::MoveStep`; its first step, waiting, is nothing but time). A move closes the old copy, reads it in slices, fills the
+//! new one, flips the place, opens the new copy and purges the old one; as long as the place has not flipped, an operator may
+//! take it back. Movers die at any step, a second one takes over while the first may still be at it, requests come late or
+//! twice, and handlers keep the place that they once looked up.
 //!
-//! A cell keeps the number of the newest move that it was asked for, and does nothing for an older one.
+//! A cell keeps the number of the newest move that it was asked for, and does nothing for an older one, or for one that was
+//! taken back.
 
 use stateright::{Model, Property};
 
@@ -19,7 +21,7 @@ pub const LOSES_NOTHING: &str = "nothing is lost and nothing comes back";
 pub const LEAVES_NOTHING: &str = "nothing is left behind";
 /// As long as nothing has moved, one cell has something of the tenant at most.
 pub const PLACED_ONCE: &str = "placed once";
-/// Wherever all movers die, a new one that is left in peace ends the move.
+/// Wherever all movers die, a new one that is left in peace ends the move, and then events are handled.
 pub const CAN_END: &str = "a new mover ends it";
 /// Something is checked: there are runs in which all moves are done.
 pub const IS_DONE: &str = "is done";
@@ -45,14 +47,18 @@ pub enum Without {
     ClearingOnce,
     /// The old copy is purged after the flip, not once it is copied.
     PurgingLast,
-    /// A cell that has opened the new copy says so to a mover that begins anew.
-    TellingOpen,
+    /// A cell that serves the tenant again closes it no more for the move that was taken back.
+    Thawed,
+    /// The same where there was nothing of the tenant to serve.
+    ThawedNothing,
+    /// The place flips on the condition that it is as it was.
+    Flipping,
     /// A tenant that is not there yet is closed, too.
     ClosingNothing,
 }
 
 /// All that can be left out.
-pub const PARTS: [Without; 10] = [
+pub const PARTS: [Without; 12] = [
     Without::Condition,
     Without::Closing,
     Without::StoredClosing,
@@ -61,7 +67,9 @@ pub const PARTS: [Without; 10] = [
     Without::Sealing,
     Without::ClearingOnce,
     Without::PurgingLast,
-    Without::TellingOpen,
+    Without::Thawed,
+    Without::ThawedNothing,
+    Without::Flipping,
     Without::ClosingNothing,
 ];
 
@@ -70,10 +78,8 @@ const FIRST: u8 = 1;
 /// A mover reads these rows at a time: the first one, and those that events write.
 const SLICES: [u8; 2] = [FIRST, !FIRST];
 
-/// What a cell answers that has opened the new copy before.
-const IS_OPEN: u8 = 1;
 /// A mover that nobody disturbs needs fewer.
-const MOST_STEPS: u8 = 16;
+const MOST_STEPS: u8 = 20;
 
 /// What the ledger says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,9 +94,21 @@ struct Place {
 enum Moving {
     No,
     /// To the other cell.
-    Away,
-    /// It is there, and the copy on the other cell is to be purged.
+    Copying,
+    /// It is there, and not served yet.
+    Opening,
+    /// It is served there, and the copy on the other cell is to be purged.
     Purging,
+    /// It was taken back, and is not served yet.
+    Thawing,
+    /// It is served again, and the copy on the other cell is to be purged.
+    Discarding,
+}
+
+impl Moving {
+    fn is_served(self) -> bool {
+        matches!(self, Self::No | Self::Purging | Self::Discarding)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -113,8 +131,10 @@ struct Cell {
     copy: Option<Copy>,
     /// Of the newest move that it knows of.
     number: u8,
-    /// The tenant was moved away.
+    /// The tenant was moved away, or closed when nothing of it was there.
     is_gone: bool,
+    /// The move that was taken back.
+    thawed: u8,
 }
 
 /// What a mover asks of a cell.
@@ -126,6 +146,8 @@ enum Step {
     Fill(usize, u8),
     Open,
     Purge,
+    Thaw,
+    Discard,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,9 +162,11 @@ enum Mover {
     Idle,
     /// What it waits for.
     Asking(Request),
-    Flipping(Place),
-    /// Tells the ledger that all is done.
-    Ending(Place),
+    /// Tells the ledger what is so, unless something else is.
+    Telling {
+        was: Place,
+        now: Place,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -164,6 +188,8 @@ pub struct State {
     late: Vec<Request>,
     /// How many more moves may begin.
     moves: u8,
+    /// How many may be taken back.
+    returns: u8,
     /// How much more trouble there may be.
     troubles: u8,
     /// Rows that were acknowledged.
@@ -184,6 +210,8 @@ pub enum Action {
     AskAgain(usize),
     /// What came late arrives.
     Arrive(usize),
+    /// An operator takes the move back.
+    TakeBack,
     /// A client deletes what was there from the beginning.
     Delete(usize),
     /// A cell crashes and comes back.
@@ -195,6 +223,8 @@ pub enum Action {
 pub struct Moves {
     /// How many moves there are.
     pub moves: u8,
+    /// How many of them may be taken back.
+    pub returns: u8,
     /// How often something dies, crashes or comes late.
     pub troubles: u8,
     /// What is left out.
@@ -206,7 +236,7 @@ impl Moves {
         let handler = next.handlers[index];
         next.handlers[index] = match handler {
             Handler::Ready => match next.place {
-                Some(place) if place.moving != Moving::Away => Handler::Sent(place.cell),
+                Some(place) if place.moving.is_served() => Handler::Sent(place.cell),
                 Some(_) => Handler::Ready,
                 // Each chooses another.
                 None if self.without == Without::Condition => Handler::Sent(index),
@@ -239,70 +269,72 @@ impl Moves {
     fn go_on(&self, index: usize, next: &mut State) {
         let mover = next.movers[index];
         next.movers[index] = match mover {
-            Mover::Idle => match &mut next.place {
-                Some(place) if place.moving == Moving::Purging => ask(Step::Purge, 1 - place.cell, *place),
-                Some(place) if place.moving == Moving::Away || next.moves > 0 => {
-                    if place.moving == Moving::No {
-                        next.moves -= 1;
-                        *place = Place { number: place.number + 1, moving: Moving::Away, ..*place };
-                    }
-                    let first = if self.without == Without::Closing { Step::Clear } else { Step::Close };
-                    ask(first, if first == Step::Close { place.cell } else { 1 - place.cell }, *place)
-                }
-                _ => Mover::Idle,
-            },
+            Mover::Idle => self.begin(next).unwrap_or(Mover::Idle),
             Mover::Asking(request) => self.answered(request, next).unwrap_or(Mover::Idle),
-            Mover::Flipping(was) => {
-                let flipped = Place { cell: 1 - was.cell, moving: Moving::Purging, ..was };
-                if next.place == Some(was) {
-                    next.place = Some(flipped);
-                }
-                // Of two movers the other one may have flipped it.
-                if next.place == Some(flipped) { ask(Step::Purge, was.cell, flipped) } else { Mover::Idle }
-            }
-            Mover::Ending(was) => {
-                if next.place == Some(was) {
-                    next.place = Some(Place { moving: Moving::No, ..was });
+            Mover::Telling { was, now } => {
+                if next.place == Some(was) || self.without == Without::Flipping && now.moving == Moving::Opening {
+                    next.place = Some(now);
                 }
                 Mover::Idle
             }
         };
     }
 
-    /// What a mover does with the answer to its request; nothing further, if that is refused.
+    /// By what the ledger says: what is to be done next.
+    fn begin(&self, next: &mut State) -> Option<Mover> {
+        let place = next.place.as_mut()?;
+        if place.moving == Moving::No && next.moves > 0 {
+            next.moves -= 1;
+            *place = Place { number: place.number + 1, moving: Moving::Copying, ..*place };
+        }
+        let (step, is_there) = match place.moving {
+            Moving::No => return None,
+            Moving::Copying if self.without == Without::Closing => (Step::Clear, false),
+            Moving::Copying => (Step::Close, true),
+            Moving::Opening => (Step::Open, true),
+            Moving::Purging => (Step::Purge, false),
+            Moving::Thawing => (Step::Thaw, true),
+            Moving::Discarding => (Step::Discard, false),
+        };
+        let cell = if is_there { place.cell } else { 1 - place.cell };
+        Some(Mover::Asking(Request { step, cell, number: place.number }))
+    }
+
+    /// What a mover does with the answer to its request; it looks at the ledger anew, if that is refused.
     fn answered(&self, request: Request, next: &mut State) -> Option<Mover> {
         let Request { step, cell, number } = request;
         let found = self.serve(request, next)?;
-        let on = |step, cell| Some(Mover::Asking(Request { step, cell, number }));
+        let ask = |step, cell| Some(Mover::Asking(Request { step, cell, number }));
+        let place = |cell, moving| Place { cell, number, moving };
+        let tell = |was, now| Some(Mover::Telling { was, now });
+        let flip = |to: usize| tell(place(1 - to, Moving::Copying), place(to, Moving::Opening));
         match step {
-            Step::Close => on(Step::Clear, 1 - cell),
-            // Another mover has opened it.
-            Step::Clear if found == IS_OPEN && self.without != Without::TellingOpen => {
-                Some(Mover::Flipping(Place { cell: 1 - cell, number, moving: Moving::Away }))
-            }
-            Step::Clear => on(Step::Read(0), 1 - cell),
-            Step::Read(slice) => on(Step::Fill(slice, found), 1 - cell),
-            Step::Fill(0, _) => on(Step::Read(1), 1 - cell),
-            Step::Fill(..) if self.without == Without::PurgingLast => on(Step::Purge, 1 - cell),
-            Step::Fill(..) => on(Step::Open, cell),
-            Step::Open => Some(Mover::Flipping(Place { cell: 1 - cell, number, moving: Moving::Away })),
-            Step::Purge => {
-                let place = Place { cell: 1 - cell, number, moving: Moving::Purging };
-                if next.place == Some(place) { Some(Mover::Ending(place)) } else { on(Step::Open, 1 - cell) }
-            }
+            Step::Close => ask(Step::Clear, 1 - cell),
+            Step::Clear => ask(Step::Read(0), 1 - cell),
+            Step::Read(slice) => ask(Step::Fill(slice, found), 1 - cell),
+            Step::Fill(0, _) => ask(Step::Read(1), 1 - cell),
+            Step::Fill(..) if self.without == Without::PurgingLast => ask(Step::Purge, 1 - cell),
+            Step::Fill(..) => flip(cell),
+            Step::Open => tell(place(cell, Moving::Opening), place(cell, Moving::Purging)),
+            Step::Purge if next.place.is_some_and(|place| place.moving == Moving::Copying) => flip(1 - cell),
+            Step::Purge => tell(place(1 - cell, Moving::Purging), place(1 - cell, Moving::No)),
+            Step::Thaw => tell(place(cell, Moving::Thawing), place(cell, Moving::Discarding)),
+            Step::Discard => tell(place(1 - cell, Moving::Discarding), place(1 - cell, Moving::No)),
         }
     }
 
-    /// Whether a new mover, undisturbed, ends what the others have left.
+    /// Whether a new mover, undisturbed, ends what the others have left, and handlers then end.
     fn can_end(&self, state: &State) -> bool {
         let mut alone = State { movers: [Mover::Idle; 2], moves: 0, ..state.clone() };
         for _ in 0..MOST_STEPS {
-            if alone.place.is_none_or(|place| place.moving == Moving::No) {
-                return true;
-            }
             self.go_on(0, &mut alone);
         }
-        false
+        for index in [0, 0, 0, 1, 1, 1] {
+            self.handle(index, &mut alone);
+        }
+        alone.movers[0] == Mover::Idle
+            && alone.handlers == [Handler::Done; 2]
+            && alone.place.is_some_and(|place| place.moving == Moving::No)
     }
 
     /// What a cell does for a mover: the rows that were asked for, or nothing if it refuses.
@@ -314,6 +346,7 @@ impl Moves {
         }
         cell.number = number.max(cell.number);
         match (step, &mut cell.copy) {
+            (Step::Close, _) if cell.thawed == number && self.without != Without::Thawed => return None,
             (Step::Close, Some(copy)) => {
                 if copy.stage == Stage::Open {
                     copy.stage = Stage::Closed;
@@ -321,16 +354,25 @@ impl Moves {
             }
             // Placed here and not made yet: whoever makes it has to be refused, too.
             (Step::Close, None) => cell.is_gone = self.without != Without::ClosingNothing,
+            (Step::Thaw, copy) => {
+                if copy.is_some() || self.without != Without::ThawedNothing {
+                    cell.thawed = number;
+                }
+                if let Some(copy) = copy {
+                    *copy = Copy { stage: Stage::Open, is_read: false, ..*copy };
+                }
+                cell.is_gone = false;
+            }
             (Step::Clear, copy)
                 if is_new
-                    || copy
-                        .is_none_or(|copy| copy.stage == Stage::Filling && self.without == Without::ClearingOnce) =>
+                    || copy.is_some_and(|copy| copy.stage == Stage::Filling)
+                        && self.without == Without::ClearingOnce =>
             {
                 *copy = Some(Copy { stage: Stage::Filling, rows: 0, is_read: false });
                 cell.is_gone = false;
             }
-            (Step::Clear, Some(Copy { stage: Stage::Open, .. })) => return Some(IS_OPEN),
-            (Step::Read(slice), Some(copy)) => {
+            // Only what stays as it is: a move that was taken back may have a mover yet.
+            (Step::Read(slice), Some(copy)) if copy.stage == Stage::Closed || self.without == Without::Closing => {
                 copy.is_read = true;
                 return Some(copy.rows & SLICES[slice]);
             }
@@ -340,20 +382,18 @@ impl Moves {
                 copy.rows = copy.rows & !SLICES[slice] | rows;
             }
             (Step::Open, Some(copy)) if copy.stage == Stage::Filling => copy.stage = Stage::Open,
-            (Step::Purge, copy) => {
+            (Step::Purge | Step::Discard, copy) => {
                 *copy = None;
                 cell.is_gone = true;
             }
             // There is nothing to read, or another mover of the same move has been there.
-            (Step::Read(_), None) | (Step::Clear, Some(_)) | (Step::Open, Some(Copy { stage: Stage::Open, .. })) => {}
+            (Step::Read(_), None)
+            | (Step::Clear, Some(Copy { stage: Stage::Filling, .. }))
+            | (Step::Open, Some(Copy { stage: Stage::Open, .. })) => {}
             _ => return None,
         }
         Some(0)
     }
-}
-
-fn ask(step: Step, cell: usize, place: Place) -> Mover {
-    Mover::Asking(Request { step, cell, number: place.number })
 }
 
 impl State {
@@ -387,6 +427,7 @@ impl Model for Moves {
             movers: [Mover::Idle; 2],
             late: Vec::new(),
             moves: self.moves,
+            returns: self.returns,
             troubles: self.troubles,
             told: 0,
             has_written_what_was_read: false,
@@ -404,6 +445,9 @@ impl Model for Moves {
                 actions.push(Action::Crash(index));
             }
         }
+        if state.returns > 0 && state.place.is_some_and(|place| place.moving == Moving::Copying) {
+            actions.push(Action::TakeBack);
+        }
         actions.extend((0..state.late.len()).map(Action::Arrive));
     }
 
@@ -415,6 +459,10 @@ impl Model for Moves {
             Action::Arrive(index) => {
                 let request = next.late.remove(index);
                 self.serve(request, &mut next);
+            }
+            Action::TakeBack => {
+                next.place.as_mut()?.moving = Moving::Thawing;
+                next.returns -= 1;
             }
             Action::Die(index, comes_late) => {
                 let was = std::mem::replace(&mut next.movers[index], Mover::Idle);
