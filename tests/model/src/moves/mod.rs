@@ -9,7 +9,11 @@
 //! A cell keeps the number of the newest move that it was asked for, and does nothing for an older one, or for one that was
 //! taken back.
 
+mod without;
+
 use stateright::{Model, Property};
+
+pub use self::without::{PARTS, Without};
 
 /// At no time do two cells serve the tenant.
 pub const ONE_SERVES: &str = "one cell serves";
@@ -25,53 +29,6 @@ pub const PLACED_ONCE: &str = "placed once";
 pub const CAN_END: &str = "a new mover ends it";
 /// Something is checked: there are runs in which all moves are done.
 pub const IS_DONE: &str = "is done";
-
-/// What is left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Without {
-    /// As it is.
-    Nothing,
-    /// The place is set on the condition that there is none.
-    Condition,
-    /// The old copy is closed before it is read.
-    Closing,
-    /// A closed copy is still closed when its cell comes back from a crash.
-    StoredClosing,
-    /// A cell from which the tenant was moved away refuses to make it anew.
-    Tombstone,
-    /// Cells do nothing for an older move.
-    Numbers,
-    /// A copy that is open takes no slices.
-    Sealing,
-    /// A move that begins clears the new cell once: not again, where a mover of the same move has filled it meanwhile.
-    ClearingOnce,
-    /// The old copy is purged after the flip, not once it is copied.
-    PurgingLast,
-    /// A cell that serves the tenant again closes it no more for the move that was taken back.
-    Thawed,
-    /// The same where there was nothing of the tenant to serve.
-    ThawedNothing,
-    /// The place flips on the condition that it is as it was.
-    Flipping,
-    /// A tenant that is not there yet is closed, too.
-    ClosingNothing,
-}
-
-/// All that can be left out.
-pub const PARTS: [Without; 12] = [
-    Without::Condition,
-    Without::Closing,
-    Without::StoredClosing,
-    Without::Tombstone,
-    Without::Numbers,
-    Without::Sealing,
-    Without::ClearingOnce,
-    Without::PurgingLast,
-    Without::Thawed,
-    Without::ThawedNothing,
-    Without::Flipping,
-    Without::ClosingNothing,
-];
 
 /// A row that is there from the beginning, and that a client may delete.
 const FIRST: u8 = 1;
