@@ -72,10 +72,10 @@ pub(super) fn run(input: &mut Input<'_>) {
     assert_eq!(event.is_ok(), whoever.is_ok(), "capabilities make an event of none, or none of one");
     if let (Ok(event), Ok(whoever)) = (&event, whoever) {
         let lacks_chat = capabilities.is_some_and(|capability| capability != "chat");
-        let named: BTreeSet<_> = people.iter().filter_map(|one| one.named(&of, names)).collect();
+        let by_string: BTreeSet<_> = people.iter().filter_map(|one| one.named(&of, names)).collect();
         let described = people.iter().filter(|_| lacks_chat).filter_map(|one| one.described(&of));
         // Who is named once more by a string, which says nothing of capabilities, is let in by that.
-        let without: BTreeSet<_> = described.filter(|one| !named.contains(one)).collect();
+        let without: BTreeSet<_> = described.filter(|one| !by_string.contains(one)).collect();
         assert_eq!(event.payload, allowed(whoever.payload, &without), "{without:?} have no chat");
     }
     match event {
