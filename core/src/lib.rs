@@ -19,6 +19,7 @@ pub mod hosts;
 mod http;
 pub mod lambda;
 pub mod ledger;
+pub mod moves;
 pub mod resync;
 pub mod room_list;
 pub mod rooms;

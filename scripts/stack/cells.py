@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from stack import aws, ledger_view
 from stack.authority import Authority
+from stack.event_types import CELLS
 from stack.ledger_view import DOMAIN, PLACE
 from stack.paths import ROOT, write_private
 from stack.ports import free_port
@@ -69,20 +72,55 @@ def at(env: dict[str, str], domain: str) -> dict[str, str]:
     return everywhere.get(cell or "", next(iter(everywhere.values())))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a tenant is."""
+
+    cell: str
+    step: str | None = None
+    """What its move has come to, if it moves."""
+    other: str | None = None
+    """The other cell of the move."""
+
+    def __str__(self) -> str:
+        return self.cell if self.step is None else f"{self.cell}: its move is {self.step} (the other cell is {self.other})"
+
+
+def _place(item: dict[str, str]) -> Place:
+    return Place(item["cell"], item.get("move_step"), item.get("move_other"))
+
+
+def place_of(env: dict[str, str], domain: str) -> Place | None:
+    """Where a tenant is; None where it is on no cell."""
+    items = ledger_view.read(port_of(env["AWS_ENDPOINT_URL"]), env["LEDGER_TABLE"], f"{DOMAIN}{domain}")
+    return next((_place(item) for item in items if item["sk"] == PLACE), None)
+
+
 def place(env: dict[str, str], domain: str) -> str | None:
     """The cell that a tenant is on; None where it is on none."""
-    items = ledger_view.read(port_of(env["AWS_ENDPOINT_URL"]), env["LEDGER_TABLE"], f"{DOMAIN}{domain}")
-    return next((item["cell"] for item in items if item["sk"] == PLACE), None)
+    found = place_of(env, domain)
+    return found.cell if found else None
 
 
 def places(env: dict[str, str]) -> dict[str, str | None]:
     """Each tenant on record, and the cell that it is on."""
-    found: dict[str, str | None] = {}
+    return {domain: found.cell if found else None for domain, found in places_and_moves(env).items()}
+
+
+def places_and_moves(env: dict[str, str]) -> dict[str, Place | None]:
+    """Each tenant on record, and where it is."""
+    found: dict[str, Place | None] = {}
     for item in ledger_view.read(port_of(env["AWS_ENDPOINT_URL"]), env["LEDGER_TABLE"]):
         if item["pk"].startswith(DOMAIN):
             domain = item["pk"].removeprefix(DOMAIN)
-            found[domain] = item["cell"] if item["sk"] == PLACE else found.get(domain)
+            found[domain] = _place(item) if item["sk"] == PLACE else found.get(domain)
     return found
+
+
+def records(env: dict[str, str]) -> dict[str, str]:
+    """What an operator has said of cells: open, closed or draining."""
+    items = ledger_view.read(port_of(env["AWS_ENDPOINT_URL"]), env["LEDGER_TABLE"], "cells")
+    return {item["sk"]: item["said"] for item in items if "said" in item}
 
 
 def put(env: dict[str, str], domain: str, cell: str) -> str | None:
@@ -92,3 +130,29 @@ def put(env: dict[str, str], domain: str, cell: str) -> str | None:
         aws.call(port_of(env["AWS_ENDPOINT_URL"]), "dynamodb", "PutItem", TableName=env["LEDGER_TABLE"], Item=item,
                  ConditionExpression="attribute_not_exists(pk)")
     return place(env, domain)
+
+
+class Refused(Exception):  # noqa: N818
+    """The function says that it cannot be."""
+
+
+class Crashed(Refused):
+    """The function ended in the midst of it."""
+
+
+def invoke(env: dict[str, str], order: dict[str, Any]) -> dict[str, Any]:
+    """What the function for operators answers to an order. Refused, OSError or HTTPException if it answers none."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(env["INVOKE_PORT"]), timeout=60)
+    with contextlib.closing(connection):
+        connection.request("POST", f"/2015-03-31/functions/{CELLS}/invocations", json.dumps(order), {"content-type": "application/json"})
+        answer = connection.getresponse()
+        text = answer.read().decode(errors="replace")
+    if answer.status != http.HTTPStatus.OK or answer.getheader("x-amz-function-error"):
+        try:
+            said = json.loads(text)
+            kind, text = said["errorType"], said["errorMessage"]
+        except (ValueError, KeyError, TypeError):
+            kind, text = "", f"{answer.status} {text}"
+        raise (Crashed if kind.startswith(("Runtime.", "Sandbox.")) else Refused)(text)
+    found: dict[str, Any] = json.loads(text)
+    return found

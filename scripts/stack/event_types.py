@@ -16,5 +16,7 @@ ROUTING_KEYS = {function: routing_key for _, routing_key, function, _ in _ROWS}
 EVENT_FUNCTIONS = list(ROUTING_KEYS)
 RESYNC = "resync"
 """The function that repairs what the XMPP server has lost."""
+CELLS = "cells"
+"""The function that moves tenants between XMPP servers."""
 COALESCED = {name for name in EVENT_FUNCTIONS if name.endswith(("-joined", "-left"))}
 """Functions that are given large batches, as in template.yaml: they come in crowds and one request serves many."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack import http_probe
-from stack.event_types import EVENT_FUNCTIONS, RESYNC
+from stack.event_types import CELLS, EVENT_FUNCTIONS, RESYNC
 from stack.paths import BINARIES, ROOT, VENV, StackPaths
 from stack.process import Process
 
 _BINARIES = {path.stem for path in (ROOT / "functions" / "src" / "bin").glob("*.rs")}
-REST_FUNCTIONS = sorted(_BINARIES - {*EVENT_FUNCTIONS, RESYNC}, key=lambda name: (name != "login", name))
+REST_FUNCTIONS = sorted(_BINARIES - {*EVENT_FUNCTIONS, RESYNC, CELLS}, key=lambda name: (name != "login", name))
 """The first one also answers what no route takes."""
 TIMEOUT = 10.0
 """Seconds; as `Timeout` in template.yaml."""

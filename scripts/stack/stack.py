@@ -18,7 +18,7 @@ from stack import bridge, cells, console, fake_aws, functions, http_probe, ledge
 from stack.authority import Authority
 from stack.broker import Broker
 from stack.command_line import in_words
-from stack.event_types import EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
+from stack.event_types import CELLS, EVENT_FUNCTIONS, RESYNC, ROUTING_KEYS
 from stack.issuer import Issuer
 from stack.paths import BINARIES, ROOT, StackPaths, write_private
 from stack.ports import Ports, free_port
@@ -80,7 +80,7 @@ class Stack:
         environment = self.service_environment() | self.environment
         self.functions = functions.Settings(
             port=ports.api, runtime_port=ports.runtime, gateway_port=ports.gateway, environment=environment,
-            functions=(*functions.REST_FUNCTIONS, *EVENT_FUNCTIONS, RESYNC), binaries=self.binaries, copies=1)
+            functions=(*functions.REST_FUNCTIONS, *EVENT_FUNCTIONS, RESYNC, *([CELLS] if self.cells > 1 else [])), binaries=self.binaries, copies=1)
         self.bridge = bridge.Settings(
             health_port=ports.bridge_health, binaries=self.binaries,
             environment={"SIPPO_BROKER__URL": self.rabbitmq.url} | environment)

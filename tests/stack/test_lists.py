@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack.event_types import EVENT_FUNCTIONS, RESYNC, VARIANTS
+from stack.event_types import CELLS, EVENT_FUNCTIONS, RESYNC, VARIANTS
 from stack.functions import REST_FUNCTIONS
 from stack.paths import ROOT
 
@@ -27,10 +27,10 @@ def test_each_event_type_has_a_program_that_runs_it(function: str):
     assert f"sqs::run(EventType::{VARIANTS[function]})" in program.read_text()
 
 
-def test_every_other_program_is_an_endpoint_or_resync():
+def test_every_other_program_is_an_endpoint_or_an_operators():
     programs = {path.stem: path.read_text() for path in BINARIES.glob("*.rs")}
     assert {name for name, text in programs.items() if "rest::run::<" in text} == set(REST_FUNCTIONS)
-    assert set(programs) == {*EVENT_FUNCTIONS, *REST_FUNCTIONS, RESYNC}
+    assert set(programs) == {*EVENT_FUNCTIONS, *REST_FUNCTIONS, RESYNC, CELLS}
 
 
 def test_every_endpoint_has_its_route_on_the_local_stack():

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 
-from stack.event_types import EVENT_FUNCTIONS, RESYNC
+from stack.event_types import CELLS, EVENT_FUNCTIONS, RESYNC
 from stack.functions import REST_FUNCTIONS
 from stack.paths import ROOT
 
@@ -110,11 +110,12 @@ def by_function(has_cells: bool = False) -> dict[str, set[str]]:
     room = batch | rights({"rooms": ["apply"]}, ("rooms", *ledger))
     domain = batch | rights({"domains": ["apply"]}, ("domains", "rooms", *ledger))
     resync = secrets | rights({"resync": ["run"]}, ("resync", "domains", "rooms", *ledger))
+    moving = secrets | rights({"ledger": ["place_of", "change", "moves", "note_move", "cells", "set_state"]}, ledger)
     # Of the ledger it knows the register of epochs only: `of_the_ledger_in_the_bridge`.
     bridge = secrets | rights({"bridge": ["send"]}, ("bridge",)) | rights({"ledger": ["current", "advance"]}, ledger)
     events = {function: domain if function.startswith("domain-") else room for function in EVENT_FUNCTIONS}
     events = {function: needed | cells for function, needed in events.items()}
-    return dict.fromkeys(REST_FUNCTIONS, secrets | place) | events | {RESYNC: resync | cells, "bridge-amazon-mq": bridge}
+    return dict.fromkeys(REST_FUNCTIONS, secrets | place) | events | {RESYNC: resync | cells, CELLS: moving, "bridge-amazon-mq": bridge}
 
 
 def of_the_ledger_in_the_bridge() -> set[str]:

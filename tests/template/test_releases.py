@@ -17,7 +17,7 @@ from template.test_template import functions, of_type
 
 GRADUAL = {"Release": "7", "DeploymentType": "Canary10Percent10Minutes"}
 RELEASED = {*REST_FUNCTIONS, *EVENT_FUNCTIONS}
-"""All but resync, which runs once a day, and the bridge function, of which there is one invocation at a time."""
+"""All but resync, which runs once a day, cells, which an operator invokes, and the bridge function, of which there is one invocation at a time."""
 BEHIND_THE_ALIAS = {"AWS::Lambda::Version", "AWS::Lambda::Alias"}
 """Types whose `FunctionName` has to be the function itself."""
 
@@ -113,7 +113,7 @@ def test_without_a_release_everything_calls_what_was_deployed_last(template):
               for name in references(one["Properties"]["FunctionName"])}
     assert called == {functions(plain)[binary] for binary in EVENT_FUNCTIONS}
     watched = [one["Properties"]["Dimensions"] for name, one in plain["Resources"].items() if name.endswith("ErrorsAlarm")]
-    assert len(watched) == len(RELEASED) + 1 and {len(dimensions) for dimensions in watched} == {1}
+    assert len(watched) == len(RELEASED) + 2 and {len(dimensions) for dimensions in watched} == {1}
 
 
 @pytest.mark.parametrize("released", ["at_once", "gradual"])

@@ -72,7 +72,7 @@ def allowed(template: dict, logical_id: str) -> dict[str, list]:
 
 
 def test_every_binary_is_a_function_with_a_log_and_a_policy_of_its_own(full):
-    expected = binaries() | set(event_types().values()) | {"resync", "bridge-amazon-mq"}
+    expected = binaries() | set(event_types().values()) | {"resync", "cells", "bridge-amazon-mq"}
     assert set(functions(full)) == expected
     logs, roles = [], []
     for logical_id in functions(full).values():
@@ -355,7 +355,7 @@ OF_THE_RUNTIME = {
 """Rights that no code of ours uses."""
 
 
-@pytest.mark.parametrize("function", sorted({*event_types().values(), *REST, "resync", "bridge-amazon-mq"}))
+@pytest.mark.parametrize("function", sorted({*event_types().values(), *REST, "resync", "cells", "bridge-amazon-mq"}))
 def test_a_function_has_the_rights_that_its_code_uses_and_no_others(full, cells, function):
     kind = "event" if function in event_types().values() else "bridge" if function.startswith("bridge") else ""
     # The key that the secrets may be encrypted with.

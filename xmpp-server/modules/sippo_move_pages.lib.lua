@@ -36,8 +36,10 @@ local next_rows = [[SELECT "user","store","key","type","value" FROM "prosody" WH
 	AND ("user","store","key")>(?,?,?) ORDER BY "user","store","key" LIMIT ?]];
 local first_rows = [[SELECT "user","store","key","type","value" FROM "prosody" WHERE "host"=?
 	ORDER BY "user","store","key" LIMIT ?]];
-local next_messages = [[SELECT "sort_id","user","store","key","when","with","type","value" FROM "prosodyarchive"
-	WHERE "host"=? AND "sort_id">? ORDER BY "sort_id" LIMIT ?]];
+-- By the index that mod_storage_sql has: each archive's messages in its order, one archive after the other.
+local messages = [[SELECT "sort_id","user","store","key","when","with","type","value" FROM "prosodyarchive"
+	WHERE "host"=?%s ORDER BY "user","store","sort_id" LIMIT ?]];
+local first_messages, next_messages = messages:format(""), messages:format([[ AND ("user","store","sort_id")>(?,?,?)]]);
 local insert_row = 'INSERT INTO "prosody" ("host","user","store","key","type","value") VALUES (?,?,?,?,?,?)';
 local insert_message = [[INSERT INTO "prosodyarchive" ("host","user","store","when","with","key","type","value")
 	VALUES (?,?,?,?,?,?,?,?)]];
@@ -50,18 +52,23 @@ end
 
 local function whole(number) return ("%d"):format(math.floor(tonumber(number) or 0)); end
 
--- Cursors: the part, and the place of the last record in it. For an archive also that record's key: what is counted of
--- a message says which one it follows.
+-- Cursors: the part, and the place of the last record in it. Of a message also its key: what is counted of a message
+-- says which one it follows in its archive. In another database archives may have another order, messages have not.
 
-local function write_cursor(part, a, b, c)
-	return base64.encode(pack(">I1s4s4s4", part, a or "", b or "", c or ""));
+local function write_cursor(part, ...)
+	local place = { ... };
+	for i = 1, 4 do place[i] = place[i] or ""; end
+	return base64.encode(pack(">I1s4s4s4s4", part, table.unpack(place, 1, 4)));
 end
 
+--- The part, and the place in it: nil where none of it was read.
 local function read_cursor(text)
-	if text == "" then return 1, "", "", "", true; end
-	local ok, part, a, b, c = pcall(unpack, ">I1s4s4s4", base64.decode(text) or "");
+	if text == "" then return 1; end
+	local found = table.pack(pcall(unpack, ">I1s4s4s4s4", base64.decode(text) or ""));
+	local ok, part = found[1], found[2];
 	if not ok or not parts[part] then return nil; end
-	return part, a, b, c, a == "" and b == "" and c == "";
+	local place = { table.unpack(found, 3, 6) };
+	return part, table.concat(place) ~= "" and place or nil;
 end
 
 -- Files, by their path below the host's folder. A host that is not served gets no new ones.
@@ -107,7 +114,7 @@ end
 -- What it reads of the database may have to be read again, when the connection was lost.
 local readers = {};
 
-function readers.prosody(engine, part, host, rows, take, a, b, c, is_first)
+function readers.prosody(engine, part, host, rows, take, place)
 	local count = 0;
 	local function take_all(found)
 		for row in found do
@@ -117,25 +124,36 @@ function readers.prosody(engine, part, host, rows, take, a, b, c, is_first)
 		end
 	end
 	local is_full;
-	if is_first then is_full = take_all(engine:select(first_rows, host, rows));
-	else is_full = take_all(engine:select(next_rows, host, a, b, c, rows)); end
+	if place then is_full = take_all(engine:select(next_rows, host, place[1], place[2], place[3], rows));
+	else is_full = take_all(engine:select(first_rows, host, rows)); end
 	if is_full then return true; end
 	return count >= rows;
 end
 
-function readers.prosodyarchive(engine, part, host, rows, take, a, previous)
-	local count = 0;
-	for row in engine:select(next_messages, host, tonumber(a) or -1, rows) do
-		count = count + 1;
-		local cursor = write_cursor(part, whole(row[1]), row[4]);
-		if take(part, cursor, row[2], row[3], row[4], whole(row[5]), row[6], row[7], row[8], previous) then return true; end
-		previous = row[4];
+function readers.prosodyarchive(engine, part, host, rows, take, place)
+	local count, last = 0, place and { user = place[1], store = place[2], key = place[4] } or {};
+	local function take_all(found)
+		for row in found do
+			count = count + 1;
+			local id, user, store, key = whole(row[1]), row[2], row[3], row[4];
+			local previous = user == last.user and store == last.store and last.key or "";
+			last = { user = user, store = store, key = key };
+			local cursor = write_cursor(part, user, store, id, key);
+			if take(part, cursor, user, store, key, whole(row[5]), row[6], row[7], row[8], previous) then return true; end
+		end
 	end
-	return count >= rows;
+	local is_full;
+	if place then
+		is_full = take_all(engine:select(next_messages, host, place[1], place[2], tonumber(place[3]), rows));
+	else
+		is_full = take_all(engine:select(first_messages, host, rows));
+	end
+	return is_full or count >= rows;
 end
 
-function readers.files(_, part, host, _, take, path, offset, _, is_first)
-	local files = files_of(host, is_first);
+function readers.files(_, part, host, _, take, place)
+	local files = files_of(host, not place);
+	local path, offset = table.unpack(place or { "", "0" });
 	local index = find_file(files, path);
 	local from = tonumber(offset) or 0;
 	while files[index] do
@@ -168,13 +186,13 @@ local function walk(names, after, rows, take)
 	local engine = database();
 	if not engine then return nil, "Only hosts whose storage is a database can be moved: set STORAGE", 409; end
 	if after == _M.last_cursor then return after; end
-	local part, a, b, c, is_first = read_cursor(after);
+	local part, place = read_cursor(after);
 	if not part then return nil, "Not a cursor: give one of this move", 400; end
 	local ends = now() + slice;
 	local cursor, left = after, rows;
-	local function counted(which, place, ...)
-		take(which, place, ...);
-		cursor, left = place, left - 1;
+	local function counted(which, behind, ...)
+		take(which, behind, ...);
+		cursor, left = behind, left - 1;
 		return left <= 0 or now() > ends or take.is_full();
 	end
 	while parts[part] do
@@ -182,14 +200,14 @@ local function walk(names, after, rows, take)
 		local host = names[parts[part].host];
 		local more;
 		if parts[part].of == "files" then
-			more = read(engine, part, host, left, counted, a, b, c, is_first);
+			more = read(engine, part, host, left, counted, place);
 		else
-			local ok, outcome = engine:transaction(read, engine, part, host, left, counted, a, b, c, is_first);
+			local ok, outcome = engine:transaction(read, engine, part, host, left, counted, place);
 			if not ok then return nil, "The database cannot be read: "..tostring(outcome), 500; end
 			more = outcome;
 		end
 		if more then return cursor; end
-		part, a, b, c, is_first = part + 1, "", "", "", true;
+		part, place = part + 1, nil;
 		cursor = parts[part] and write_cursor(part) or _M.last_cursor;
 		if left <= 0 or now() > ends then return cursor; end
 	end

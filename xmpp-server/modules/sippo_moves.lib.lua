@@ -17,6 +17,7 @@ local purge = module:require "sippo_purge";
 local slices = module:require "sippo_slices";
 local transaction = module:require "sippo_transaction";
 
+local is_database = module:get_option_string("default_storage") == "sql"; -- nothing else can be moved
 local uploads_url = module:get_option_string("http_external_url", "");
 
 --- What the marks of former moves leave of an entry.
@@ -81,7 +82,8 @@ return function (hosts)
 			state.state, state.move = "discarded", entry.discarded;
 		else
 			local kind = hosts.kind(domain);
-			state.state = kind == "dynamic" and "served" or (not kind or kind == "gone") and "absent" or "other";
+			state.state = not is_database and "other" or kind == "dynamic" and "served"
+				or (not kind or kind == "gone") and "absent" or "other";
 			state.move = entry.opened or entry.thawed;
 		end
 		return state;

@@ -14,7 +14,7 @@ use crate::{
 
 /// How long a place is kept. A move waits for so long before anything else is done: then nobody keeps it any more as
 /// that of a tenant that stays, or else a login could be sent to the old cell.
-pub const KEPT: Duration = Duration::from_mins(1);
+pub const KEPT: Duration = Duration::from_secs(15);
 
 /// How long the place of a tenant that moves is kept.
 pub const KEPT_BRIEFLY: Duration = Duration::from_secs(1);

@@ -84,7 +84,7 @@ async fn a_tenant_that_moves_is_served_by_nobody_and_its_place_is_kept_briefly()
     let cells = Cells::several(vec![cell("one", 1, true), cell("two", 1, true)], &register);
     let place = |cell: &str, step| {
         let other = if cell == "one" { "two" } else { "one" }.to_owned();
-        Place { cell: cell.to_owned(), number: 1, moving: Some(Moving { step, other }) }
+        Place { cell: cell.to_owned(), number: 1, moving: Some(Moving { step, other, since: 0 }) }
     };
     for (at, step, served) in [
         ("one", MoveStep::Waiting, true),

@@ -1,6 +1,7 @@
 //! Adapters to AWS Lambda: an HTTP request becomes a use case's call, its outcome an answer.
 
 mod bearer;
+pub mod cells;
 mod chat_list;
 mod cors;
 mod gateway_event;

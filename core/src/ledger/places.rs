@@ -25,6 +25,8 @@ pub struct Moving {
     pub step: MoveStep,
     /// The other cell: where it goes, or, once it is there, where it came from.
     pub other: String,
+    /// Since when this is the step, in seconds of the Unix epoch.
+    pub since: u64,
 }
 
 /// A step of a move, by what is to be done in it.
@@ -213,7 +215,8 @@ fn read_place(item: &Item) -> Result<Place, LedgerError> {
         (None, _) => None,
         (Some(name), Some(other)) => {
             let step = MoveStep::ALL.into_iter().find(|step| step.name() == name);
-            Some(Moving { step: step.ok_or_else(|| item.fault("move_step is unknown"))?, other: other.to_owned() })
+            let step = step.ok_or_else(|| item.fault("move_step is unknown"))?;
+            Some(Moving { step, other: other.to_owned(), since: item.number("move_since")?.unwrap_or_default() })
         }
         (Some(_), None) => return Err(item.fault("move_other is missing").into()),
     };
@@ -237,11 +240,12 @@ fn change_of(domain: &str, was: &Place, now: &Place) -> Update {
         }
     }
     let change = match &now.moving {
-        None => "SET cell = :now, move_number = :number REMOVE move_step, move_other",
+        None => "SET cell = :now, move_number = :number REMOVE move_step, move_other, move_since",
         Some(moving) => {
             values.push((":next", text(moving.step.name())));
             values.push((":other", text(&moving.other)));
-            "SET cell = :now, move_number = :number, move_step = :next, move_other = :other"
+            values.push((":since", number(moving.since)));
+            "SET cell = :now, move_number = :number, move_step = :next, move_other = :other, move_since = :since"
         }
     };
     Update { key: place_key(domain), change, condition: condition.into(), values }
