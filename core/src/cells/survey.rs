@@ -164,7 +164,7 @@ mod tests {
         {
             register.put(domain, Place::at(name));
         }
-        let moving = Some(Moving { step: MoveStep::Copying, other: "one".to_owned() });
+        let moving = Some(Moving { step: MoveStep::Copying, other: "one".to_owned(), since: 0 });
         register.put("m.test", Place { cell: "two".to_owned(), number: 1, moving });
         let one = serving(Some(&["a.test", "c.test", "m.test", "by-hand.test"])).await;
         let two = serving(Some(&["b.test", "m.test"])).await;
