@@ -63,6 +63,9 @@ class Ejabberd:
             "hosts": [self.domain],
             "loglevel": "warning",
             "auth_password_format": "plain",  # what is measured is no hash
+            # Where thousands of sessions end at once, each with a few statements for ten connections, more than 10,000
+            # messages wait in queues; it would take that for a fault and kill whoever has many, clients' sessions too.
+            "oom_killer": False,
             # Nobody ends sessions that are idle: they are looked at for longer than its five minutes.
             "websocket_timeout": "1 hour", "websocket_ping_interval": "1 hour",
             "listen": [{"port": self.port, "ip": "127.0.0.1", "module": "ejabberd_http", "backlog": 1024,

@@ -153,7 +153,7 @@ def bodies_received(client) -> list[str]:
     return [e.findtext(f"{{{CLIENT}}}body") or "" for e in client.received(lambda e: e.tag == f"{{{CLIENT}}}message")]
 
 
-def test_nothing_is_acknowledged_or_delivered_before_it_is_stored(new_server, postgresql):
+def test_nothing_is_acknowledged_or_delivered_before_it_is_stored(postgresql, new_server):
     server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     domain = server.create_host("waits.example")
     with server.user(f"alice@{domain}", "pc") as alice, server.user(f"bob@{domain}", "pc") as bob:
@@ -296,7 +296,7 @@ def test_a_locked_database_refuses_a_group_and_takes_the_next(server, tenant, al
 
 
 @pytest.mark.provokes("no connection to the server", "Could not archive a message")
-def test_while_the_database_is_away_nobody_reads_what_is_not_stored(new_server, postgresql):
+def test_while_the_database_is_away_nobody_reads_what_is_not_stored(postgresql, new_server):
     server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     domain = server.create_host("away.example")
     with server.user(f"alice@{domain}", "pc") as alice, server.user(f"bob@{domain}", "pc") as bob:

@@ -14,7 +14,7 @@ from support.xmpp import AuthFailed
 
 
 @pytest.fixture
-def server(new_server, postgresql):
+def server(postgresql, new_server):
     """One whose token stands in a file, its data in PostgreSQL."""
     server = new_server(storage=postgresql.url)
     path = server.folder / "token"

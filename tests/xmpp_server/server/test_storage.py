@@ -173,7 +173,7 @@ def test_the_documented_backup_and_restore_day_after_day(new_server, tmp_path):
     assert first.stat().st_size > 0
 
 
-def test_the_documented_backup_and_restore_of_postgresql(new_server, postgresql, tmp_path):
+def test_the_documented_backup_and_restore_of_postgresql(postgresql, new_server, tmp_path):
     server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password}).start()
     tenant = server.create_host("a.example")
     with server.user(f"alice@{tenant}") as alice:
