@@ -165,6 +165,17 @@ def test_it_stays_as_long_as_it_has_something_to_finish(server):
     await_sleep(server, HOME)
 
 
+def test_it_stays_while_one_of_its_modules_waits_for_a_timer(server):
+    """Here for a resource, for a minute (mod_sippo_c2s_limits), though the connection is lost."""
+    server.user(f"alice@{HOME}").close()
+    client = server.client(f"alice@{HOME}", server.login_token(f"alice@{HOME}"))
+    client.open().authenticate()
+    client.abort()
+    let_another_sleep(server)
+    let_another_sleep(server)
+    assert sleeps(server, HOME) == 0
+
+
 def test_uploads_wake_it_and_keep_it_awake(server):
     large = b"x" * 20_000  # what is shorter than 8 KiB is handled when all of it is there
     with server.user(f"alice@{HOME}") as alice:
