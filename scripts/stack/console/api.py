@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from stack import event_outline, logs, trace
+from stack import cells, event_outline, logs, trace
 from stack.console import letters, publisher, rooms
 from stack.console.links import Links
 from stack.console.world import World
@@ -21,7 +21,8 @@ TOKEN_LIFETIME = 120.0
 """Seconds: the page asks for another access token before each login."""
 EXPIRED = -300.0
 MOST_LINES = 300
-SOURCES = ("bridge", "functions", "functions-gateway", "poller", "prosody", "queue", "rabbitmq")
+SOURCES = ("bridge", "functions", "functions-gateway", "poller", "queue", "rabbitmq")
+"""Programs with a log, beside the XMPP servers."""
 
 
 class Refused(Exception):
@@ -34,6 +35,7 @@ async def state(world: World, _: Links, given: dict[str, Any]) -> dict[str, Any]
     change, ways = world.ways.since(int(given.get("change", 0)))
     return {
         "now": time.time(), "domain": world.env["XMPP_DOMAIN"],
+        "tenants": [{"domain": domain, "cell": cell} for domain, cell in sorted(world.tenants.items())],
         "processes": world.processes.shown(), "happenings": [asdict(one) for one in world.processes.happenings],
         "queues": [asdict(one) for one in world.queues], "queueTrouble": world.queue_trouble, "bridge": world.bridge_says,
         "change": change, "events": [asdict(way) for way in ways], "points": world.gauges.since(float(given.get("point", 0))),
@@ -127,14 +129,14 @@ async def log_lines(world: World, _: Links, given: dict[str, Any]) -> list[dict[
     """The lines that name a user, a room, an event or a trace, or the last ones of a program."""
     folder = Path(world.env["LOG_DIR"])
     if (source := given.get("source")) is not None:
-        if source not in SOURCES:
+        if source not in (*SOURCES, *cells.all_of(world.env)):
             raise Refused(f"no program is called {source}")
         found = await asyncio.to_thread(logs.tail, folder, source, MOST_LINES)
     elif (name := str(given.get("name", "")).strip()) == "":
         raise Refused("write a user, a room, an event's id or a trace id")
     elif "@" in name:
         found = await asyncio.to_thread(logs.lines, folder, logs.naming(name))
-        found = [line for line in found if (line.source, line.level) != ("prosody", "debug")]
+        found = [line for line in found if line.source not in cells.all_of(world.env) or line.level != "debug"]
     else:
         found = await asyncio.to_thread(trace.way, folder, name)
     return [_line(line) for line in found[-MOST_LINES:]]

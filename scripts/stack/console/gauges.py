@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class Point:
     lag: float | None = None
     """The longest from the bridge's stamp to the effect, in ms; None when nothing was handled."""
     server_cpu: float = 0.0
-    """Of the XMPP server, in % of one processor."""
+    """Of the XMPP server, or of several together, in % of one processor."""
     functions_cpu: float = 0.0
     waiting: int = 0
     """Messages in the functions' queues."""
@@ -49,8 +50,8 @@ class Gauges:
         self._calls += max(0, int(metrics.get("requests", 0)) - int(metrics.get("request_refusals", 0)))
         self._lags += [float(one) for one in metrics.get("event_lag", [])]
 
-    def close(self, pids: dict[str, int | None], waiting: int) -> None:
-        """Ends an interval."""
+    def close(self, pids: dict[str, int | None], servers: Iterable[str], waiting: int) -> None:
+        """Ends an interval; `servers` are the processes that are XMPP servers."""
         now = time.time()
         span = max(now - self._at, 0.001)
         ticks = group_ticks()
@@ -62,7 +63,7 @@ class Gauges:
             return round(max(0, ticks[pid] - self._ticks[pid]) / TICKS / span * 100, 1)
 
         self.points.append(Point(now, round(self._handled / span, 1), round(self._calls / span, 1),
-                                 round(max(self._lags), 1) if self._lags else None, cpu("prosody"), cpu("functions"), waiting))
+                                 round(max(self._lags), 1) if self._lags else None, round(sum(map(cpu, servers)), 1), cpu("functions"), waiting))
         self._handled = self._calls = 0
         self._lags, self._at, self._ticks = [], now, ticks
 

@@ -9,12 +9,12 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from stack import probes
+from stack import cells, probes
 from stack.fake_aws import LOSS_HINT
 from stack.paths import StackPaths
 
 SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "continue": signal.SIGCONT}
-WHAT = {"prosody": "XMPP server", "epmd": "Erlang's port mapper", "rabbitmq": "message broker", "queue": "stand-in for SQS and DynamoDB",
+WHAT = {"epmd": "Erlang's port mapper", "rabbitmq": "message broker", "queue": "stand-in for SQS and DynamoDB",
         "functions": "the functions, and what runs them", "poller": "hands messages to the functions", "bridge": "from RabbitMQ to SQS"}
 
 
@@ -32,6 +32,8 @@ class Processes:
 
     def __init__(self, env: dict[str, str], paths: StackPaths) -> None:
         self._env, self._paths = env, paths
+        self._names = probes.processes(env)
+        self._what = dict.fromkeys(cells.all_of(env), "XMPP server") | WHAT
         self.pids: dict[str, int | None] = {}
         self._trouble: dict[str, str | None] = {}
         self._lost: dict[str, float] = {}
@@ -48,7 +50,7 @@ class Processes:
 
     def look_at_pids(self) -> None:
         """Sees what has ended, and what was started."""
-        for name in probes.PROCESSES:
+        for name in self._names:
             pid, known = probes.pid_of(self._paths, name), self.pids.get(name)
             if known is not None and pid != known:
                 self._lost.setdefault(name, time.time())
@@ -59,7 +61,7 @@ class Processes:
 
     def send(self, name: str, action: str) -> None:
         """Sends a signal to a process."""
-        if name not in probes.PROCESSES or action not in SIGNALS:
+        if name not in self._names or action not in SIGNALS:
             raise ValueError(f"{name} is no process of the stack that one can {action}")
         if name == "queue" and action == "kill":
             raise ValueError(f"what stands in for SQS and DynamoDB is not killed from here: {LOSS_HINT}")
@@ -71,8 +73,8 @@ class Processes:
 
     def shown(self) -> list[dict[str, Any]]:
         """Each with what is wrong with it."""
-        return [{"name": name, "what": WHAT[name], "pid": self.pids.get(name), "trouble": self._trouble.get(name),
-                 "isKillable": name != "queue"} for name in probes.PROCESSES]
+        return [{"name": name, "what": self._what[name], "pid": self.pids.get(name), "trouble": self._trouble.get(name),
+                 "isKillable": name != "queue"} for name in self._names]
 
     def _say(self, name: str, text: str) -> None:
         self.happenings.appendleft(Happening(time.time(), name, text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stack import ledger_view, stack_env
+from stack import cells, ledger_view, stack_env
 from stack.command_line import in_words
 from stack.ledger_view import RoomRecord, ordinal
 from stack.xmpp_admin import RoomState, XmppAdminError, admin_session, room_occupants, room_state
@@ -37,7 +37,7 @@ def shown(env: dict[str, str], jid: str) -> dict[str, Any]:
     record = records(env).get(jid, RoomRecord(jid))
     state, occupants, trouble = None, [], None
     try:
-        with admin_session(env, "console") as admin:
+        with admin_session(cells.at(env, record.tenant), "console") as admin:
             state = room_state(admin, jid)
             occupants = room_occupants(admin, jid) if state else []
     except XmppAdminError as error:
@@ -62,6 +62,8 @@ def _user(record: RoomRecord, user: str, state: RoomState | None, is_known: bool
 
 
 def people(env: dict[str, str]) -> list[str]:
-    """Users whom one can log in as: those of the samples, and all whom events have named."""
+    """Users whom one can log in as: those of the samples, all whom events have named, and one of each tenant where there are
+    several XMPP servers."""
     named = {user for record in records(env).values() for user in record.users()}
-    return sorted({f"{name}@{env['XMPP_DOMAIN']}" for name in ("alice", "bob", "carol", "dave")} | named)
+    elsewhere = {f"alice@{domain}" for domain in cells.places(env)} if cells.VARIABLE in env else set()
+    return sorted({f"{name}@{env['XMPP_DOMAIN']}" for name in ("alice", "bob", "carol", "dave")} | named | elsewhere)

@@ -7,6 +7,8 @@ import json
 import urllib.parse
 from pathlib import Path
 
+from stack import cells
+from stack.aws import AwsError
 from stack.command_line import in_words
 from stack.console.api import ROUTES, Refused
 from stack.console.guard import Guard
@@ -107,12 +109,17 @@ class Server:
         if not self._guard.has_key_in_query(request) or request.headers.get("upgrade", "").lower() != "websocket":
             await self._answer(request, writer, 401, {"error": "this is for the console's own page"})
             return
-        server = urllib.parse.urlsplit(self._world.env["XMPP_URL"])
-        name = urllib.parse.urlsplit(request.path).path.removeprefix(LINK)
+        url = urllib.parse.urlsplit(request.path)
+        domain = dict(urllib.parse.parse_qsl(url.query)).get("domain", self._world.env["XMPP_DOMAIN"])
+        name = url.path.removeprefix(LINK)
         try:
+            own = await asyncio.to_thread(cells.at, self._world.env, domain)
+            server = urllib.parse.urlsplit(own["XMPP_URL"])
             await self._links.relay(name, request, reader, writer, server.port or 0, server.path)
         except ConnectionRefusedError:
             await self._answer(request, writer, 503, {"error": "the XMPP server does not run; see Processes"})
+        except AwsError as error:
+            await self._answer(request, writer, 503, {"error": f"which XMPP server {domain} is on cannot be read: {in_words(error)}"})
 
     async def _answer(self, request: Request, writer: asyncio.StreamWriter, status: int, content: object) -> None:
         body = json.dumps(content, ensure_ascii=False, default=str).encode()

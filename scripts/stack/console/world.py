@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from stack import aws, bridge, stack_env
+from stack import aws, bridge, cells, stack_env
 from stack.broker import Broker, BrokerError
 from stack.command_line import in_words
 from stack.console.follower import Follower
@@ -56,6 +56,8 @@ class World:
         self.publisher = Publisher(self.env, self.ways)
         self.queues: list[QueueDepth] = []
         self.queue_trouble: str | None = None
+        self.tenants: dict[str, str | None] = {}
+        """Where there are several XMPP servers: which one each tenant is on."""
         self.bridge_says: dict[str, Any] = {}
         self.letters_lock = asyncio.Lock()
         """One look at the dead letters at a time: whoever looks at one hides it from others for a moment."""
@@ -86,7 +88,7 @@ class World:
             if time.monotonic() - pointed >= POINT:
                 pointed = time.monotonic()
                 self.processes.look_at_pids()
-                self.gauges.close(self.processes.pids, sum(one.waiting or 0 for one in self.queues))
+                self.gauges.close(self.processes.pids, cells.all_of(self.env), sum(one.waiting or 0 for one in self.queues))
 
     async def _look(self) -> None:
         looked = -IDLE_LOOK
@@ -116,4 +118,7 @@ class World:
         health = bridge.health(stack_env.port_of(self.env["BRIDGE_HEALTH_URL"]))
         with contextlib.suppress(ValueError):
             self.bridge_says = json.loads(health[1]) if health else {}
+        if cells.VARIABLE in self.env:
+            with contextlib.suppress(*TROUBLE):
+                self.tenants = cells.places(self.env)
         self.queues, self.queue_trouble = found, trouble

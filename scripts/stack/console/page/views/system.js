@@ -16,6 +16,9 @@ export function System() {
     <div class="split system"><section class="card" aria-labelledby="processes-title"><h2 id="processes-title">Processes</h2>
       <div class="scrolled" tabindex="0" role="region" aria-label="Table of processes"><table><thead><tr><th scope="col">Process</th><th scope="col">State</th><th scope="col" class="number">Id</th><th scope="col">Do</th></tr></thead>
       <tbody>${state.processes.map((one) => html`<${Process} key=${one.name} process=${one} bridge=${state.bridge} />`)}</tbody></table></div></section>
+    ${state.tenants.length > 0 && html`<section class="card" aria-labelledby="tenants-title"><h2 id="tenants-title">Tenants</h2>
+      <div class="scrolled" tabindex="0" role="region" aria-label="Table of tenants"><table><thead><tr><th scope="col">Tenant</th><th scope="col">XMPP server</th></tr></thead>
+      <tbody>${state.tenants.map((one) => html`<tr key=${one.domain} data-tenant=${one.domain}><th scope="row">${one.domain}</th><td>${one.cell ?? "none yet"}</td></tr>`)}</tbody></table></div></section>`}
     <section class="card" aria-labelledby="happenings-title"><h2 id="happenings-title">What became of them</h2>
       ${state.happenings.length === 0 ? html`<${Empty} title="Nothing happened">Kill one, and see it come back.<//>`
         : html`<ol class="happenings" aria-live="polite">${state.happenings.map((one) => html`<li key=${one.at + one.process + one.text}><time>${clock(one.at, 1)}</time> <strong>${one.process}</strong> ${one.text}</li>`)}</ol>`}</section></div>`;

@@ -47,7 +47,7 @@ export class Session extends Store {
     try {
       const login = await this.#logIn();
       this.link = newId();
-      const url = `ws://${location.host}/link/${this.link}?key=${encodeURIComponent(key)}`;
+      const url = `ws://${location.host}/link/${this.link}?key=${encodeURIComponent(key)}&domain=${encodeURIComponent(this.domain)}`;
       const stream = this.#stream = new Stream(url, {
         seen: (...frame) => this.seen(...frame), got: (one, isExpected) => this.#got(stream, one, isExpected),
         ended: (error) => this.#ended(stream, error),
