@@ -1,15 +1,19 @@
 //! Placing, on a register in memory.
 
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use jid::DomainPart;
+use sippo_xmpp_doubles::{HttpAnswer, HttpFake};
 use tokio::time::Instant;
 use url::Url;
 
 use super::*;
 use crate::{
-    address::UserJid,
+    address::{RoomJid, UserJid},
     auth::LoginTokens,
     domains::{DomainError, DomainEvent, Domains, HostServer},
     events::Version,
@@ -25,6 +29,10 @@ use crate::{
 };
 
 fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
+    cell_at(name, (weight, is_open), "http://127.0.0.1:1/virtualhost".parse().unwrap())
+}
+
+fn cell_at(name: &str, (weight, is_open): (u32, bool), hosts: Url) -> Cell {
     let token = RotatingSecret::from("0123456789abcdef0123456789abcdef");
     let account = Account { jid: UserJid::canonical("sippo@admin.test").unwrap(), password: token.clone() };
     let url = |scheme: &str| format!("{scheme}://127.0.0.1:1/{name}").parse::<Url>().unwrap();
@@ -32,7 +40,7 @@ fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
         public_url: url("ws"),
         login_tokens: LoginTokens::new(token.clone(), Duration::from_mins(1)),
         client: XmppClient::new(WsConnector::new(url("ws"), Tls::new(None)), account, Timeouts::default()),
-        hosts: Hosts::new(url("http"), token, Tls::new(None)),
+        hosts: Hosts::new(hosts, token, Tls::new(None)),
     };
     Cell::one_of_several(name.to_owned(), weight, is_open, reach)
 }
@@ -178,4 +186,68 @@ async fn a_domains_first_event_places_it_and_one_that_was_there_before_cells_is_
     assert!(matches!(&outcome, Err(DomainError::NoPlace(domain)) if domain == "old.test"), "{outcome:?}");
     (&register).place("old.test", "one").await.unwrap();
     domains.apply(&DomainPart::new("old.test").unwrap().into_owned(), &events, soon).await.unwrap();
+}
+
+/// A hosts API that has one tenant and takes all routes.
+async fn hosts_api(tenant: &'static str) -> HttpFake {
+    HttpFake::answering(move |request| {
+        if request.text.starts_with("GET") {
+            HttpAnswer::Close(200, format!(r#"[{{"domain":"{tenant}"}}]"#))
+        } else {
+            HttpAnswer::Close(204, String::new())
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn all_cells_are_told_where_a_tenant_is_now_and_its_own_where_the_others_are() {
+    let (one, two) = (hosts_api("one.test").await, hosts_api("moved.test").await);
+    let register = MemoryPlaces::default();
+    (&register).place("moved.test", "two").await.unwrap();
+    let at = |name, fake: &HttpFake| cell_at(name, (1, true), fake.url.clone());
+    let cells = Cells::several(vec![at("one", &one), at("two", &two), cell("away", 1, true)], &register);
+    let untold: Vec<String> = cells.announce("moved.test").await.unwrap().into_iter().map(|one| one.cell).collect();
+    assert_eq!(untold, ["away"]);
+    let told = |fake: &HttpFake| {
+        let seen = fake.seen.lock().unwrap();
+        let puts = seen.iter().filter(|request| request.starts_with("PUT"));
+        puts.map(|request| {
+            let (head, body) = request.split_once("\r\n\r\n").unwrap();
+            format!("{} {body}", head.split(' ').nth(1).unwrap())
+        })
+        .collect::<BTreeSet<_>>()
+    };
+    let moved = r#"/routes/two {"domains":["moved.test"]}"#.to_owned();
+    assert_eq!(told(&one), [moved.clone()].into());
+    assert_eq!(told(&two), [moved, r#"/routes/one {"domains":["one.test"]}"#.to_owned()].into());
+    assert!(Cells::<&MemoryPlaces>::only(cell("xmpp", 1, true)).announce("moved.test").await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_beside_the_room_is_told_apart_from_guests_and_cells_are_introduced_once() {
+    let (one, two) = (hosts_api("one.test").await, hosts_api("two.test").await);
+    let register = MemoryPlaces::default();
+    for (domain, cell) in [("one.test", "one"), ("beside.test", "one"), ("two.test", "two")] {
+        (&register).place(domain, cell).await.unwrap();
+    }
+    let at = |name, fake: &HttpFake| cell_at(name, (1, true), fake.url.clone());
+    let cells = Cells::several(vec![at("one", &one), at("two", &two)], &register);
+    let room = RoomJid::of_id("team", "one.test").unwrap();
+    let user = |domain| UserJid::of_username("alice", domain).unwrap();
+    let all = ["one.test", "beside.test", "nowhere.test", "two.test"].map(user);
+    let divided = cells.divide(&room, &all, |user| user).await.unwrap().unwrap();
+    assert_eq!(divided.own, all[..3]);
+    assert_eq!(divided.elsewhere, BTreeMap::from([("two.test".to_owned(), vec![all[3].clone()])]));
+    assert!(cells.divide(&room, &all[..3], |user| user).await.unwrap().is_none());
+
+    let soon = Instant::now() + Duration::from_mins(1);
+    for _ in 0..2 {
+        cells.introduce_guests(&room, "two.test", soon).await.unwrap();
+        cells.introduce_room(&room, "two.test", soon).await.unwrap();
+    }
+    for (fake, told) in [(&one, "PUT /routes/two "), (&two, "PUT /routes/one ")] {
+        let seen = fake.seen.lock().unwrap();
+        assert!(seen.len() == 1 && seen[0].starts_with(told), "once: {seen:?}");
+    }
 }
