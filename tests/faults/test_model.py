@@ -110,7 +110,7 @@ def test_an_invitation_of_an_earlier_spell_is_not_enough():
     assert wrong("c", 1.0) == ["invitation superfluous"]
 
 
-def test_with_several_cells_each_steady_tenant_has_rooms_and_guests_of_its_own_cell():
+def test_with_several_cells_each_steady_tenant_has_rooms_and_guests_of_its_own():
     guests_of = {"one.test": "friends.test", "two.test": "partner.test", "tenant.test": "friends.test"}
     domains = Domains("one.test", "tenant.test", "friends.test", ("two.test",), guests_of)
     model = Model()

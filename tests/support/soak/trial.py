@@ -123,7 +123,7 @@ def run(platform: Platform, plan: Plan, say: Callable[[str], None] = lambda _: N
 
 
 def spread(platform: Platform) -> Domains:
-    """Tenants on each cell: one with rooms, and one whose users are guests in these, for guests are of the same cell."""
+    """Tenants on each cell: one with rooms, and one whose users are guests in the next cell's rooms."""
     names = itertools.count(1)
     platform.publish("domain.created", {"domain": DOMAINS.fickle})
 
@@ -134,10 +134,10 @@ def spread(platform: Platform) -> Domains:
         platform.publish("domain.created", {"domain": domain})
         until(lambda domain=domain: domain in platform.hosts(), f"{domain} on a cell")  # type: ignore[misc]
     until(lambda: DOMAINS.fickle in platform.hosts(), f"{DOMAINS.fickle} on a cell")
-    pairs = [tenants[:2] for tenants in found().values()]
+    homes, guests = zip(*(tenants[:2] for tenants in found().values()), strict=True)
     of_fickle = next(number for number, hosts in enumerate(platform.hosts_by_cell().values()) if DOMAINS.fickle in hosts)
-    guests_of = dict(pairs) | {DOMAINS.fickle: pairs[of_fickle][1]}  # type: ignore[arg-type]
-    steady, *further = sorted(guests_of.keys() - {DOMAINS.fickle})
+    guests_of = {home: guests[number - 1] for number, home in enumerate(homes)} | {DOMAINS.fickle: guests[of_fickle - 1]}
+    steady, *further = homes
     return Domains(steady, DOMAINS.fickle, guests_of[steady], tuple(further), guests_of)
 
 
