@@ -31,8 +31,6 @@ PARTNER = "partner.test"
 LONGEST_RETRY_WAIT = 3
 """Seconds between two tries of a message at most."""
 SETTLE_TIMEOUT = 15.0
-EVENT_CONCURRENCY = 4
-"""Invocations of an event function at a time, for each cell; as EventConcurrency in template.yaml."""
 
 
 @dataclass
@@ -50,6 +48,8 @@ class Stack:
     binaries: Path = BINARIES
     resync_every: float = 0.0
     """Seconds between two runs of resync; 0: only when it is invoked."""
+    event_concurrency: int = 4
+    """Invocations of an event function at a time, as EventConcurrency in template.yaml."""
     cells: int = 1
     """XMPP servers; of several each has some of the tenants."""
     has_console: bool = False
@@ -192,8 +192,7 @@ class Stack:
             argv=[sys.executable, str(Path(__file__).with_name("poller.py")),
                   "--queue-port", str(self.ports.queue), "--api-port", str(self.ports.api),
                   "--prefix", fake_aws.QUEUE_PREFIX, "--resync-every", str(self.resync_every),
-                  # One cell that hangs holds each copy of a function once; the others' events need some beside those.
-                  "--concurrency", str(EVENT_CONCURRENCY * self.cells),
+                  "--concurrency", str(self.event_concurrency),
                   "--sign-of-life", str(self.paths.poller_sign), "--log-level", self.service_log_level or "info"],
             ready=lambda: True,  # it waits for queues and functions itself
         )

@@ -35,6 +35,7 @@ from support.xmpp import Client, Closed
 
 FUNCTION = "users-group-created"
 BOUND = 1.2
+CELLS = 3
 LONGEST_WAIT = "30"
 """Seconds between two tries of an event: about as deployed, where retries are few; the local stack's are there for tests to be short."""
 INVITATION = ".//{jabber:x:conference}x"
@@ -270,7 +271,8 @@ def run(*, smoke: bool) -> bool:
     base = ROOT / "target" / "bench"
     base.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="cells-", dir=base))
-    platform = Platform(folder, log_level="info", cells=3, environment={"SIPPO_QUEUES__LONGEST_RETRY_WAIT": LONGEST_WAIT})
+    platform = Platform(folder, log_level="info", cells=CELLS, event_concurrency=4 * CELLS,
+                        environment={"SIPPO_QUEUES__LONGEST_RETRY_WAIT": LONGEST_WAIT})
     print(f"isolation of cells: one of three killed, then stopped; {amount.rate:.0f} events/s", flush=True)
     platform.start()
     try:

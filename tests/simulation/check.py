@@ -143,7 +143,7 @@ def run() -> int:
     base = ROOT / "target" / "bench"
     base.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=base))
-    platform = Platform(folder, log_level="info", cells=CELLS)
+    platform = Platform(folder, log_level="info", cells=CELLS, event_concurrency=4 * CELLS)
     platform.start()
     try:
         trial = cell_isolation.Trial(platform, cell_isolation.FULL)
