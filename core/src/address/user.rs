@@ -36,7 +36,8 @@ impl UserJid {
     /// the form counts: clients take theirs from newer Unicode than JIDs know.
     ///
     /// # Errors
-    /// [`AddressError::Malformed`] or [`AddressError::NoLocalpart`].
+    /// [`AddressError::Malformed`], [`AddressError::NoLocalpart`], or [`AddressError::DomainNotCanonical`] if the domain is
+    /// none in whatever spelling that the server prepares.
     pub fn of_contact(text: &str) -> Result<Self, AddressError> {
         let (bare, resource) = text.split_once('/').map_or((text, None), |(bare, resource)| (bare, Some(resource)));
         // RFC 7622, section 3.4.
@@ -52,7 +53,7 @@ impl UserJid {
         if jid.node().is_none() {
             return Err(AddressError::NoLocalpart);
         }
-        canonical_domain(jid.domain().as_str()).map_err(|_| AddressError::Malformed)?;
+        canonical_domain(jid.domain().as_str())?;
         Ok(Self(jid))
     }
 

@@ -9,7 +9,7 @@ use lambda_http::{
 };
 use percent_encoding::percent_decode_str;
 
-use crate::address::UserJid;
+use crate::address::{AddressError, Advice, UserJid};
 
 const LOGIN: &str = "/sapi/xmpp/login";
 const ROOMS: &str = "/sapi/xmpp/rooms";
@@ -76,7 +76,10 @@ impl<'a> Path<'a> {
         let Self::Entry(encoded) = self else { return None };
         let decoded = percent_decode_str(encoded).decode_utf8();
         Some(match decoded {
-            Ok(text) => UserJid::of_contact(&text).map_err(|error| error.to_string().into()),
+            Ok(text) => UserJid::of_contact(&text).map_err(|error| match error {
+                AddressError::DomainNotCanonical => format!("{error}; write {}", Advice::new(error, &text)).into(),
+                _ => error.to_string().into(),
+            }),
             Err(_) => Err("it is not UTF-8".into()),
         })
     }
@@ -119,6 +122,18 @@ mod tests {
                 let allowed = path.operation(&method.parse().unwrap()).is_some();
                 assert_eq!(allowed, path.methods().split(", ").any(|one| one == method), "{method} {path:?}");
             }
+        }
+    }
+
+    #[test]
+    fn whose_domain_is_written_otherwise_is_told_how_to_write_it() {
+        for (contact, advice) in [
+            ("bob@xn--bcher-kva.test", "; write the domain in Unicode instead of xn--"),
+            ("bob@example.test.", "; write it as 'bob@example.test'"),
+            ("bob@a_b.test", "; write a host name: labels of letters, digits and hyphens, with dots between them"),
+        ] {
+            let refused = Path::Entry(contact).contact().expect("it names one").expect_err(contact);
+            assert!(refused.ends_with(advice), "{contact}: {refused}");
         }
     }
 
