@@ -202,7 +202,11 @@ local function walk(names, after, rows, take)
 		if parts[part].of == "files" then
 			more = read(engine, part, host, left, counted, place);
 		else
-			local ok, outcome = engine:transaction(read, engine, part, host, left, counted, place);
+			local ok, outcome = engine:transaction(function ()
+				-- Without statistics of the table, as after rows have come, PostgreSQL would sort all that is left.
+				if engine.params.driver == "PostgreSQL" then engine:execute("SET LOCAL enable_bitmapscan = off"); end
+				return read(engine, part, host, left, counted, place);
+			end);
 			if not ok then return nil, "The database cannot be read: "..tostring(outcome), 500; end
 			more = outcome;
 		end
