@@ -307,6 +307,7 @@ local enabled, disabled = {
 	"sippo_websocket_errors", "sippo_tenant_isolation", "sippo_session_age", "sippo_xml_limits",
 	"sippo_websocket_limits", "sippo_errors", "sippo_signals", "sippo_https_certificates", "sippo_known_versions",
 	"sippo_delivery", "sippo_dates", "sippo_unknown_hosts", "sippo_websocket_text", "sippo_group_commit",
+	"sippo_periodic_tasks",
 }, { "s2s_auth_certs" };
 local function append(items, ...)
 	for _, item in ipairs { ... } do items[#items + 1] = item; end
