@@ -87,6 +87,18 @@ local function is_settings(name, sql)
 	return name == "select" and not sql:find("prosodyarchive", 1, true);
 end
 
+--- Has something done before each statement that is no insertion.
+-- @param prepare  function (name, sql)
+local function before_others(engine, prepare)
+	for _, name in ipairs { "select", "delete", "update", "execute" } do
+		local method = engine[name];
+		engine[name] = function (self, sql, ...)
+			prepare(name, sql);
+			return method(self, sql, ...);
+		end
+	end
+end
+
 --- Has the rows of an engine (util.sql) held. Call it behind all who change the engine's methods themselves.
 function lib.adopt(engine)
 	local tried; -- { rows = of the function that is tried out, failed = the first other statement's "settings" or "more" }
@@ -120,13 +132,7 @@ function lib.adopt(engine)
 		return one_row;
 	end
 
-	for _, name in ipairs { "select", "delete", "update", "execute" } do
-		local method = engine[name];
-		engine[name] = function (self, sql, ...)
-			prepare(name, sql);
-			return method(self, sql, ...);
-		end
-	end
+	before_others(engine, prepare);
 
 	function engine:transaction(func, ...)
 		local unit = lib.open;

@@ -87,6 +87,7 @@ function lib.kind(domain)
 		return "static";
 	end
 	local data, served = entry(domain), host or dormant.is_dormant(domain);
+	if data and moves.is_mark(data) then data = nil; end
 	if data and moves.keeps_away(data) then return "moving"; end
 	if data and data.spared and not served then
 		return "gone";
@@ -251,12 +252,12 @@ function lib.create(domain, life)
 		-- Another has made it meanwhile.
 		if (loaded(domain) or dormant.is_dormant(domain)) and before.created then return true; end
 	end
-	ok, err = store:set(domain, { created = os.time(), life = life });
+	ok, err = store:set(domain, moves.mark({ created = os.time(), life = life }, before));
 	if not ok then return nil, err; end
 	ok, err = serve(domain);
 	if not ok then
 		stop(domain, gone, close_rooms);
-		store:set(domain, before.spared and before or nil);
+		store:set(domain, (before.spared or moves.newest(before) and moves.is_mark(before)) and before or nil);
 		return nil, err;
 	end
 	module:log("info", "Host %s created", domain);
@@ -272,7 +273,8 @@ end
 -- @param before  its entry
 local function delete(domain, ended, before)
 	if before.deleted and covers(before.ended, ended) then ended = before.ended; end
-	local ok, err = store:set(domain, { deleted = os.time(), ended = ended });
+	local seen = moves.newest(before);
+	local ok, err = store:set(domain, { deleted = os.time(), ended = ended, seen = seen });
 	if not ok then return nil, err; end
 	-- Many sessions and rooms may have something to store.
 	ok, err = transaction(function () stop(domain, gone, close_rooms); end);
@@ -291,7 +293,7 @@ local function delete(domain, ended, before)
 		if not count then return nil, problem; end
 		spared = spared + count;
 	end
-	ok, err = store:set(domain, spared > 0 and { spared = ended } or nil);
+	ok, err = store:set(domain, (spared > 0 or seen) and { spared = spared > 0 and ended or nil, seen = seen } or nil);
 	if not ok then return nil, err; end
 	module:log("info", "Host %s deleted with its data", domain);
 	if spared > 0 then
@@ -329,7 +331,7 @@ function lib.delete(domain, ended)
 		table.insert(deletion.waiters, go_on);
 		wait();
 	end
-	if deletion.ok and not covers(deletion.ended, ended) and entry(domain) then return lib.delete(domain, ended); end
+	if deletion.ok and not covers(deletion.ended, ended) and lib.kind(domain) then return lib.delete(domain, ended); end
 	return deletion.ok or nil, deletion.err;
 end
 
@@ -339,7 +341,7 @@ end
 
 local function replay_one(domain)
 	local data = entry(domain);
-	if data.spared or moves.keeps_away(data) then return; end
+	if data.spared or moves.keeps_away(data) or moves.is_mark(data) then return; end
 	if not data.deleted then
 		local ok, err = serve(domain);
 		if not ok then report(domain, "started", err); end

@@ -215,6 +215,63 @@ def test_a_move_is_taken_back_and_what_is_late_of_it_does_nothing(source, target
     assert again.count(source) == again.count(target)
 
 
+STATES = ("frozen", "served", "incoming", "opened", "moved", "discarded")
+
+
+def assert_over(move: Move, *servers, but: tuple[str, ...] = ()) -> None:
+    """Nothing that comes late of a move is done."""
+    for server in servers:
+        for state in STATES:
+            if state not in but:
+                with pytest.raises(Refused) as refused:
+                    move.bring(server, state, entry=None, uploads="")
+                assert refused.value.status == 409, (server, state)
+
+
+def test_what_comes_late_of_an_older_move_does_nothing(source, target, unique_domain):
+    domain = source.create_host(unique_domain())
+    there = Move(domain, source, target)
+    there.run()
+    Move(domain, target, source).run()
+    assert_over(there, source, target)
+    assert domain in source.hosts() and domain not in target.hosts()
+    source.delete_host(domain)
+    assert_over(there, source)
+    source.create_host(domain)
+    assert_over(there, source)
+    assert domain in source.hosts()
+
+
+def test_a_tenant_that_was_not_made_yet_moves_too_and_late_calls_do_not_close_it(source, target, unique_domain):
+    domain = unique_domain()
+    back = Move(domain, source, target)
+    back.freeze()
+    back.bring(source, "served")
+    for restart in (False, True):
+        if restart:
+            source.kill()
+            source.start()
+        with pytest.raises(Refused):
+            back.freeze()
+        assert back.state(source)["state"] == "absent"
+    source.create_host(domain)
+    with pytest.raises(Refused):
+        back.freeze()
+    source.delete_host(domain)
+    never = Move(domain, source, target)
+    never.bring(source, "served")  # taken back before it was closed
+    with pytest.raises(Refused):
+        never.freeze()
+    there = Move(domain, source, target)
+    assert there.run()["rows"] == 0
+    there.expect()  # is done, and makes nothing ready anew
+    assert there.state(target)["state"] == "absent"
+    target.create_host(domain)
+    assert domain in target.hosts()
+    there.open()
+    assert domain in target.hosts() and domain not in source.hosts()
+
+
 def test_while_it_moves_the_host_is_neither_made_nor_deleted(source, target, unique_domain):
     domain = source.create_host(unique_domain())
     move = Move(domain, source, target)
