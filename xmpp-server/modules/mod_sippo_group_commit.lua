@@ -4,7 +4,8 @@
 -- rows of messages between users (`chat`, `normal`) are held (see sippo_held_rows), and so is the rest of their
 -- handling: carbon copies to the recipient and the delivery. Both are done, the rows first,
 --   * before anything is written to any connection, so what somebody was sent, or told to be stored, is on the disk;
---   * before a stanza of any other kind is handled, so all is in the order in which it came;
+--   * before a stanza of any other kind is handled, also a message to or through a room, so all is in the order in
+--     which it came;
 --   * before anything reads or changes an archive, and before any other transaction that stores something;
 --   * when Prosody has nothing else to do: a message that comes alone waits for nobody;
 --   * when there are many, or they have waited for some time.
@@ -153,8 +154,10 @@ local function open(event)
 	local session, stanza = event.origin, event.stanza;
 	if session.type ~= "c2s" or not session.thread or not is_groupable(stanza) then return; end
 	local host = hosts[jid_host(stanza.attr.to) or session.host];
-	if not host or host.type ~= "local" then return; end
-	if waiting[1] and is_due() then settle(session); end
+	if not host then return; end
+	local is_held = host.type == "local"; -- a room hands on at once what it gets
+	if waiting[1] and (is_due() or not is_held) then settle(session); end
+	if not is_held then return; end
 	held.open = { session = session, thread = running(), rows = {} };
 end
 

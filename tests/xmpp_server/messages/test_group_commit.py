@@ -16,9 +16,12 @@ from support.stanzas import (
     archived_bodies,
     assert_absent,
     condition,
+    configure,
     go_online,
     has_body,
+    join,
     new_id,
+    ok,
     request,
     send_message,
     settle,
@@ -188,6 +191,16 @@ def test_all_that_one_sends_another_comes_in_order(alice, bob):
              message(bob.jid, "five", kind="normal"))
     until(lambda: any(told(e) == "five" for e in bob.received()), "the last of them", 10)
     assert [told(e) for e in bob.received() if told(e)] == ["one", "two", "iq", "three", "presence", "four", "five"]
+
+
+def test_a_rooms_private_message_does_not_overtake_what_came_before_it(tenant, alice, bob):
+    room = f"adhoc-talk@conference.{tenant}"
+    join(alice, room, "alice")
+    ok(configure(alice, room, {}))
+    join(bob, room, "bob")
+    together(alice, message(bob.jid, "one"), message(f"{room}/bob", "two"), message(bob.jid, "three"))
+    until(lambda: "three" in bodies_received(bob), "the last of them", 10)
+    assert [text for text in bodies_received(bob) if text] == ["one", "two", "three"]
 
 
 def test_messages_of_several_senders_to_one_come_once_each_and_in_each_ones_order(server, tenant, bob):
