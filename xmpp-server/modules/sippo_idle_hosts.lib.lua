@@ -141,8 +141,13 @@ return function (hosts)
 				forget(domain);
 			elseif not used[domain] or is_in_use(domain, connected) or is_in_use(component, connected) then
 				used[domain] = time;
-			elseif time - used[domain] >= idle_time and slept < at_once and try(domain, component) then
-				slept = slept + 1;
+			elseif time - used[domain] >= idle_time and slept < at_once then
+				local called, sleeps = xpcall(try, debug.traceback, domain, component);
+				if not called then -- the store cannot be read, for one: others would fare no better
+					module:log("warn", "Host %s could not be put to sleep, which is tried again: %s", domain, sleeps);
+					break;
+				end
+				if sleeps then slept = slept + 1; end
 			end
 		end
 		return check_interval;

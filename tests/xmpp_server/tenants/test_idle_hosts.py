@@ -211,3 +211,16 @@ def test_its_memory_is_free_again(server):
             await_sleep(server, domain, round_)
         used.append(resident_memory(server))
     assert used[-1] - used[0] < len(domains) * 512, used  # one that is loaded takes more, and they were three times
+
+
+@pytest.mark.provokes("no connection to the server")
+def test_it_sleeps_after_the_database_was_away(postgresql, new_server):
+    server = new_server(storage=postgresql.url, extra={"STORAGE_PASSWORD": postgresql.password, "TENANT_IDLE_TIME": "1"}).start()
+    server.create_host(HOME)
+    with server.user(f"alice@{HOME}") as alice:
+        settle(alice)
+        postgresql.stop()
+    until(lambda: f"Host {HOME} could not be put to sleep" in server.log_text(), "a try to have it sleep", 20)
+    assert sleeps(server, HOME) == 0
+    postgresql.start()
+    await_sleep(server, HOME)
