@@ -15,6 +15,8 @@ from support.stanzas import (
     affiliated,
     archived_bodies,
     bounced,
+    configuration,
+    configure,
     create_room,
     deliver,
     go_online,
@@ -26,7 +28,7 @@ from support.stanzas import (
 )
 from support.uploads import new_slot
 from support.wait import until
-from support.xmpp import MUC, E
+from support.xmpp import CLIENT, MUC, E
 
 HOME, AWAY, IDLE = "home.example", "away.example", "idle.example"
 ROOM = f"team@conference.{HOME}"
@@ -84,6 +86,27 @@ def test_what_a_tenant_has_is_there_when_it_wakes(server):
     await_sleep(server, HOME, 1)
     with server.admin() as admin:
         assert affiliated(admin, ROOM, "member") == {f"alice@{HOME}", f"guest@{AWAY}", f"bob@{HOME}"}
+
+
+def test_what_was_changed_in_a_room_is_there_when_it_wakes(server):
+    with server.admin() as admin, server.user(f"alice@{HOME}") as alice:
+        create_room(admin, ROOM, life="1.1/65", **{"muc#roomconfig_roomname": "Before"})
+        ok(affiliate(admin, ROOM, (f"alice@{HOME}", "owner"), (f"bob@{HOME}", "member")))
+        join(alice, ROOM, "alice")
+        alice.send(E("message", CLIENT, E("subject", CLIENT, "What it is about"), to=ROOM, type="groupchat"))
+        alice.wait(lambda e: e.findtext(f"{{{CLIENT}}}subject") == "What it is about", 10)
+        ok(configure(admin, ROOM, {"muc#roomconfig_roomname": "After"}))
+        alice.message(ROOM, "said last", type="groupchat")
+        alice.wait(has_body("said last"))
+        before = configuration(admin, ROOM)
+        alice.leave_room(ROOM, "alice")
+    await_sleep(server, HOME)
+    with server.admin() as admin, server.user(f"bob@{HOME}") as bob:
+        assert configuration(admin, ROOM) == before and before["muc#roomconfig_roomname"] == "After"
+        join(bob, ROOM, "bob")
+        bob.wait(lambda e: e.findtext(f"{{{CLIENT}}}subject") == "What it is about", 10)
+        assert archived_bodies(bob, ROOM)[-1:] == ["said last"]
+        assert affiliated(admin, ROOM, "owner") >= {f"alice@{HOME}"}
 
 
 def test_whoever_comes_first_wakes_it_and_nobody_is_refused(server):
