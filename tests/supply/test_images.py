@@ -118,7 +118,7 @@ def test_the_xmpp_servers_image_serves(made, server):
 
 @needs_root
 def test_nothing_but_the_volume_is_written_to(made):
-    assert made.volumes == ["/data"]
+    assert made.volumes == ["/data", "/cell"]
     done = subprocess.run(made.command(["/usr/bin/touch", "/opt/xmpp-server/x"]), capture_output=True, text=True)
     assert done.returncode != 0 and "Read-only file system" in done.stderr
     done = subprocess.run(made.command(["/usr/bin/id", "-u"]), capture_output=True, text=True)

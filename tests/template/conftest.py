@@ -77,6 +77,10 @@ _BRIDGE = _COMMON | {
     "TaskRoleArn": "arn:aws:iam::123456789012:role/bridge", "LogGroup": "bridge", "AdminTokenSecretArn": ARN.format("admin-token"),
     "BrokerUrlSecretArn": ARN.format("broker-url"), "LedgerTable": "sippo-xmpp-ledger",
     "QueueUrlPrefix": "https://sqs.eu-west-1.amazonaws.com/123456789012/sippo-xmpp-"}
+_OF_A_CELL = {
+    "Cell": "eu-2", "Cells": "eu-1=xmpp.sippo-xmpp-chat.internal:5270,eu-2=xmpp.sippo-xmpp-eu-2-chat.internal:5270",
+    "CellSecretArn": ARN.format("eu-2-cell")}
+_CELL_GROUP = {"CellSecurityGroupId": "sg-22222222"}
 _BALANCER = _NETWORK | {"CertificateArn": CERTIFICATE, "ClientSecurityGroupId": "sg-00000000"}
 _DATABASE = _COMMON | {key: _NETWORK[key] for key in ("VpcId", "SubnetIds")} | {"ClientSecurityGroupId": "sg-00000000"}
 _ROTATION = {
@@ -87,15 +91,15 @@ _CELL = {
     "ChatCertificateArn": CERTIFICATE, "VpcId": _NETWORK["VpcId"], "VpcCidr": _NETWORK["VpcCidr"],
     "PublicSubnetIds": _NETWORK["SubnetIds"], "PrivateSubnetIds": _NETWORK["SubnetIds"], "ClientSecurityGroupId": "sg-00000000"}
 OF_PARTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
-    "template-all": (ALL, ALL | _ALARMS | {"HasRotation": "true", "ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
-    "template-network": (_COMMON, _COMMON | {"HasNatGateway": "true"}),
-    "template-balancer": (_BALANCER, _BALANCER | _ALARMS | {"AccessLogBucket": "logs"}),
+    "template-all": (ALL, ALL | _ALARMS | _OF_A_CELL | {"HasRotation": "true", "ApiDomainName": "api.example.com", "ApiCertificateArn": CERTIFICATE}),
+    "template-network": (_COMMON, _COMMON | {"HasNatGateway": "true", "HasCells": "true"}),
+    "template-balancer": (_BALANCER, _BALANCER | _ALARMS | _CELL_GROUP | {"AccessLogBucket": "logs"}),
     "template-database": (_DATABASE, _DATABASE | _ALARMS),
-    "template-xmpp": (_XMPP, _XMPP | _ALARMS | {
+    "template-xmpp": (_XMPP, _XMPP | _ALARMS | _OF_A_CELL | _CELL_GROUP | {
         "PreviousTokenSecretArn": ARN.format("other"),
         "TargetGroupArn": "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/x/0000000000000000"}),
     "template-bridge": (_BRIDGE, _BRIDGE | _ALARMS),
-    "template-cell": (_CELL, _CELL | _ALARMS | {"HasRotation": "true"}),
+    "template-cell": (_CELL, _CELL | _ALARMS | _OF_A_CELL | _CELL_GROUP | {"HasRotation": "true"}),
     "template-rotation": (_ROTATION, _ROTATION | _ALARMS | {
         "ServiceArn": "arn:aws:ecs:eu-west-1:123456789012:service/chat/xmpp"}),
 }
