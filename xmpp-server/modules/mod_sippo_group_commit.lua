@@ -5,7 +5,7 @@
 -- handling: carbon copies to the recipient and the delivery. Both are done, the rows first,
 --   * before anything is written to any connection, so what somebody was sent, or told to be stored, is on the disk;
 --   * before a stanza of any other kind is handled, also a message to or through a room, so all is in the order in
---     which it came;
+--     which it came, and before a session ends;
 --   * before anything reads or changes an archive, and before any other transaction that stores something;
 --   * when Prosody has nothing else to do: a message that comes alone waits for nobody;
 --   * when there are many, or they have waited for some time.
@@ -223,4 +223,5 @@ function module.add_host(host_module)
 		host_module:hook("pre-"..name, open, 1000); -- behind pre-stanza, where mod_sippo_fair_share has it wait
 		hook_messages(host_module, name);
 	end
+	host_module:hook("resource-unbind", function () settle(); end, 1000); -- before others hear that they are unavailable
 end

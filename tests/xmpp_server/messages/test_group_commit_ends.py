@@ -137,3 +137,22 @@ def test_batches_of_the_service_among_messages_of_users(server, tenant):
         assert [text for text in texts(bob) if text.startswith("text ")] == MANY[:100] == archive(server, tenant, "alice")
         assert Counter(texts(bob)) == Counter(archive(server, tenant, "bob"))
         assert texts(bob) == archive(server, tenant, "bob")
+
+
+def told_by(jid: str, client) -> list[str | None]:
+    """The text, or the type, of all that came from a session."""
+    return [e.findtext(f"{{{CLIENT}}}body") or e.get("type") for e in client.received() if e.get("from") == jid]
+
+
+CLOSE, UNKNOWN = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>", "<nothing xmlns='urn:example:unknown'/>"
+
+
+@pytest.mark.parametrize("close", [CLOSE, UNKNOWN])
+def test_what_somebody_sends_last_comes_before_they_are_unavailable(server, tenant, close):
+    """Whether they end the stream themselves or break it, at once behind their messages."""
+    with server.user(f"alice@{tenant}", "pc") as alice, server.user(f"bob@{tenant}", "pc") as bob:
+        for client in (alice, bob):
+            go_online(client)
+        together(alice, f"<presence xmlns='{CLIENT}' to='{bob.jid}'/>", message(bob.jid, "one"), message(bob.bare_jid, "two"), close)
+        until(lambda: len(told_by(alice.jid, bob)) == 4, "all of them", 10)
+        assert told_by(alice.jid, bob) == [None, "one", "two", "unavailable"]
