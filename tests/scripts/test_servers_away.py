@@ -115,7 +115,7 @@ def test_smoke_without_the_xmpp_server(platform: Platform):
 @pytest.mark.parametrize(("arguments", "said"), [
     (["login", "--data-file", "events/users-group-created.json"], r"invoke: login failed: failed to deserialize .*; see its lines in .*/functions\.log"),
     (["users-group-created", "--data-file", "events/login.json"], r"invoke: users-group-created failed: .*missing field `Records`.*"),
-    (["nosuch", "--data-file", "events/login.json"], r"invoke: there is no function nosuch; there are: login, .*\bresync"),
+    (["nosuch", "--data-file", "events/login.json"], r"invoke: there is no function nosuch; there are: login, .*\bresync, cells"),
     (["nosuch"], r"invoke: .*/events/nosuch\.json cannot be read \(No such file or directory\); name a function .*"),
     (["login", "--data-file", "README.md"], r"invoke: README\.md is no JSON .*; see events/login\.json .*"),
 ])
