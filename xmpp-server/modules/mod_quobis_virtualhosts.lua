@@ -194,6 +194,8 @@ local function health(event)
 	return answer(event, ok and 200 or 503, { status = ok and "ok" or "degraded", problems = problems });
 end
 
+module:shared("/*/sippo_cell_link/link").kind = hosts.kind;
+
 local move = module:require "sippo_moves_api"(hosts.moves, hosts, answer, refuse);
 
 local function is_authorised(request)

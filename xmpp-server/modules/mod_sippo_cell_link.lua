@@ -13,7 +13,8 @@
 -- The first belongs to the room, the second does not. `ended` is what ended an earlier membership (see
 -- sippo_invitations; `all` where that is unknown): invitations that are not newer are taken back. It is answered when
 -- all is on the disk; the result names in the same way, as `later`, those who have to be told once more, as nobody has
--- said yet where the room is, or where the user has gone.
+-- said yet where the room is, or where the user has gone, or the user's tenant moves. Others do not wait for these. What
+-- means nothing is left out alone.
 --
 -- Who is to be told is in the store before it counts as done, and is told until there is an answer, so a cell that is
 -- away learns it when it is back. What somebody is to a room is looked up when it is told, so the last word is right.
@@ -27,6 +28,8 @@ local st = require "util.stanza";
 local bookmarks = module:require "sippo_bookmarks";
 local cells = module:require "sippo_routes";
 local invitations = module:require "sippo_invitations";
+local lives = module:require "sippo_lives";
+local ranks = module:require "sippo_rooms".ranks;
 
 local xmlns = "urn:quobis:sippo:cells:0";
 local at_a_time = 50;
@@ -41,6 +44,7 @@ local due = {}; -- { [domain] = { [key] = { room, user, ended }, … }, … }
 local busy = {}; -- cells that are being told
 local away = {}; -- cells that did not answer the last time
 local slow = {}; -- cells that let others wait, and have not answered since
+local put_off = setmetatable({}, { __mode = "k" }); -- items that a cell could do nothing with yet
 local waiters = {};
 
 -- Telling ----------------------------------------------------------------------------
@@ -60,7 +64,8 @@ end
 local function is_due(room, users)
 	for _, user in ipairs(users) do
 		local of_domain = due[jid_host(user)];
-		local cell = of_domain and of_domain[key_of(room, user)] and cells.cell_of(jid_host(user));
+		local item = of_domain and of_domain[key_of(room, user)];
+		local cell = item and not put_off[item] and cells.cell_of(jid_host(user));
 		if cell and not away[cell] and not slow[cell] then return true; end
 	end
 	return false;
@@ -75,6 +80,15 @@ local function release_waiters()
 	end
 end
 
+local function add(iq, item)
+	local membership = bookmarks.membership(item.room, item.user);
+	local ended = item.ended == true and "all" or item.ended;
+	if membership and ended == "all" then ended = nil; end -- of an earlier spell, by whatever it ended
+	local attr = membership or {};
+	iq:tag("membership", { room = item.room, user = item.user, kind = attr.kind, affiliation = attr.affiliation,
+		name = attr.name, ended = ended }):up();
+end
+
 --- Some of those who are on `cell`, in a request; and a list of what is in it.
 local function collect(cell)
 	local iq = st.iq({ type = "set", from = module.host, to = cells.host_of(cell), id = new_id() })
@@ -83,13 +97,10 @@ local function collect(cell)
 	for domain, items in pairs(due) do
 		for key, item in pairs(cells.cell_of(domain) == cell and items or {}) do
 			if #told == at_a_time then return iq, told; end
-			local membership = bookmarks.membership(item.room, item.user);
-			local ended = item.ended == true and "all" or item.ended;
-			if membership and ended == "all" then ended = nil; end -- of an earlier spell, by whatever it ended
-			local attr = membership or {};
-			iq:tag("membership", { room = item.room, user = item.user, kind = attr.kind, affiliation = attr.affiliation,
-				name = attr.name, ended = ended }):up();
-			told[#told + 1] = { domain, key, item };
+			if not put_off[item] then
+				add(iq, item);
+				told[#told + 1] = { domain, key, item };
+			end
 		end
 	end
 	return iq, told;
@@ -112,16 +123,26 @@ function tell(cell)
 	end
 	busy[cell] = true;
 	module:send_iq(iq, nil, answer_within):next(function (event)
-		local later = {};
+		local later, waiting = {}, {};
 		for item in event.stanza:get_child("memberships", xmlns):childtags("later") do
 			later[key_of(item.attr.room, item.attr.user)] = true;
 		end
 		for _, one in ipairs(told) do
-			if not later[one[2]] then done_with(one[1], one[2], one[3]); end
+			local item = one[3];
+			if later[one[2]] then
+				put_off[item], waiting[#waiting + 1] = true, item;
+			else
+				done_with(one[1], one[2], item);
+			end
 		end
 		if away[cell] then module:log("info", "The cell %s answers again", cell); end
 		away[cell], slow[cell] = nil, nil;
-		return next(later) ~= nil;
+		if waiting[1] then -- the others meanwhile: a tenant that moves holds up no other
+			module:add_timer(again, function ()
+				for _, item in ipairs(waiting) do put_off[item] = nil; end
+				tell(cell);
+			end);
+		end
 	end):catch(function (err)
 		if not away[cell] then
 			module:log("warn", "The cell %s was not told of its users in rooms here: %s; it is tried again every %d s", cell,
@@ -147,7 +168,46 @@ local function schedule(cell)
 	end);
 end
 
-local link = module:shared "/*/sippo_cell_link/link";
+local link = module:shared "/*/sippo_cell_link/link"; -- `kind` is sippo_hosts'
+
+--- Whether a tenant that is not served will be, here or on another cell: it moves, or its start has failed.
+local function comes_back(domain)
+	local kind = link.kind and link.kind(domain);
+	return kind == "moving" or kind == "broken";
+end
+
+link.comes_back = comes_back;
+
+--- Whoever has come to be on this server themselves.
+local function settle_here(domain)
+	for key, item in pairs(due[domain] or {}) do
+		local ok = bookmarks.transact(function (changes)
+			if item.ended then
+				hosts[domain].events.fire_event("sippo-invitation-withdrawn", {
+					username = jid_split(item.user), room = item.room, ended = item.ended ~= true and item.ended or nil;
+				});
+			end
+			bookmarks.look(changes, item.room, item.user);
+		end);
+		if ok then done_with(domain, key, item); end
+	end
+end
+
+local attending = {}; -- domains that are looked for again in a while
+
+--- Has the users of a domain learn what is due to them, wherever they are by now.
+local function attend(domain)
+	if not due[domain] or attending[domain] then return; end
+	local cell = cells.cell_of(domain);
+	if cell then return schedule(cell); end
+	if hosts[domain] then settle_here(domain); end
+	if not due[domain] or not hosts[domain] and not comes_back(domain) then return; end
+	attending[domain] = true;
+	module:add_timer(again, function ()
+		attending[domain] = nil;
+		attend(domain);
+	end);
+end
 
 --- Has a user's cell told what the user is to a room of this server. It is in the store then; throws if it cannot be.
 -- @param ended  what ended an earlier membership, true if that is unknown, or nil if none ended
@@ -160,7 +220,7 @@ function link.note(room, user, ended)
 	of_domain[key] = item;
 	local ok, err = store:set(domain, key, item);
 	if not ok then error(err or "the store failed"); end
-	schedule(cells.cell_of(domain));
+	attend(domain);
 end
 
 --- Calls `go_on` when others' cells know what `users` are to a room, or are away. One that takes longer than `within`
@@ -178,25 +238,10 @@ function link.when_told(room, users, within, go_on)
 	end);
 end
 
---- Whoever has come to be on this server themselves.
-local function settle_here(domain)
-	for key, item in pairs(due[domain] or {}) do
-		local ok = bookmarks.transact(function (changes)
-			if item.ended then
-				hosts[domain].events.fire_event("sippo-invitation-withdrawn", {
-					username = jid_split(item.user), room = item.room, ended = item.ended ~= true and item.ended or nil;
-				});
-			end
-			bookmarks.look(changes, item.room, item.user);
-		end);
-		if ok then done_with(domain, key, item); end
-	end
-end
-
 module:hook_global("sippo-routes-changed", function (event)
 	for _, domain in ipairs(event.domains) do
-		if due[domain] and hosts[domain] then settle_here(domain); end
-		schedule(due[domain] and cells.cell_of(domain));
+		attending[domain] = nil;
+		attend(domain);
 	end
 end);
 
@@ -207,7 +252,7 @@ module:add_timer(0, function ()
 			due[domain] = due[domain] or {};
 			due[domain][key] = due[domain][key] or item;
 		end
-		schedule(cells.cell_of(domain));
+		attend(domain);
 	end
 end);
 
@@ -220,14 +265,27 @@ local function may_tell(cell, room)
 	return tenant and is_rooms and cells.cell_of(host) == cell;
 end
 
+--- Whether what is told can be of a room and a user. One that is not must not keep the others of its list from them.
+local function is_sound(room, user, attr)
+	local is_room, _, no_room = jid_split(room);
+	local is_user, _, no_user = jid_split(user);
+	return is_room and not no_room and is_user and not no_user
+		and (attr.affiliation == nil or (ranks[attr.affiliation] or ranks.none) >= ranks.member)
+		and (attr.ended == nil or attr.ended == "all" or lives.parse(attr.ended) ~= nil);
+end
+
 --- Takes in one; false if it has to be told again.
 local function take_in(cell, told, changes)
 	local room, user = jid_prep(told.attr.room), jid_prep(told.attr.user);
-	if not room or not user then return true; end -- no retry helps
+	if not is_sound(room, user, told.attr) then
+		module:log("warn", "The cell %s tells what means nothing, of %s and %s: it is left out", cell, room, user);
+		return true; -- no retry helps
+	end
 	local username, domain = jid_split(user);
 	if not may_tell(cell, room) or cells.cell_of(domain) then return false; end
 	local tenant = username and hosts[domain];
-	if not tenant or not tenant.modules or not tenant.modules.sippo_bookmarks then return true; end
+	if not tenant then return not comes_back(domain); end
+	if not tenant.modules or not tenant.modules.sippo_bookmarks then return true; end
 	local attr = told.attr;
 	if attr.ended then
 		tenant.events.fire_event("sippo-invitation-withdrawn", {

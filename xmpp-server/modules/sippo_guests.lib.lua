@@ -27,7 +27,7 @@ local function read_rooms(engine, component, after)
 	for row in engine:select(affiliations, component, after, last) do
 		local username, host = jid_split(row[3]);
 		local counts = row[2] ~= "config" or ranks[row[4]];
-		if username and counts and (is_known(host) or cells.tenant_of(host)) then
+		if username and counts then
 			guests[#guests + 1] = { host = host, username = username, room = row[1].."@"..component };
 		end
 	end
@@ -45,7 +45,7 @@ local function withdraw(guests, ended)
 					username = guest.username, room = guest.room, ended = ended;
 				});
 				bookmarks.look(changes, guest.room, user);
-			else
+			elseif cells.tenant_of(guest.host) or link.comes_back and link.comes_back(guest.host) then
 				link.note(guest.room, user, ended or true);
 			end
 		end
