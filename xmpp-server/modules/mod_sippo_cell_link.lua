@@ -13,8 +13,8 @@
 -- The first belongs to the room, the second does not. `ended` is what ended an earlier membership (see
 -- sippo_invitations; `all` where that is unknown): invitations that are not newer are taken back. It is answered when
 -- all is on the disk; the result names in the same way, as `later`, those who have to be told once more, as nobody has
--- said yet where the room is, or where the user has gone, or the user's tenant moves. Others do not wait for these. What
--- means nothing is left out alone.
+-- said yet where the room is, or where the user has gone, or the user's tenant moves. Others do not wait for these.
+-- What means nothing is left out alone.
 --
 -- Who is to be told is in the store before it counts as done, and is told until there is an answer, so a cell that is
 -- away learns it when it is back. What somebody is to a room is looked up when it is told, so the last word is right.

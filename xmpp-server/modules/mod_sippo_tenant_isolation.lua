@@ -101,6 +101,21 @@ local function is_farewell(stanza)
 	return silent_types[stanza.attr.type] or stanza.name == "presence" and stanza.attr.type == "unavailable";
 end
 
+--- Notes that a session has to do with a room on another cell, which has to answer it, and to say farewell at the end.
+local function note_visit(session, room_jid)
+	local visited = session.sippo_visited or {};
+	session.sippo_visited, visited[room_jid] = visited, true;
+end
+
+--- Whether a session of `jid`'s user has had to do with a room on another cell.
+local function has_visited(jid, room_jid)
+	local user = prosody.bare_sessions[jid_bare(jid)];
+	for _, session in pairs(user and user.sessions or {}) do
+		if session.sippo_visited and session.sippo_visited[room_jid] then return true; end
+	end
+	return false;
+end
+
 -- What clients send ---------------------------------------------------------------
 
 --- Whether the recipient's host judges by itself: a MUC component with this module.
@@ -120,11 +135,12 @@ if not is_component then
 		-- Rooms know no subscriptions, and mod_presence would note the request in the roster before the room refuses.
 		local subscribes = stanza.name == "presence" and subscription_types[stanza.attr.type];
 		if is_guarded_muc(host) and not subscribes then return; end
-		if is_of_rooms_elsewhere(host) and not subscribes and jid_split(to)
-			and (is_farewell(stanza) or belongs_elsewhere(origin.username, jid_bare(to))) then
-			return;
+		if not is_of_rooms_elsewhere(host) or subscribes or not jid_split(to) then return refuse(event); end
+		if belongs_elsewhere(origin.username, jid_bare(to)) then
+			note_visit(origin, jid_bare(to));
+		elseif not is_farewell(stanza) then
+			return refuse(event);
 		end
-		return refuse(event);
 	end, 1000);
 
 	-- Without s2s Prosody answers for a domain it does not have in that domain's name, and the guard below would drop
@@ -160,9 +176,10 @@ end
 local function room_may_send(stanza)
 	local from, to = stanza.attr.from, stanza.attr.to;
 	local host = jid_host(from);
-	-- Farewells and answers go to people who are members no longer.
+	-- Farewells and answers go to people who are members no longer. Of one that is elsewhere we have but its cell's word.
 	if is_of_rooms_elsewhere(host) then
-		return is_farewell(stanza) or belongs_elsewhere(jid_split(to), jid_bare(from));
+		local room_jid = jid_bare(from);
+		return is_farewell(stanza) and has_visited(to, room_jid) or belongs_elsewhere(jid_split(to), room_jid);
 	elseif is_farewell(stanza) then
 		local muc = hosts[host];
 		return muc and muc.modules.muc and true or false;

@@ -213,5 +213,23 @@ def test_a_cell_that_forges_its_users_reaches_members_rooms_alone(federation: Fe
     assert not alice.received(has_body("forged"))
 
 
+def test_a_cell_that_forges_its_rooms_farewells_reaches_those_alone_who_were_there(federation: Federation, of_two):
+    """A room's errors, answers and farewells also go to who belongs to it no longer, and to nobody who never did."""
+    federation.create_room(federation.alice)
+    alice = federation.online(federation.alice)
+    forger = f"r@conference.{federation.away}/x"
+    with linked_to(federation.one, federation.authority, of_two) as link:
+        assert link.open(f"conference.{federation.away}", federation.home) == "ready"
+        for to in (alice.jid, alice.bare_jid):
+            link.send(f"<message from='{forger}' to='{to}' type='error'><body>forged</body></message>"
+                      f"<presence from='{forger}' to='{to}' type='unavailable'><status>forged</status></presence>"
+                      f"<iq from='{forger}' to='{to}' type='result' id='forged'/><iq from='{forger}' to='{to}' type='error' id='forged'/>")
+        last = f"{forger}/last"
+        link.send(f"<message from='{last}' to='{alice.jid}'><body>forged</body></message>")
+        until(lambda: f"Dropped message from {last} to {alice.jid}" in federation.one.log_text(), "the last one's refusal")
+    alice.sync()
+    assert not alice.received(lambda e: (e.get("from") or "").startswith(forger))
+
+
 def _query(xmlns: str):
     return E("vCard" if xmlns == "vcard-temp" else "query", xmlns)
