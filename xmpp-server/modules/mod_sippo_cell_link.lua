@@ -18,10 +18,15 @@
 --
 -- Who is to be told is in the store before it counts as done, and is told until there is an answer, so a cell that is
 -- away learns it when it is back. What somebody is to a room is looked up when it is told, so the last word is right.
+--
+-- Of a tenant that moves it is the new cell that has to tell it: the old one would be refused, and knows the rooms no
+-- more. So it becomes part of the tenant's rows with the last word of the old cell (`hand_over`), and this server's
+-- once the tenant is served here (`take_over`). What is to be told of users whose tenant moves waits here for its end.
 
 local jid_host = require "util.jid".host;
 local jid_prep = require "util.jid".prep;
 local jid_split = require "util.jid".split;
+local json = require "util.json";
 local new_id = require "util.id".short;
 local st = require "util.stanza";
 
@@ -80,13 +85,19 @@ local function release_waiters()
 	end
 end
 
+--- What ended an earlier membership, to say beside what the user is now.
+-- @return `all` where that is unknown, or nil if nothing ended that their invitations would be of
+local function ended_of(item, membership)
+	local ended = item.ended == true and "all" or item.ended;
+	if membership and ended == "all" then return nil; end -- of an earlier spell, by whatever it ended
+	return ended;
+end
+
 local function add(iq, item)
 	local membership = bookmarks.membership(item.room, item.user);
-	local ended = item.ended == true and "all" or item.ended;
-	if membership and ended == "all" then ended = nil; end -- of an earlier spell, by whatever it ended
 	local attr = membership or {};
 	iq:tag("membership", { room = item.room, user = item.user, kind = attr.kind, affiliation = attr.affiliation,
-		name = attr.name, ended = ended }):up();
+		name = attr.name, ended = ended_of(item, membership) }):up();
 end
 
 --- Some of those who are on `cell`, in a request; and a list of what is in it.
@@ -106,7 +117,7 @@ local function collect(cell)
 	return iq, told;
 end
 
-local tell;
+local tell, attend;
 
 local function after(delay, cell)
 	module:add_timer(delay, function () tell(cell); end);
@@ -140,7 +151,7 @@ function tell(cell)
 		if waiting[1] then -- the others meanwhile: a tenant that moves holds up no other
 			module:add_timer(again, function ()
 				for _, item in ipairs(waiting) do put_off[item] = nil; end
-				tell(cell);
+				for _, item in ipairs(waiting) do attend(jid_host(item.user)); end -- who may be elsewhere by now
 			end);
 		end
 	end):catch(function (err)
@@ -182,9 +193,10 @@ link.comes_back = comes_back;
 local function settle_here(domain)
 	for key, item in pairs(due[domain] or {}) do
 		local ok = bookmarks.transact(function (changes)
-			if item.ended then
+			local ended = ended_of(item, bookmarks.membership(item.room, item.user));
+			if ended then
 				hosts[domain].events.fire_event("sippo-invitation-withdrawn", {
-					username = jid_split(item.user), room = item.room, ended = item.ended ~= true and item.ended or nil;
+					username = jid_split(item.user), room = item.room, ended = ended ~= "all" and ended or nil;
 				});
 			end
 			bookmarks.look(changes, item.room, item.user);
@@ -196,7 +208,7 @@ end
 local attending = {}; -- domains that are looked for again in a while
 
 --- Has the users of a domain learn what is due to them, wherever they are by now.
-local function attend(domain)
+function attend(domain)
 	if not due[domain] or attending[domain] then return; end
 	local cell = cells.cell_of(domain);
 	if cell then return schedule(cell); end
@@ -220,7 +232,7 @@ function link.note(room, user, ended)
 	of_domain[key] = item;
 	local ok, err = store:set(domain, key, item);
 	if not ok then error(err or "the store failed"); end
-	attend(domain);
+	module:add_timer(0, function () attend(domain); end); -- behind the transaction, too
 end
 
 --- Calls `go_on` when others' cells know what `users` are to a room, or are away. One that takes longer than `within`
@@ -238,12 +250,75 @@ function link.when_told(room, users, within, go_on)
 	end);
 end
 
-module:hook_global("sippo-routes-changed", function (event)
-	for _, domain in ipairs(event.domains) do
+--- The users of these domains are to be found, or are somewhere else now.
+local function found(domains)
+	for _, domain in ipairs(domains) do
 		attending[domain] = nil;
+		for _, item in pairs(due[domain] or {}) do put_off[item] = nil; end
 		attend(domain);
 	end
-end);
+end
+
+module:hook_global("sippo-routes-changed", function (event) found(event.domains); end);
+module:hook_global("sippo-tenant-arrived", function (event) found { event.domain }; end);
+
+-- Moves ----------------------------------------------------------------------------------
+
+local function check(ok, err)
+	if not ok then error(err or "the store failed"); end
+	return ok;
+end
+
+--- Calls `f` with the database; moves are between databases.
+local function in_database(f)
+	for _, engine in pairs(module:shared "/*/sql/connections") do check(engine:transaction(f, engine)); end
+end
+
+local of_one = [[ WHERE "host"=? AND "store"='sippo_cell_due' AND "user"=? AND "key"=?]];
+local give = 'UPDATE "prosody" SET "host"=?'..of_one;
+local of_component = [[ FROM "prosody" WHERE "host"=? AND "store"='sippo_cell_due']];
+
+--- Makes what is to be told of the rooms of a tenant, who is served here no longer, part of the tenant's rows. To be
+-- called in the transaction that ends that; throws if it cannot be done.
+-- @return what takes it back, for a transaction that fails
+function link.hand_over(component)
+	local given = {};
+	in_database(function (engine)
+		for domain, items in pairs(due) do
+			for key, item in pairs(items) do
+				if jid_host(item.room) == component then
+					engine:update(give, component, module.host, domain, key);
+					given[#given + 1] = { domain, key, item };
+				end
+			end
+		end
+	end);
+	for _, one in ipairs(given) do
+		local of_domain = due[one[1]];
+		of_domain[one[2]] = nil;
+		if next(of_domain) == nil then due[one[1]] = nil; end
+	end
+	return function ()
+		for _, one in ipairs(given) do
+			due[one[1]] = due[one[1]] or {};
+			due[one[1]][one[2]] = one[3];
+		end
+	end;
+end
+
+--- Has this server tell what has come with a tenant's rows. To be called in the transaction by which the tenant comes
+-- to be served here; throws if it cannot be done.
+function link.take_over(component)
+	local values = {};
+	in_database(function (engine)
+		for row in engine:select([[SELECT "value"]]..of_component, component) do values[#values + 1] = row[1]; end
+		engine:delete("DELETE"..of_component, component);
+	end);
+	for _, value in ipairs(values) do
+		local item = json.decode(value);
+		link.note(item.room, item.user, item.ended);
+	end
+end
 
 -- After a restart
 module:add_timer(0, function ()

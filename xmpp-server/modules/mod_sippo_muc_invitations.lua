@@ -28,7 +28,9 @@ local function withdraw(room_jid, user, ended)
 	local node, host = jid.split(user);
 	local tenant = node and prosody.hosts[host];
 	if not tenant then
-		if node and cells.tenant_of(host) then link.note(room_jid, user, ended); end
+		if node and (cells.tenant_of(host) or link.comes_back and link.comes_back(host)) then
+			link.note(room_jid, user, ended);
+		end
 		return;
 	end
 	tenant.events.fire_event("sippo-invitation-withdrawn", {

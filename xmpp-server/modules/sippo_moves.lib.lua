@@ -17,6 +17,8 @@ local purge = module:require "sippo_purge";
 local slices = module:require "sippo_slices";
 local transaction = module:require "sippo_transaction";
 
+local link = module:shared "/*/sippo_cell_link/link"; -- empty where the server is no cell
+
 local is_database = module:get_option_string("default_storage") == "sql"; -- nothing else can be moved
 local uploads_url = module:get_option_string("http_external_url", "");
 
@@ -122,6 +124,7 @@ local function conflict(text) return nil, text, 409; end
 --
 -- One transaction: whatever sessions and rooms had in memory is stored, and from then on nothing is, for no part of
 -- Prosody finds the host any more.
+-- What the cells of rooms' guests have not been told yet goes along (mod_sippo_cell_link).
 local function freeze(domain, move)
 	local before = hosts.entry(domain);
 	local kind = hosts.kind(domain);
@@ -133,16 +136,36 @@ local function freeze(domain, move)
 	elseif kind == "static" or kind == "reserved" then
 		return conflict("The host is part of the server's configuration, and cannot be moved");
 	end
-	local frozen;
+	local frozen, take_back;
 	local ok, err = transaction(function ()
 		frozen = hosts.store:set(domain, { frozen = move, entry = plain(before) });
 		hosts.park(domain);
+		if link.hand_over then take_back = link.hand_over(hosts.component_of(domain)); end
 	end);
 	if not (ok and frozen) then
+		if take_back then take_back(); end
 		if before and before.created then hosts.serve(domain); end
 		return nil, tostring(err or "its entry could not be written");
 	end
 	module:log("info", "Host %s is frozen: it moves to another server", domain);
+	return true;
+end
+
+--- Writes the entry of a tenant that comes to be served here, who has this server tell now what is to be told.
+-- @return true, or nil and what went wrong
+local function arrive(domain, entry)
+	local ok, err = transaction(function ()
+		local stored, problem = hosts.store:set(domain, entry);
+		if not stored then error(problem or "its entry could not be written"); end
+		if link.take_over then link.take_over(hosts.component_of(domain)); end
+	end);
+	if not ok then return nil, err; end
+	if entry.created then
+		ok, err = hosts.serve(domain);
+		if not ok then return nil, err; end
+		prosody.events.fire_event("sippo-tenant-arrived", { domain = domain });
+		if hosts.has_unfinished(domain) then hosts.wake(domain); end -- nobody else may address it
+	end
 	return true;
 end
 
@@ -157,12 +180,8 @@ local function thaw(domain, move)
 	end
 	local before = entry.entry or {};
 	before.thawed = move;
-	local ok, err = hosts.store:set(domain, before);
+	local ok, err = arrive(domain, before);
 	if not ok then return nil, err; end
-	if before.created then
-		ok, err = hosts.serve(domain);
-		if not ok then return nil, err; end
-	end
 	module:log("info", "Host %s is served again: its move was taken back", domain);
 	return true;
 end
@@ -195,12 +214,8 @@ local function open(domain, move)
 	if entry.cursor ~= lib.last_cursor then return conflict("Not all rows of the host are here yet"); end
 	local now = entry.entry or {};
 	now.opened = move;
-	local ok, err = hosts.store:set(domain, now);
+	local ok, err = arrive(domain, now);
 	if not ok then return nil, err; end
-	if now.created then
-		ok, err = hosts.serve(domain);
-		if not ok then return nil, err; end
-	end
 	module:log("info", "Host %s is served here: it came from another server", domain);
 	return true;
 end
