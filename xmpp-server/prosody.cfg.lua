@@ -218,7 +218,11 @@ http_cors_override = {
 network_settings = { read_timeout = number("KEEPALIVE", 45, 1, 840) };
 c2s_timeout = 60;
 c2s_close_timeout = 2; -- a client that does not answer holds up the server's end no longer than this and a second
-limits = { c2s = { rate = env("CLIENT_RATE", "256kb/s"), burst = "4s" } };
+limits = {
+	c2s = { rate = env("CLIENT_RATE", "256kb/s"), burst = "4s" },
+	-- A stream is all that a tenant's users and rooms say to another cell's tenant; mod_limits' own idea is 30 KB/s.
+	s2sin = { rate = env("CELL_RATE", "4mb/s"), burst = "4s" },
+};
 unlimited_jids = { admin_jid };
 
 -- Storage
@@ -345,7 +349,7 @@ local room_options = {
 	max_history_messages = 100, -- or else an owner has all of the archive sent to each who enters
 	muc_room_cache_size = number("ROOM_CACHE_SIZE", 1000, 1, 1000000),
 };
-if cell then append(room_options.modules_enabled, "sippo_cells", "smacks"); end -- for server-to-server
+if cell then append(room_options.modules_enabled, "sippo_cells", "smacks", "sippo_guest_share"); end -- server-to-server
 quobis_virtualhosts_host_options, quobis_virtualhosts_room_options = tenant_options, room_options;
 quobis_virtualhosts_idle_time = number("TENANT_IDLE_TIME", 2 * 60 * 60, 1, 365 * 24 * 60 * 60);
 
