@@ -292,7 +292,7 @@ def zipped(path: Path, name: str) -> int:
 
 def with_tcp(process: Process, port: int, folder: Path) -> Process:
     """The same Prosody, but it listens for plain XMPP over TCP as well: slixmpp knows nothing else."""
-    closed = "c2s_ports, c2s_direct_tls_ports, s2s_ports, s2s_direct_tls_ports, component_ports = {}, {}, {}, {}, {};"
+    closed = "c2s_ports, c2s_direct_tls_ports, s2s_ports, component_ports = {}, {}, {}, {};"
     opened = closed.replace("= {}", f"= {{ {port} }}") + (
         ' c2s_interfaces = { "127.0.0.1" }; c2s_require_encryption = false; allow_unencrypted_plain_auth = true;')
     text = prosody.CONFIG.read_text()
