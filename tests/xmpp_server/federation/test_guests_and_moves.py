@@ -337,3 +337,32 @@ def test_a_guests_cell_that_is_away_all_the_time_is_told_by_the_new_one(world: C
     move.leave()
     assert_as_before(world, new=True)
     until(lambda: not due(one, world.guest("new")) and not due(three, world.guest("new")), "nothing that is due")
+
+
+def test_what_was_under_way_to_a_guests_cell_that_hangs_comes_once_and_is_in_the_archive(world: Callable[..., World]):
+    world = world("one", "two")
+    guest = fill(world)
+    one, two = world.servers["one"], world.servers["two"]
+    texts = [f"under way {number}" for number in range(30)]
+    with world.online(world.alice) as alice:
+        assert join(alice, world.room, "again").get("type") is None
+        two.signal(signal.SIGSTOP)
+        move = Move(world.home, one, world.servers["three"])
+        try:
+            for text in texts:
+                alice.message(world.room, text, type="groupchat")
+            alice.wait(has_body(texts[-1]))
+            move.freeze()
+        finally:
+            two.signal(signal.SIGCONT)
+    world.finish(move, "three")
+    assert join(guest, world.room, "guest", 30).get("type") is None
+    with world.at(world.away).user(world.guest("guest")) as reader:
+        assert archived_bodies(reader, world.room) == EARLIER + texts
+    with world.online(world.alice) as alice:
+        assert join(alice, world.room, "alice", 30).get("type") is None
+        alice.message(world.room, "afterwards", type="groupchat")
+        guest.wait(has_body("afterwards"), 30)
+    live = [message for message in guest.received(lambda e: e.tag == f"{{{CLIENT}}}message" and e.find("{urn:xmpp:delay}delay") is None)]
+    said = [text for message in live if (text := body(message)) in texts]
+    assert said == texts[:len(said)], "in their order, none twice"
