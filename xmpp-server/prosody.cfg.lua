@@ -197,6 +197,7 @@ if cell then
 		verifyext = { lsec_continue = false, lsec_ignore_purpose = false },
 	};
 	s2s_secure_auth, s2s_require_encryption = true, true;
+	s2s_stanza_size_limit = 2 * 1024 * 1024; -- a client's 256 KiB, if each byte is written as six, and what rooms add
 	smacks_s2s_resend = true; -- what the other one has not acknowledged goes over the next stream
 end
 trusted_proxies = list("TRUSTED_PROXIES", "127.0.0.1,::1");

@@ -26,6 +26,7 @@ local st = require "util.stanza";
 local cells = module:require "sippo_routes";
 local compat = module:require "sippo_compat";
 local hook_global = module:require "sippo_global_hook";
+local size_of = module:require "sippo_stanza_size";
 
 local hosts = prosody.hosts;
 
@@ -106,6 +107,14 @@ end);
 
 local answers = { error = true, result = true };
 
+-- A stanza that the other cell refuses to read ends the stream, and comes again over the next one.
+local largest = module:get_option_number("s2s_stanza_size_limit", 512 * 1024) - 16 * 1024;
+local surely_small = largest / 20; -- of names and texts alone, whatever is written between them
+
+local function is_too_large(stanza)
+	return size_of(stanza) > surely_small and #tostring(stanza) > largest;
+end
+
 function module.add_host(module)
 	if compat.has_pre_connect then
 		module:hook("s2sout-pre-connect", function (event) event.resolver = resolver_of(event.session.to_host); end, 1000);
@@ -116,9 +125,11 @@ function module.add_host(module)
 	-- Before mod_s2s (-1) makes anything of it
 	module:hook("route/remote", function (event)
 		local stanza = event.stanza;
-		if cells.cell_of(event.to_host) then return nil; end
+		local is_known = cells.cell_of(event.to_host);
+		if is_known and not is_too_large(stanza) then return nil; end
 		if answers[stanza.attr.type] then return true; end
-		local reply = st.error_reply(stanza, "cancel", "remote-server-not-found", "Nobody has said where this domain is");
+		local reply = is_known and st.error_reply(stanza, "modify", "policy-violation", "It is too large for another server")
+			or st.error_reply(stanza, "cancel", "remote-server-not-found", "Nobody has said where this domain is");
 		if event.origin.type == "c2s" then
 			event.origin.send(reply);
 		else
