@@ -10,7 +10,7 @@ from support.stanzas import CLIENT, has_body, join, request
 PAGE = "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>50</max></set></query>"
 LARGEST = {
     "bytes that take six each": "'" * 240_000,
-    "elements": "<e/>" * 9_990,
+    "elements": "<e/>" * 9_997,
     "levels": "<e>" * 98 + "</e>" * 98,
 }
 
