@@ -11,21 +11,32 @@ use std::{
 use serde_json::{Value, json};
 use sippo_xmpp_core::{
     address::{RoomJid, UserJid},
-    ledger::{Ordinal, RoomKind},
-    rooms::{Grant, Invitation, MucRooms, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
+    auth::LoginTokens,
+    cells::{Cell, Cells, Reach},
+    hosts::Hosts,
+    ledger::{DynamoPlaces, Ordinal, RoomKind},
+    rooms::{Grant, Invitation, Refusal, Revocation, RoomServer, RoomSpec, ServerError},
     tls::Tls,
     xmpp::{Account, Timeouts, WsConnector, XmppClient},
 };
 use tokio::time::Instant;
+use url::Url;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 #[ignore = "needs a Prosody; tests/xmpp_server/rooms/test_muc_lives.py runs it with one"]
 async fn serves_requests() {
     let variable = |name: &str| std::env::var(name).expect("set by the test that runs this");
-    let connector = WsConnector::new(variable("XMPP_URL").parse().expect("a URL"), Tls::new(None));
+    let url: Url = variable("XMPP_URL").parse().expect("a URL");
     let jid = UserJid::canonical(&variable("ADMIN_JID")).expect("a bare JID");
-    let account = Account { jid, password: variable("ADMIN_TOKEN").into() };
-    let rooms = MucRooms::new(XmppClient::new(connector, account, Timeouts::default()));
+    let token = || variable("ADMIN_TOKEN").into();
+    let connector = WsConnector::new(url.clone(), Tls::new(None));
+    let rooms = Cells::only(Cell::only(Reach {
+        client: XmppClient::new(connector, Account { jid, password: token() }, Timeouts::default()),
+        // Nobody logs in here, and no host is made.
+        login_tokens: LoginTokens::new(token(), Duration::from_mins(1)),
+        hosts: Hosts::new(url.clone(), token(), Tls::new(None)),
+        public_url: url,
+    }));
     let mut out = std::fs::OpenOptions::new().write(true).open(variable("ANSWERS")).expect("the pipe is there");
     for line in std::io::stdin().lock().lines() {
         let request: Value = serde_json::from_str(&line.expect("text")).expect("JSON");
@@ -58,7 +69,7 @@ fn kind_of(error: &ServerError) -> Value {
     }
 }
 
-async fn run(rooms: &MucRooms, request: &Value) -> Result<Vec<Refusal>, ServerError> {
+async fn run(rooms: &Cells<DynamoPlaces>, request: &Value) -> Result<Vec<Refusal>, ServerError> {
     let text = |name: &str| request[name].as_str().expect("given");
     let optional = |name: &str| request[name].as_str().map(str::to_owned);
     let ordinal = |name: &str| request[name].as_str().map(|text| text.parse::<Ordinal>().expect("an ordinal"));

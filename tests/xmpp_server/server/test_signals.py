@@ -42,7 +42,7 @@ def with_module(folder: Path, name: str, source: str) -> Path:
     shutil.copytree(ROOT / "xmpp-server", folder)
     (folder / "modules" / f"mod_{name}.lua").write_text(source)
     config = folder / "prosody.cfg.lua"
-    text, count = re.subn(r"^modules_enabled = \{", f'modules_enabled = {{ "{name}",', config.read_text(), flags=re.MULTILINE)
+    text, count = re.subn(r"^local enabled, disabled = \{", rf'\g<0> "{name}",', config.read_text(), flags=re.MULTILINE)
     assert count == 1
     config.write_text(text)
     return config
