@@ -24,6 +24,7 @@ const XMPP_SERVER: &[&str] = &[
     "CELL",
     "CELL_INTERFACE",
     "CELL_PORT",
+    "CELL_RATE",
     "CERTIFICATE",
     "CLIENT_RATE",
     "DATA",
