@@ -66,6 +66,9 @@ local function tenant_name(given)
 	if hosts.is_component_name(name) then
 		return nil, "Names that begin with conference. belong to rooms: give the tenant's own domain";
 	end
+	if cells.is_cells_name(name) then
+		return nil, "Names that end in sippo-cells.internal are the XMPP servers' own: give the tenant's own domain";
+	end
 	return name;
 end
 

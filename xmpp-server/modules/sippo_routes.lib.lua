@@ -21,6 +21,11 @@ function _M.host_of(cell)
 	return cell..suffix;
 end
 
+--- Whether a name is a cell's, of whichever: whoever had it as a tenant would be taken for that cell.
+function _M.is_cells_name(domain)
+	return ("."..domain):sub(-#suffix) == suffix;
+end
+
 local cell_of_host = {};
 for name in pairs(cells) do
 	if name ~= own then cell_of_host[_M.host_of(name)] = name; end

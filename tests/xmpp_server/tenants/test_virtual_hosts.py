@@ -147,6 +147,13 @@ def test_reserved_names(server):
     assert admin_host not in server.hosts()
 
 
+@pytest.mark.parametrize("name", ["sippo-cells.internal", "eu-1.sippo-cells.internal", "a.eu-1.Sippo-Cells.internal"])
+def test_no_tenant_has_a_name_of_cells(server, name):
+    answer = server.hosts_api("POST", json={"domain": name})
+    assert answer.status_code == 400 and "sippo-cells.internal" in answer.json()["error"]
+    assert name.lower() not in server.hosts()
+
+
 def test_static_host_is_there_and_stays(server):
     assert "static.example" in server.hosts()
     assert server.hosts_api("POST", json={"domain": "static.example"}).status_code == 200
