@@ -10,10 +10,10 @@ from dataclasses import dataclass
 class Measured:
     """On two cores, Prosody 0.12 on SQLite; seconds of the XMPP server's processor time unless it says otherwise."""
 
-    message: float = 0.70e-3
+    message: float = 0.50e-3
     """An archived one-to-one message to somebody who is there: scripts/bench xmpp (docs/decisions/message-cost.md)."""
     stored_group_message: float = 0.35e-3
-    """A group message's own share, whoever gets it: one commit of the two that a one-to-one message has."""
+    """A group message's own share, whoever gets it: one commit of the two that a one-to-one message by itself had."""
     delivery: float = 39e-6
     """A group message, to each who is in the room: scripts/bench xmpp (message-cost.md)."""
     login: float = 2.1e-3
