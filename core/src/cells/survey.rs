@@ -94,24 +94,15 @@ fn is_misplaced(domain: &str, cell: &Cell, place: Option<&Place>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        sync::{Arc, Mutex},
-        time::Duration,
-    };
+    use std::sync::{Arc, Mutex};
 
     use sippo_xmpp_doubles::{HttpAnswer, HttpFake, LogLines};
     use tracing::Level;
 
     use super::*;
     use crate::{
-        address::UserJid,
-        auth::LoginTokens,
-        cells::Reach,
-        hosts::Hosts,
+        cells::tests::cell_at,
         ledger::{MemoryPlaces, MoveStep, Moving},
-        secret::RotatingSecret,
-        tls::Tls,
-        xmpp::{Account, Timeouts, WsConnector, XmppClient},
     };
 
     /// Whom a cell serves, and the hosts API that says so; with no list it answers nothing that can be read.
@@ -135,16 +126,7 @@ mod tests {
     }
 
     fn cell(name: &str, served: &Served) -> Cell {
-        let token = RotatingSecret::from("0123456789abcdef0123456789abcdef");
-        let account = Account { jid: UserJid::canonical("sippo@admin.test").unwrap(), password: token.clone() };
-        let url = "ws://127.0.0.1:1".parse::<url::Url>().unwrap();
-        let reach = Reach {
-            public_url: url.clone(),
-            login_tokens: LoginTokens::new(token.clone(), Duration::from_mins(1)),
-            client: XmppClient::new(WsConnector::new(url, Tls::new(None)), account, Timeouts::default()),
-            hosts: Hosts::new(served.fake.url.clone(), token, Tls::new(None)),
-        };
-        Cell::one_of_several(name.to_owned(), 1, true, reach)
+        cell_at(name, (1, true), served.fake.url.clone())
     }
 
     async fn numbers(register: &MemoryPlaces) -> Vec<(String, u64)> {

@@ -32,7 +32,7 @@ fn cell(name: &str, weight: u32, is_open: bool) -> Cell {
     cell_at(name, (weight, is_open), "http://127.0.0.1:1/virtualhost".parse().unwrap())
 }
 
-fn cell_at(name: &str, (weight, is_open): (u32, bool), hosts: Url) -> Cell {
+pub(super) fn cell_at(name: &str, (weight, is_open): (u32, bool), hosts: Url) -> Cell {
     let token = RotatingSecret::from("0123456789abcdef0123456789abcdef");
     let account = Account { jid: UserJid::canonical("sippo@admin.test").unwrap(), password: token.clone() };
     let url = |scheme: &str| format!("{scheme}://127.0.0.1:1/{name}").parse::<Url>().unwrap();
