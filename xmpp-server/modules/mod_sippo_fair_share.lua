@@ -14,29 +14,14 @@
 
 local async = require "util.async";
 local now = require "util.time".monotonic;
-local new_cache = require "util.cache".new;
 
+local time_budget = module:require "sippo_time_budget";
 local unsent = module:require "sippo_send_buffer";
 
-local share = module:get_option_number("sippo_user_time_share", 0.5);
-local burst = module:get_option_number("sippo_user_time_burst", 0.25);
+local budget = time_budget.spend;
 local unsent_limit = module:get_option_number("sippo_unsent_limit", 256 * 1024);
 
 -- Time -------------------------------------------------------------------------
-
-local budgets = new_cache(10000); -- username: { left = seconds, at = when that was so }
-
---- Seconds that the user may still take, below zero when there are none; what was taken is `spent` more.
-local function budget(username, spent)
-	local time, known = now(), budgets:get(username);
-	if not known then
-		known = { left = burst, at = time };
-		budgets:set(username, known);
-	end
-	known.left = math.min(burst, known.left + (time - known.at) * share) - spent;
-	known.at = time;
-	return known.left;
-end
 
 --- Calls `f(…)`, which handles stanzas of `session`, and counts the time that it takes.
 local function timed(session, f, ...)
@@ -193,7 +178,7 @@ module:hook("pre-stanza", function (event)
 	while not session.destroyed do
 		local left = budget(session.username, 0);
 		if left < 0 then
-			wait_for(session, -left / share);
+			wait_for(session, -left / time_budget.share);
 		elseif too_much_unsent(session, stanza) then
 			wait_for(session);
 		else

@@ -10,32 +10,17 @@
 local now = require "util.time".monotonic;
 local jid_bare = require "util.jid".bare;
 local jid_host = require "util.jid".host;
-local new_cache = require "util.cache".new;
 local st = require "util.stanza";
 
+local budget = module:require "sippo_time_budget".spend;
 local unsent = module:require "sippo_send_buffer";
 
-local share = module:get_option_number("sippo_user_time_share", 0.5);
-local burst = module:get_option_number("sippo_user_time_burst", 0.25);
 local unsent_limit = module:get_option_number("sippo_unsent_limit", 256 * 1024);
 local most = module:get_option_number("sippo_guest_queue", 500);
 local pause = 0.01; -- seconds until one stanza of each guest is looked at again
 
-local budgets = new_cache(10000); -- bare JID: { left = seconds, at = when that was so }
 local queues = {}; -- [bare JID] = { { name = of the event, event = … }, … }
 local held = 0; -- in all of them
-
---- Seconds that the guest may still take, below zero when there are none; what was taken is `spent` more.
-local function budget(user, spent)
-	local time, known = now(), budgets:get(user);
-	if not known then
-		known = { left = burst, at = time };
-		budgets:set(user, known);
-	end
-	known.left = math.min(burst, known.left + (time - known.at) * share) - spent;
-	known.at = time;
-	return known.left;
-end
 
 --- Whether what the rooms here have said to a domain is not on its way yet.
 local function is_behind(domain)

@@ -12,7 +12,6 @@ local jid = require "util.jid";
 local muc = module:depends "muc";
 local cells = module:require "sippo_routes";
 local invitations = module:require "sippo_invitations";
-local link = module:shared "/*/sippo_cell_link/link";
 local rooms = module:require "sippo_rooms";
 local transaction = module:require "sippo_transaction";
 
@@ -28,9 +27,7 @@ local function withdraw(room_jid, user, ended)
 	local node, host = jid.split(user);
 	local tenant = node and prosody.hosts[host];
 	if not tenant then
-		if node and (cells.tenant_of(host) or link.comes_back and link.comes_back(host)) then
-			link.note(room_jid, user, ended);
-		end
+		if node then cells.note_elsewhere(room_jid, user, ended); end
 		return;
 	end
 	tenant.events.fire_event("sippo-invitation-withdrawn", {

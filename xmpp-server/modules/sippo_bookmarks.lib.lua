@@ -57,9 +57,7 @@ end
 function _M.look(changes, room_jid, user)
 	local username, domain = jid_split(user);
 	local tenant = username and prosody.hosts[domain];
-	if username and not tenant and (cells.tenant_of(domain) or link.comes_back and link.comes_back(domain)) then
-		link.note(room_jid, user);
-	end
+	if username and not tenant then cells.note_elsewhere(room_jid, user); end
 	if not tenant or not tenant.modules or not tenant.modules.sippo_bookmarks then return; end
 	tenant.events.fire_event("sippo-bookmark-set", {
 		username = username, room = room_jid, membership = _M.membership(room_jid, user), changes = changes;

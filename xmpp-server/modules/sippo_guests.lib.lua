@@ -7,7 +7,6 @@ local jid_split = require "util.jid".split;
 
 local cells = module:require "sippo_routes";
 local is_known = module:require "sippo_dormant_hosts".is_known;
-local link = module:shared "/*/sippo_cell_link/link";
 local slices = module:require "sippo_slices";
 local bookmarks = module:require "sippo_bookmarks";
 
@@ -45,8 +44,8 @@ local function withdraw(guests, ended)
 					username = guest.username, room = guest.room, ended = ended;
 				});
 				bookmarks.look(changes, guest.room, user);
-			elseif cells.tenant_of(guest.host) or link.comes_back and link.comes_back(guest.host) then
-				link.note(guest.room, user, ended or true);
+			else
+				cells.note_elsewhere(guest.room, user, ended or true);
 			end
 		end
 	end);

@@ -159,12 +159,17 @@ lib.serve = serve;
 
 local gone = { condition = "host-gone", text = "This domain is no longer served" };
 
+--- The mod_muc of a component, and a list of the rooms that it has in memory, which may be taken out of it one by one.
+local function rooms_in_memory(component)
+	local muc, rooms = loaded(component).modules.muc, {};
+	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
+	return muc, rooms;
+end
+
 -- Occupants from other domains learn that the rooms are gone (XEP-0045, section 10.9). The data go with the host, so
 -- mod_muc must neither take a room off the disk because it is empty, nor find any to save when it is unloaded.
 local function close_rooms(component)
-	local muc = loaded(component).modules.muc;
-	local rooms = {};
-	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
+	local muc, rooms = rooms_in_memory(component);
 	for _, room in ipairs(rooms) do
 		local x = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" })
 			:tag("destroy"):text_tag("reason", gone.text):up();
@@ -185,9 +190,7 @@ local elsewhere = { condition = "reset", text = "This domain moves to another se
 -- A room that stays is written as it is when the server stops (mod_sippo_muc_shutdown), and its occupants from other
 -- domains learn that it shuts down (XEP-0045, section 17.7.1), not that it is gone; a temporary one ends.
 local function leave_rooms(component)
-	local muc = loaded(component).modules.muc;
-	local rooms = {};
-	for room in muc and muc.live_rooms() or pairs {} do rooms[#rooms + 1] = room; end
+	local muc, rooms = rooms_in_memory(component);
 	for _, room in ipairs(rooms) do
 		local x = st.stanza("x", { xmlns = "http://jabber.org/protocol/muc#user" });
 		x:tag("status", { code = "332" }):up();
@@ -222,8 +225,7 @@ end
 --- Unloads a tenant of which nothing is in use, and whose rooms are saved, until something addresses it.
 function lib.rest(domain)
 	stop(domain, elsewhere, function (component)
-		local muc, rooms = loaded(component).modules.muc, {};
-		for room in muc.live_rooms() do rooms[#rooms + 1] = room; end
+		local muc, rooms = rooms_in_memory(component);
 		for _, room in ipairs(rooms) do muc.forget_room(room); end
 	end);
 	dormant.add(domain, lib.component_of(domain));

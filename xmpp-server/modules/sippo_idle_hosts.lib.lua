@@ -100,7 +100,7 @@ end
 
 -- Sleep ----------------------------------------------------------------------------------
 
---- @param hosts  of sippo_hosts: component_of, kind, rest, started, unfinished
+--- @param hosts  of sippo_hosts: component_of, has_unfinished, kind, rest, started_domains
 return function (hosts)
 	local lib = {};
 	local used = {}; -- [domain] = when it was in use for the last time, as far as is known

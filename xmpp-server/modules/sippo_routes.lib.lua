@@ -3,6 +3,8 @@
 -- A tenant is a domain with its `conference.`; what is said of the one holds for the other. Each server has a host of
 -- its own as well, by which it speaks for itself with others: its name, then `.sippo-cells.internal`.
 
+local jid_host = require "util.jid".host;
+
 local component_prefix, suffix = "conference.", ".sippo-cells.internal";
 
 local own = module:get_option_string("sippo_cell");
@@ -10,6 +12,8 @@ local cells = module:get_option("sippo_cells", {}); -- [name] = { host = …, po
 
 -- [domain] = name of the cell; sippo_route_store fills it.
 local routes = module:shared "/*/sippo_routes/routes";
+
+local link = module:shared "/*/sippo_cell_link/link"; -- empty where the server is no cell
 
 local _M = { own = own, cells = cells };
 
@@ -49,6 +53,14 @@ function _M.cell_of(host)
 	local tenant = _M.tenant_of(host);
 	local cell = tenant and routes[tenant];
 	return cells[cell] and cell or nil;
+end
+
+--- Has it told what a user is to a room of this server, if the user's tenant is on another cell, or is to be served
+-- again; of whom neither is so, nobody has to be told (see mod_sippo_cell_link).
+-- @param ended  what ended an earlier membership, true if that is unknown, or nil if none ended
+function _M.note_elsewhere(room, user, ended)
+	local domain = jid_host(user);
+	if _M.tenant_of(domain) or link.comes_back and link.comes_back(domain) then link.note(room, user, ended); end
 end
 
 return _M;
